@@ -1,0 +1,115 @@
+//! A tokenizer in the Hugging Face format: text to ids with offsets, and ids to tokens.
+
+use tokenizers::Tokenizer as Inner;
+
+use crate::TextError;
+
+/// The padding token of the tokenizers that this crate trains; id 0.
+pub const PAD: &str = "[PAD]";
+/// The token at the start of every text; id 1.
+pub const START: &str = "[START]";
+/// The token that stands for every word outside the vocabulary; id 2.
+pub const UNK: &str = "[UNK]";
+
+/// A text as ids.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Encoding {
+    /// One id a token, special tokens included.
+    pub ids: Vec<u32>,
+    /// Each token's byte range in the text; empty (`start == end`) for a token that stands
+    /// for nothing in it, as the start token does.
+    pub offsets: Vec<(usize, usize)>,
+}
+
+/// Text to ids and back.
+#[derive(Clone)]
+pub struct Tokenizer {
+    inner: Inner,
+}
+
+impl Tokenizer {
+    /// Reads a `tokenizer.json`, this crate's own or any that the `tokenizers` library knows.
+    ///
+    /// Padding and truncation set in it are put aside: the model decides on both. Special
+    /// tokens written out in a text are read as plain text, so that no text can smuggle one in.
+    ///
+    /// # Errors
+    ///
+    /// [`TextError::Format`] where the bytes are no tokenizer.
+    pub fn from_json(json: &[u8]) -> Result<Self, TextError> {
+        let inner = Inner::from_bytes(json).map_err(|error| TextError::Format(error.to_string()))?;
+        Self::new(inner)
+    }
+
+    pub(crate) fn new(mut inner: Inner) -> Result<Self, TextError> {
+        inner.with_padding(None);
+        inner.with_truncation(None)?;
+        inner.set_encode_special_tokens(true);
+        Ok(Self { inner })
+    }
+
+    /// The tokenizer as a `tokenizer.json`.
+    ///
+    /// # Errors
+    ///
+    /// [`TextError::Library`] where the library cannot write it.
+    pub fn to_json(&self) -> Result<String, TextError> {
+        Ok(self.inner.to_string(true)?)
+    }
+
+    /// A text as ids with the byte range of each.
+    ///
+    /// # Errors
+    ///
+    /// [`TextError::Library`] where the tokenizer has no unknown token and needs one.
+    pub fn encode(&self, text: &str) -> Result<Encoding, TextError> {
+        let encoding = self.inner.encode(text, true)?;
+        Ok(Encoding { ids: encoding.get_ids().to_vec(), offsets: encoding.get_offsets().to_vec() })
+    }
+
+    /// Many texts as ids, on all cores.
+    ///
+    /// # Errors
+    ///
+    /// As [`encode`](Self::encode).
+    pub fn encode_ids(&self, texts: &[&str]) -> Result<Vec<Vec<u32>>, TextError> {
+        let encodings = self.inner.encode_batch_fast(texts.to_vec(), true)?;
+        Ok(encodings.iter().map(|encoding| encoding.get_ids().to_vec()).collect())
+    }
+
+    /// How many ids there are; each id is smaller than this.
+    pub fn vocab_size(&self) -> usize {
+        let vocab = self.inner.get_vocab(true);
+        vocab.values().max().map_or(0, |&highest| highest as usize + 1)
+    }
+
+    /// The token of an id, if there is one.
+    pub fn token(&self, id: u32) -> Option<String> {
+        self.inner.id_to_token(id)
+    }
+
+    /// The id of a token, if the vocabulary has it.
+    pub fn id(&self, token: &str) -> Option<u32> {
+        self.inner.token_to_id(token)
+    }
+
+    /// The id that fills a batch's empty places.
+    pub fn pad_id(&self) -> Option<u32> {
+        self.first_of(&[PAD, "<pad>", "<PAD>", "<|padding|>"])
+    }
+
+    /// The id of words outside the vocabulary; byte-level tokenizers have none.
+    pub fn unk_id(&self) -> Option<u32> {
+        self.first_of(&[UNK, "<unk>", "<UNK>"])
+    }
+
+    fn first_of(&self, names: &[&str]) -> Option<u32> {
+        names.iter().find_map(|name| self.id(name))
+    }
+}
+
+impl std::fmt::Debug for Tokenizer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Tokenizer").field("vocab_size", &self.vocab_size()).finish()
+    }
+}
