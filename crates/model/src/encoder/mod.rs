@@ -1,0 +1,82 @@
+//! Encoders: from a vector a token to a vector a position.
+//!
+//! A new encoder is one file here, one variant of each of the two enums below, and one row
+//! of the table in the README.
+
+mod linear;
+
+use burn::module::Module;
+use burn::tensor::{Device, Tensor};
+use serde::{Deserialize, Serialize};
+
+pub use linear::{LinearConv, LinearConvConfig};
+
+use crate::ReceptiveField;
+
+/// Which encoder, and its settings; in `config.json` tagged by `type`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "kebab-case")]
+pub enum EncoderConfig {
+    /// One convolution with neither activation nor bias (document A).
+    Linear(LinearConvConfig),
+}
+
+impl EncoderConfig {
+    /// Initializes the encoder for inputs of `embedding` dimensions.
+    pub fn init(&self, embedding: usize, device: &Device) -> Encoder {
+        match self {
+            Self::Linear(config) => Encoder::Linear(config.init(embedding, device)),
+        }
+    }
+
+    /// How many channels come out.
+    pub fn hidden(&self) -> usize {
+        match self {
+            Self::Linear(config) => config.filters,
+        }
+    }
+
+    /// What one position of the output sees of the input.
+    pub fn receptive_field(&self) -> ReceptiveField {
+        match self {
+            Self::Linear(config) => config.receptive_field(),
+        }
+    }
+
+    /// What is wrong with the settings, if anything.
+    pub(crate) fn check(&self) -> Result<(), &'static str> {
+        match self {
+            Self::Linear(config) => config.check(),
+        }
+    }
+}
+
+/// An encoder, ready to run.
+#[derive(Module, Debug)]
+pub enum Encoder {
+    /// See [`EncoderConfig::Linear`].
+    Linear(LinearConv),
+}
+
+impl Encoder {
+    /// Applies the encoder.
+    ///
+    /// # Shapes
+    ///
+    /// - `x`: `[batch, embedding, length]`, zero where `mask` is
+    /// - `mask`: `[batch, 1, length]`, 1 where a position counts and 0 elsewhere
+    /// - output: `[batch, hidden, length]`; what stands at masked positions has no meaning
+    pub fn forward(&self, x: Tensor<3>, _mask: Tensor<3>) -> Tensor<3> {
+        match self {
+            Self::Linear(encoder) => encoder.forward(x),
+        }
+    }
+
+    /// The one kernel that the encoder amounts to, `[hidden, embedding, kernel_size]`, where it
+    /// is linear and so amounts to one.
+    pub fn linear_kernel(&self) -> Option<Tensor<3>> {
+        match self {
+            Self::Linear(encoder) => Some(encoder.conv.weight.val()),
+        }
+    }
+}
