@@ -1,0 +1,22 @@
+//! Writes the bundled sample as CSV: `cargo run -p convlens-data --example generate_sample FOLDER`.
+
+use std::fs::File;
+use std::io::{BufWriter, Write};
+
+use convlens_data::{SAMPLE_SEED, generate_sample};
+
+fn main() -> std::io::Result<()> {
+    let folder = std::path::PathBuf::from(std::env::args_os().nth(1).unwrap_or_else(|| "data/sample".into()));
+    std::fs::create_dir_all(&folder)?;
+    let sample = generate_sample(SAMPLE_SEED);
+    for (name, split) in [("train.csv", &sample.train), ("test.csv", &sample.test)] {
+        let mut file = BufWriter::new(File::create(folder.join(name))?);
+        writeln!(file, "text,label")?;
+        for (text, &label) in split.texts.iter().zip(&split.labels) {
+            writeln!(file, "\"{text}\",{}", sample.labels[label])?;
+        }
+        file.flush()?;
+    }
+    println!("{}", folder.display());
+    Ok(())
+}

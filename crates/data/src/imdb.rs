@@ -1,0 +1,36 @@
+//! IMDB: 25,000 labelled movie reviews to train on and 25,000 to test on (Maas et al. 2011,
+//! *Learning Word Vectors for Sentiment Analysis*), as `stanfordnlp/imdb` on the Hub.
+
+use crate::hub::HubDataset;
+use crate::{DataError, Dataset, Examples, OnDownload, read_table};
+
+const REPOSITORY: HubDataset = HubDataset { owner: "stanfordnlp", name: "imdb" };
+const TRAIN: &str = "plain_text/train-00000-of-00001.parquet";
+const TEST: &str = "plain_text/test-00000-of-00001.parquet";
+/// What the column `label` says as 0 and 1.
+const LABELS: [&str; 2] = ["neg", "pos"];
+
+pub(crate) fn is_cached() -> bool {
+    [TRAIN, TEST].iter().all(|file| REPOSITORY.cached(file).is_some())
+}
+
+pub(crate) fn load(on_download: &OnDownload) -> Result<Dataset, DataError> {
+    Ok(Dataset {
+        name: "imdb".into(),
+        labels: LABELS.map(String::from).to_vec(),
+        train: load_split(TRAIN, on_download)?,
+        test: load_split(TEST, on_download)?,
+    })
+}
+
+fn load_split(file: &str, on_download: &OnDownload) -> Result<Examples, DataError> {
+    let path = REPOSITORY.fetch(file, on_download)?;
+    let table = read_table(&path, "text", Some("label"))?;
+    let find = |(row, label): (usize, String)| match label.as_str() {
+        "0" => Ok(0),
+        "1" => Ok(1),
+        _ => Err(DataError::UnknownLabel { path: path.clone(), row: row + 1, label, known: "0, 1".into() }),
+    };
+    let labels = table.labels.into_iter().flatten().enumerate().map(find).collect::<Result<_, _>>()?;
+    Ok(Examples { texts: table.texts, labels })
+}
