@@ -1,0 +1,42 @@
+//! The model card: a run's `README.md`.
+
+use crate::{RunConfig, RunMetrics};
+
+/// A model card in the Hugging Face format, made of what a run is and what it reached.
+pub fn model_card(config: &RunConfig, metrics: &RunMetrics) -> String {
+    let percent = |share: f64| format!("{:.2} %", 100.0 * share);
+    let rows = [
+        ("labels", config.labels.join(", ")),
+        ("parameters", metrics.parameters.to_string()),
+        ("phrase (receptive field)", format!("{} tokens", metrics.receptive_field)),
+        ("vocabulary", format!("{} tokens", config.model.vocab_size)),
+        ("test accuracy", percent(metrics.test.accuracy)),
+        ("test loss", format!("{:.4}", metrics.test.loss)),
+        ("validation accuracy", percent(metrics.validation.accuracy)),
+        ("epochs", format!("{}, of which {} was kept", metrics.epochs, metrics.best_epoch)),
+        ("training", format!("{:.1} s on {}", metrics.train_seconds, metrics.device)),
+        ("seed", config.training.seed.to_string()),
+    ];
+    let table: String = rows.iter().map(|(name, value)| format!("| {name} | {} |\n", escape(value))).collect();
+    format!(
+        "---\nlibrary_name: convlens\npipeline_tag: text-classification\ntags: [convolution, explainable]\n---\n\n\
+         # {} on {}\n\n\
+         A convolutional text model, trained with convlens {} on {} texts of `{}`. Its score of a text is the sum of \
+         its scores of the text's phrases.\n\n\
+         | what | value |\n|---|---|\n{table}\n\
+         The epoch was chosen on {} texts held out from the training data; the {} test texts were read once.\n\n\
+         ```sh\nconvlens predict --run . \"a text\"\n```\n",
+        escape(&config.preset),
+        escape(&config.dataset.name),
+        config.convlens,
+        config.dataset.train,
+        escape(&config.dataset.name),
+        config.dataset.validation,
+        config.dataset.test,
+    )
+}
+
+/// Text for a cell of a table.
+fn escape(text: &str) -> String {
+    text.replace('|', "\\|").replace(['\n', '\r'], " ").replace('<', "&lt;")
+}

@@ -1,0 +1,225 @@
+//! The run folder: laid out as a Hugging Face model repository, each file written whole or
+//! not at all.
+
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use crate::{FORMAT, RunConfig, RunError};
+
+const CONFIG: &str = "config.json";
+pub(crate) const TOKENIZER: &str = "tokenizer.json";
+pub(crate) const WEIGHTS: &str = "model.safetensors";
+const CARD: &str = "README.md";
+/// The end result.
+pub const METRICS: &str = "metrics.json";
+/// A line an epoch.
+pub const METRICS_BY_EPOCH: &str = "metrics.jsonl";
+/// What `--resume` needs.
+pub const CHECKPOINTS: &str = "checkpoints";
+
+/// A run's folder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunFolder {
+    path: PathBuf,
+}
+
+impl RunFolder {
+    /// Makes a new, empty folder.
+    ///
+    /// # Errors
+    ///
+    /// [`RunError::Exists`] where there is something already, but for an empty folder.
+    pub fn create(path: &Path) -> Result<Self, RunError> {
+        let is_empty = fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_none());
+        if path.exists() && !is_empty {
+            return Err(RunError::Exists { path: path.into() });
+        }
+        fs::create_dir_all(path).map_err(|source| RunError::Io { path: path.into(), source })?;
+        Ok(Self { path: path.into() })
+    }
+
+    /// Opens a folder that holds a run, finished or not.
+    ///
+    /// # Errors
+    ///
+    /// [`RunError::NotARun`] where it holds none.
+    pub fn open(path: &Path) -> Result<Self, RunError> {
+        match path.join(CONFIG).is_file() {
+            true => Ok(Self { path: path.into() }),
+            false => Err(RunError::NotARun { path: path.into() }),
+        }
+    }
+
+    /// The newest trained run among the folders in `runs`.
+    ///
+    /// # Errors
+    ///
+    /// [`RunError::NoRuns`] where there is none.
+    pub fn newest(runs: &Path) -> Result<Self, RunError> {
+        Self::newest_with(runs, WEIGHTS)
+    }
+
+    /// The newest run among the folders in `runs`, trained or only begun.
+    ///
+    /// # Errors
+    ///
+    /// [`RunError::NoRuns`] where there is none.
+    pub fn newest_begun(runs: &Path) -> Result<Self, RunError> {
+        Self::newest_with(runs, CONFIG)
+    }
+
+    fn newest_with(runs: &Path, file: &str) -> Result<Self, RunError> {
+        let modified = |path: &PathBuf| path.join(file).metadata().and_then(|file| file.modified()).ok();
+        let entries = fs::read_dir(runs).into_iter().flatten().flatten().map(|entry| entry.path());
+        let begun = entries.filter(|path| path.join(CONFIG).is_file() && modified(path).is_some());
+        let newest = begun.max_by_key(modified);
+        newest.map(|path| Self { path }).ok_or_else(|| RunError::NoRuns { path: runs.into() })
+    }
+
+    /// The first of `runs/name`, `runs/name-2`, `runs/name-3` … that does not exist.
+    pub fn unused_name(runs: &Path, name: &str) -> PathBuf {
+        let numbered = (2..).map(|number| runs.join(format!("{name}-{number}")));
+        let mut names = std::iter::once(runs.join(name)).chain(numbered);
+        names.find(|path| !path.exists()).unwrap_or_else(|| unreachable!("numbers do not end"))
+    }
+
+    /// The folder's path.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The path of a file in the folder.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+
+    /// Reads a file of the folder.
+    ///
+    /// # Errors
+    ///
+    /// [`RunError::Io`], naming the file.
+    pub fn read(&self, name: &str) -> Result<Vec<u8>, RunError> {
+        let path = self.file(name);
+        fs::read(&path).map_err(|source| RunError::Io { path, source })
+    }
+
+    /// Writes a file of the folder: to a temporary file beside it, flushed to disk, then
+    /// renamed. A full disk or a kill leaves what was there before.
+    ///
+    /// # Errors
+    ///
+    /// [`RunError::Io`], naming the file.
+    pub fn write(&self, name: &str, content: &[u8]) -> Result<(), RunError> {
+        let path = self.file(name);
+        let write = || {
+            let mut file = tempfile::Builder::new().prefix(".writing-").tempfile_in(&self.path)?;
+            file.write_all(content)?;
+            set_default_permissions(file.as_file())?;
+            file.as_file().sync_all()?;
+            file.persist(&path)?;
+            Ok(())
+        };
+        write().map_err(|source| RunError::Io { path: path.clone(), source })
+    }
+
+    /// Writes a value as indented JSON.
+    ///
+    /// # Errors
+    ///
+    /// As [`write`](Self::write).
+    pub fn write_json(&self, name: &str, value: &impl Serialize) -> Result<(), RunError> {
+        let io = |error: serde_json::Error| RunError::Io { path: self.file(name), source: error.into() };
+        let mut json = serde_json::to_string_pretty(value).map_err(io)?;
+        json.push('\n');
+        self.write(name, json.as_bytes())
+    }
+
+    /// Writes `config.json`.
+    ///
+    /// # Errors
+    ///
+    /// As [`write`](Self::write).
+    pub fn write_config(&self, config: &RunConfig) -> Result<(), RunError> {
+        self.write_json(CONFIG, config)
+    }
+
+    /// Writes the model card, `README.md`.
+    ///
+    /// # Errors
+    ///
+    /// As [`write`](Self::write).
+    pub fn write_card(&self, card: &str) -> Result<(), RunError> {
+        self.write(CARD, card.as_bytes())
+    }
+
+    /// Writes `tokenizer.json`.
+    ///
+    /// # Errors
+    ///
+    /// As [`write`](Self::write).
+    pub fn write_tokenizer(&self, json: &str) -> Result<(), RunError> {
+        self.write(TOKENIZER, json.as_bytes())
+    }
+
+    /// Reads `config.json`.
+    ///
+    /// # Errors
+    ///
+    /// [`RunError::Newer`] where a newer version wrote it, [`RunError::Config`] where it is not
+    /// one.
+    pub fn config(&self) -> Result<RunConfig, RunError> {
+        let path = self.file(CONFIG);
+        let wrong = |error: serde_json::Error| RunError::Config { path: path.clone(), message: error.to_string() };
+        let json: serde_json::Value = serde_json::from_slice(&self.read(CONFIG)?).map_err(wrong)?;
+        match json.get("format").and_then(serde_json::Value::as_u64) {
+            Some(found) if found > u64::from(FORMAT) => Err(RunError::Newer { path, found, known: FORMAT }),
+            _ => serde_json::from_value(json).map_err(wrong),
+        }
+    }
+}
+
+/// Temporary files are for their owner's eyes only; a run is as readable as any file.
+#[cfg(unix)]
+fn set_default_permissions(file: &fs::File) -> std::io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    file.set_permissions(fs::Permissions::from_mode(0o644))
+}
+
+#[cfg(not(unix))]
+fn set_default_permissions(_: &fs::File) -> std::io::Result<()> {
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_exists_is_not_touched() {
+        let place = tempfile::tempdir().expect("a folder");
+        let folder = RunFolder::create(place.path()).expect("empty");
+        folder.write("a", b"first").expect("writes");
+        assert!(matches!(RunFolder::create(place.path()), Err(RunError::Exists { .. })));
+        assert!(matches!(RunFolder::open(place.path()), Err(RunError::NotARun { .. })));
+        folder.write("a", b"second").expect("writes");
+        assert_eq!(folder.read("a").expect("reads"), b"second");
+        let left_over = fs::read_dir(place.path()).expect("lists").count();
+        assert_eq!(left_over, 1, "no temporary file stays");
+    }
+
+    #[test]
+    fn a_newer_layout_is_told_from_a_wrong_one() {
+        let place = tempfile::tempdir().expect("a folder");
+        let folder = RunFolder::create(place.path()).expect("empty");
+        folder.write(CONFIG, br#"{"format": 99, "surprise": true}"#).expect("writes");
+        assert!(matches!(folder.config(), Err(RunError::Newer { found: 99, .. })));
+        folder.write(CONFIG, br#"{"format": 1}"#).expect("writes");
+        assert!(matches!(folder.config(), Err(RunError::Config { .. })));
+        assert_eq!(RunFolder::unused_name(place.path(), "x"), place.path().join("x"));
+        fs::create_dir(place.path().join("x")).expect("makes");
+        assert_eq!(RunFolder::unused_name(place.path(), "x"), place.path().join("x-2"));
+    }
+}

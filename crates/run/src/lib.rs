@@ -1,0 +1,24 @@
+#![doc = include_str!("../README.md")]
+
+mod card;
+mod config;
+mod device;
+mod error;
+mod folder;
+mod metrics;
+mod prediction;
+mod run;
+mod weights;
+
+// What a run is made of.
+pub use convlens_model as model;
+pub use convlens_text as text;
+
+pub use card::model_card;
+pub use config::{DatasetConfig, FORMAT, FileConfig, RunConfig, Task, TextConfig, TokenizerSource, TrainingConfig};
+pub use device::{ChosenDevice, DeviceChoice};
+pub use error::RunError;
+pub use folder::{CHECKPOINTS, METRICS, METRICS_BY_EPOCH, RunFolder};
+pub use metrics::{ClassMetrics, EpochMetrics, RunMetrics};
+pub use prediction::{Phrase, Prediction, Token};
+pub use run::Run;

@@ -1,0 +1,56 @@
+//! `metrics.json` and `metrics.jsonl`: what a run reached.
+
+use serde::{Deserialize, Serialize};
+
+/// How well a classifier did on a split.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ClassMetrics {
+    /// The share of texts whose label was found.
+    pub accuracy: f64,
+    /// The mean cross-entropy, in nats.
+    pub loss: f64,
+}
+
+/// A line of `metrics.jsonl`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EpochMetrics {
+    /// The epoch, from 1.
+    pub epoch: usize,
+    /// On the training split, as the weights moved.
+    pub train: ClassMetrics,
+    /// On the validation split, at the end of the epoch.
+    pub validation: ClassMetrics,
+    /// Seconds of training, without validation.
+    pub seconds: f64,
+}
+
+/// The end result.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RunMetrics {
+    /// What the model does.
+    pub task: crate::Task,
+    /// The preset that the settings began from.
+    pub preset: String,
+    /// The data set's name.
+    pub dataset: String,
+    /// How many numbers were learnt.
+    pub parameters: usize,
+    /// How many tokens one prediction sees.
+    pub receptive_field: usize,
+    /// How many epochs were trained.
+    pub epochs: usize,
+    /// The epoch whose weights were kept, from 1.
+    pub best_epoch: usize,
+    /// Texts a second in training, forward and backward.
+    pub examples_per_second: f64,
+    /// Seconds of training, without validation, over all sittings.
+    pub train_seconds: f64,
+    /// The most memory that the process held, in bytes; 0 where the system does not tell.
+    pub peak_rss_bytes: u64,
+    /// Where it was trained.
+    pub device: String,
+    /// The best epoch on the validation split.
+    pub validation: ClassMetrics,
+    /// The best epoch on the test split, read once.
+    pub test: ClassMetrics,
+}

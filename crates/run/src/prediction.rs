@@ -1,0 +1,251 @@
+//! A prediction, and the phrases that it is the sum of.
+
+use convlens_model::Padding;
+use serde_json::{Map, Value, json};
+
+use crate::{Run, RunError};
+
+/// A token of a text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Token {
+    /// The token as the vocabulary has it.
+    pub token: String,
+    /// Its byte range in the text; empty for tokens that stand for nothing in it.
+    pub range: std::ops::Range<usize>,
+}
+
+/// A phrase: the tokens that one position of the model sees.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Phrase {
+    /// The token at the phrase's centre; none for the one entry that sums up the padding.
+    pub center: Option<usize>,
+    /// Which tokens it spans; empty for the padding.
+    pub tokens: std::ops::Range<usize>,
+    /// What it adds to each logit.
+    pub score: Vec<f64>,
+}
+
+/// A text's label, and why.
+///
+/// Each logit is the sum of its [`bias`](Self::bias), of every phrase's
+/// [`score`](Phrase::score) and of the [`residual`](Self::residual), which holds nothing but
+/// the rounding of 32-bit sums.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Prediction {
+    /// The text.
+    pub text: String,
+    /// The index of its label among [`labels`](Self::labels).
+    pub label: usize,
+    /// Every label's name.
+    pub labels: Vec<String>,
+    /// Every label's probability.
+    pub probabilities: Vec<f64>,
+    /// The names of the logits: with two labels there is one logit, the second label's.
+    pub outputs: Vec<String>,
+    /// The logits.
+    pub logits: Vec<f64>,
+    /// The tokens that the model saw, in order.
+    pub tokens: Vec<Token>,
+    /// The phrases, in order.
+    pub phrases: Vec<Phrase>,
+    /// What each logit is where there is no evidence.
+    pub bias: Vec<f64>,
+    /// What is left of each logit when bias and phrases are taken off.
+    pub residual: Vec<f64>,
+}
+
+impl Prediction {
+    pub(crate) fn new(run: &Run, text: &str) -> Result<Self, RunError> {
+        let encoding = run.tokenizer.encode(text)?;
+        let batch = run.batch(&[&encoding.ids]);
+        let positions = run.model.predict_positions(&batch); // [1, length, outputs]
+        let logits = run.model.pool(positions.clone(), &batch); // [1, outputs]
+        let bias = run.model.head.bias.as_ref().map(|bias| bias.val());
+
+        let read = |values: Result<Vec<f32>, _>| match values {
+            Ok(values) => Ok(values.into_iter().map(f64::from).collect::<Vec<f64>>()),
+            Err(error) => Err(RunError::Device(format!("{error}"))),
+        };
+        let outputs = run.config.model.outputs;
+        let logits = read(logits.try_into_vec_as().map_err(|error| error.to_string()))?;
+        let positions = read(positions.try_into_vec_as().map_err(|error| error.to_string()))?;
+        let bias = match bias {
+            Some(bias) => read(bias.try_into_vec_as().map_err(|error| error.to_string()))?,
+            None => vec![0.0; outputs],
+        };
+
+        let seen = Seen::new(&encoding.ids, run.config.model.padding);
+        let phrases = seen.phrases(&positions, run, outputs);
+        let residual = (0..outputs)
+            .map(|output| {
+                logits[output] - bias[output] - phrases.iter().map(|phrase| phrase.score[output]).sum::<f64>()
+            })
+            .collect();
+        let probabilities = probabilities(&logits);
+        let label =
+            (0..probabilities.len()).max_by(|&a, &b| probabilities[a].total_cmp(&probabilities[b])).unwrap_or(0);
+        let token = |index: usize| Token {
+            token: run.tokenizer.token(encoding.ids[index]).unwrap_or_default(),
+            range: encoding.offsets[index].0..encoding.offsets[index].1,
+        };
+        let labels = run.config.labels.clone();
+        Ok(Self {
+            text: text.into(),
+            label,
+            probabilities,
+            outputs: if outputs == 1 { labels[labels.len() - 1..].to_vec() } else { labels.clone() },
+            labels,
+            logits,
+            tokens: (seen.first..encoding.ids.len()).map(token).collect(),
+            phrases,
+            bias,
+            residual,
+        })
+    }
+
+    /// The name of the label.
+    pub fn label_name(&self) -> &str {
+        &self.labels[self.label]
+    }
+
+    /// The text under a phrase.
+    pub fn phrase_text(&self, phrase: &Phrase) -> &str {
+        let tokens = self.tokens[phrase.tokens.clone()].iter().filter(|token| !token.range.is_empty());
+        let ranges: Vec<_> = tokens.map(|token| token.range.clone()).collect();
+        match (ranges.first(), ranges.last()) {
+            (Some(first), Some(last)) => &self.text[first.start..last.end],
+            _ => "",
+        }
+    }
+
+    /// One object: `text`, `label`, `probability`, `probabilities`, `logits`, `tokens` (each
+    /// with `start` and `end` in the text, counted in Unicode code points), `phrases` (each
+    /// with its tokens' range, its text and its `score` by class; an empty range sums up the
+    /// padding), `bias` and `residual`.
+    pub fn to_json(&self) -> Value {
+        let characters = CharacterOffsets::new(&self.text);
+        let tokens = self.tokens.iter().map(|token| {
+            let (start, end) = (characters.at(token.range.start), characters.at(token.range.end));
+            json!({ "token": token.token, "start": start, "end": end })
+        });
+        let phrases = self.phrases.iter().map(|phrase| {
+            json!({
+                "start": phrase.tokens.start,
+                "end": phrase.tokens.end,
+                "text": self.phrase_text(phrase),
+                "score": by_name(&self.outputs, &phrase.score),
+            })
+        });
+        json!({
+            "text": self.text,
+            "label": self.label_name(),
+            "probability": self.probabilities[self.label],
+            "probabilities": by_name(&self.labels, &self.probabilities),
+            "logits": by_name(&self.outputs, &self.logits),
+            "tokens": tokens.collect::<Vec<_>>(),
+            "phrases": phrases.collect::<Vec<_>>(),
+            "bias": by_name(&self.outputs, &self.bias),
+            "residual": by_name(&self.outputs, &self.residual),
+        })
+    }
+}
+
+/// Which of a text's tokens the model saw, and where among its positions.
+struct Seen {
+    /// The first token that was not cut off.
+    first: usize,
+    /// How many positions of padding stand before it.
+    padding: usize,
+    tokens: usize,
+    /// How many positions the mean is over.
+    counted: usize,
+}
+
+impl Seen {
+    fn new(ids: &[u32], padding: Padding) -> Self {
+        match padding {
+            Padding::Masked => Self { first: 0, padding: 0, tokens: ids.len(), counted: ids.len().max(1) },
+            Padding::Counted { length } => {
+                let tokens = ids.len().min(length);
+                Self { first: ids.len() - tokens, padding: length - tokens, tokens, counted: length }
+            }
+        }
+    }
+
+    fn phrases(&self, positions: &[f64], run: &Run, outputs: usize) -> Vec<Phrase> {
+        let field = run.model.receptive_field();
+        let score = |position: usize| -> Vec<f64> {
+            let values = &positions[position * outputs..(position + 1) * outputs];
+            values.iter().map(|value| value / self.counted as f64).collect()
+        };
+        let padding = (self.padding > 0).then(|| Phrase {
+            center: None,
+            tokens: 0..0,
+            score: (0..self.padding)
+                .map(score)
+                .fold(vec![0.0; outputs], |sum, score| sum.iter().zip(score).map(|(sum, score)| sum + score).collect()),
+        });
+        let words = (0..self.tokens).map(|center| Phrase {
+            center: Some(center),
+            tokens: field.phrase(center, self.tokens),
+            score: score(self.padding + center),
+        });
+        padding.into_iter().chain(words).collect()
+    }
+}
+
+/// Softmax; of one logit the sigmoid and its complement.
+fn probabilities(logits: &[f64]) -> Vec<f64> {
+    match logits {
+        [logit] => {
+            let positive = 1.0 / (1.0 + (-logit).exp());
+            vec![1.0 - positive, positive]
+        }
+        logits => {
+            let highest = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+            let weights: Vec<f64> = logits.iter().map(|logit| (logit - highest).exp()).collect();
+            let sum: f64 = weights.iter().sum();
+            weights.iter().map(|weight| weight / sum).collect()
+        }
+    }
+}
+
+fn by_name(names: &[String], values: &[f64]) -> Map<String, Value> {
+    names.iter().cloned().zip(values.iter().map(|&value| json!(value))).collect()
+}
+
+/// Byte offsets to offsets in code points, in one pass over the text.
+struct CharacterOffsets {
+    starts: Vec<usize>,
+}
+
+impl CharacterOffsets {
+    fn new(text: &str) -> Self {
+        Self { starts: text.char_indices().map(|(start, _)| start).collect() }
+    }
+
+    fn at(&self, byte: usize) -> usize {
+        self.starts.partition_point(|&start| start < byte)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn probabilities_are_softmax() {
+        // torch.softmax(torch.tensor([0., 1.5]), 0)  ->  [0.1824, 0.8176]; the same of one logit
+        let one = probabilities(&[1.5]);
+        let two = probabilities(&[0.0, 1.5]);
+        assert!((one[1] - 0.81757448).abs() < 1e-7 && (two[1] - one[1]).abs() < 1e-12);
+        assert_eq!(probabilities(&[1000.0, -1000.0]), [1.0, 0.0]);
+        assert_eq!(probabilities(&[-1000.0]), [1.0, 0.0]);
+    }
+
+    #[test]
+    fn offsets_count_code_points() {
+        let offsets = CharacterOffsets::new("é☃x");
+        assert_eq!([0, 2, 5, 6].map(|byte| offsets.at(byte)), [0, 1, 2, 3]);
+    }
+}

@@ -1,0 +1,98 @@
+//! A trained model: opened from its folder, text in and explained prediction out.
+
+use std::path::Path;
+
+use burn::tensor::Device;
+use convlens_model::{Batch, TextModel};
+use convlens_text::Tokenizer;
+use sha2::{Digest, Sha256};
+
+use crate::folder::{TOKENIZER, WEIGHTS};
+use crate::{Prediction, RunConfig, RunError, RunFolder, weights};
+
+/// A trained model with all it needs.
+#[derive(Debug)]
+pub struct Run {
+    /// Its configuration.
+    pub config: RunConfig,
+    /// Its tokenizer.
+    pub tokenizer: Tokenizer,
+    /// Its model.
+    pub model: TextModel,
+    /// Where it computes.
+    pub device: Device,
+}
+
+impl Run {
+    /// Opens a run folder, to compute on the CPU.
+    ///
+    /// # Errors
+    ///
+    /// [`RunError`], naming the file that is missing, damaged, newer or of another run.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, RunError> {
+        Self::open_on(&RunFolder::open(path.as_ref())?, &Device::flex())
+    }
+
+    /// Opens a run folder, to compute on `device`.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open).
+    pub fn open_on(folder: &RunFolder, device: &Device) -> Result<Self, RunError> {
+        let config = folder.config()?;
+        let json = folder.read(TOKENIZER)?;
+        let path = folder.file(TOKENIZER);
+        let tokenizer = Tokenizer::from_json(&json)
+            .map_err(|error| RunError::Tokenizer { path: path.clone(), message: error.to_string() })?;
+        if tokenizer.vocab_size() != config.model.vocab_size {
+            let (tokenizer, model) = (tokenizer.vocab_size(), config.model.vocab_size);
+            return Err(RunError::TokenizerSize { path, tokenizer, model });
+        }
+        let path = folder.file(WEIGHTS);
+        if !path.exists() {
+            return Err(RunError::Untrained { path: folder.path().into() });
+        }
+        let mut model = config.model.init(device)?;
+        weights::load(&mut model, folder.read(WEIGHTS)?, &digest(&json), &path)?;
+        Ok(Self { config, tokenizer, model, device: device.clone() })
+    }
+
+    /// Writes the weights of a run whose tokenizer is in the folder already.
+    ///
+    /// # Errors
+    ///
+    /// [`RunError::Io`], naming the file.
+    pub fn save_weights(folder: &RunFolder, model: &TextModel) -> Result<(), RunError> {
+        let bytes = weights::to_bytes(model, &digest(&folder.read(TOKENIZER)?));
+        folder.write(WEIGHTS, &bytes.map_err(RunError::Device)?)
+    }
+
+    /// Classifies a text, and says which phrases made it so.
+    ///
+    /// # Errors
+    ///
+    /// [`RunError::Text`] or [`RunError::Device`].
+    pub fn predict(&self, text: &str) -> Result<Prediction, RunError> {
+        Prediction::new(self, text)
+    }
+
+    /// The logits of texts given as ids, a row each.
+    ///
+    /// # Errors
+    ///
+    /// [`RunError::Device`].
+    pub fn logits(&self, texts: &[&[u32]]) -> Result<Vec<Vec<f32>>, RunError> {
+        let logits = self.model.forward(&self.batch(texts));
+        let values: Vec<f32> = logits.try_into_vec_as().map_err(|error| RunError::Device(error.to_string()))?;
+        Ok(values.chunks(self.config.model.outputs).map(<[f32]>::to_vec).collect())
+    }
+
+    pub(crate) fn batch(&self, texts: &[&[u32]]) -> Batch {
+        let pad_id = self.tokenizer.pad_id().unwrap_or(0);
+        Batch::new(texts, self.config.model.padding, pad_id, &self.device)
+    }
+}
+
+fn digest(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}

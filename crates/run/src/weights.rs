@@ -1,0 +1,75 @@
+//! `model.safetensors`: the weights, under PyTorch's names and in its layout.
+
+use std::path::Path;
+
+use burn::module::{Module, ModuleVisitor, Param};
+use burn::store::{ModuleSnapshot, SafetensorsStore};
+use burn::tensor::Tensor;
+use convlens_model::TextModel;
+use safetensors::SafeTensors;
+
+use crate::RunError;
+
+/// The metadata entry that ties weights to the tokenizer they were trained with.
+const TOKENIZER_KEY: &str = "tokenizer";
+
+/// The weights as SafeTensors, marked with the digest of the tokenizer that they belong to.
+pub(crate) fn to_bytes(model: &TextModel, tokenizer_digest: &str) -> Result<Vec<u8>, String> {
+    let mut store = SafetensorsStore::from_bytes(None)
+        .skip_enum_variants(true)
+        .clear_metadata()
+        .metadata("format", "pt")
+        .metadata(TOKENIZER_KEY, tokenizer_digest);
+    model.save_into(&mut store).map_err(|error| error.to_string())?;
+    store.get_bytes().map_err(|error| error.to_string())
+}
+
+/// Loads weights into a model, after a look at whether they are whole and fit.
+pub(crate) fn load(model: &mut TextModel, bytes: Vec<u8>, tokenizer_digest: &str, path: &Path) -> Result<(), RunError> {
+    let damaged = |message: String| RunError::DamagedWeights { path: path.into(), message };
+    let misfit = |message: String| RunError::MisfitWeights { path: path.into(), message };
+
+    let tensors = SafeTensors::deserialize(&bytes).map_err(|error| damaged(error.to_string()))?;
+    for (name, shape) in shapes(model) {
+        let found = tensors.tensor(&name).map_err(|_| misfit(format!("it has no tensor {name}")))?;
+        if found.shape() != shape {
+            return Err(misfit(format!("{name} is {:?}, not {shape:?}", found.shape())));
+        }
+        if found.dtype() != safetensors::Dtype::F32 {
+            return Err(misfit(format!("{name} is {:?}, not F32", found.dtype())));
+        }
+    }
+    let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|error| damaged(error.to_string()))?;
+    let trained_with = header.metadata().as_ref().and_then(|metadata| metadata.get(TOKENIZER_KEY));
+    if trained_with.is_some_and(|digest| digest != tokenizer_digest) {
+        return Err(misfit("it was trained with another tokenizer".into()));
+    }
+    let mut store = SafetensorsStore::from_bytes(Some(bytes)).skip_enum_variants(true);
+    model.load_from(&mut store).map(|_| ()).map_err(|error| damaged(error.to_string()))
+}
+
+/// Each parameter's name and shape.
+fn shapes(model: &TextModel) -> Vec<(String, Vec<usize>)> {
+    #[derive(Default)]
+    struct Shapes {
+        path: Vec<String>,
+        found: Vec<(String, Vec<usize>)>,
+    }
+    impl ModuleVisitor for Shapes {
+        fn enter_module(&mut self, name: &str, _container: &str) {
+            self.path.push(name.into());
+        }
+        fn exit_module(&mut self, _name: &str, _container: &str) {
+            self.path.pop();
+        }
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+            // The name of an encoder's variant is no part of PyTorch's path.
+            let path = self.path.iter().filter(|name| !name.starts_with(char::is_uppercase));
+            let path: Vec<_> = path.map(String::as_str).collect();
+            self.found.push((path.join("."), param.lazy_shape().to_vec()));
+        }
+    }
+    let mut visitor = Shapes::default();
+    model.visit(&mut visitor);
+    visitor.found
+}
