@@ -1,0 +1,158 @@
+//! A checkpoint: one file with all that a run needs to go on as if it had never stopped.
+
+use std::collections::BTreeMap;
+
+use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
+use burn::tensor::{Device, Tensor, TensorData};
+use convlens_run::model::TextModel;
+use convlens_run::{CHECKPOINTS, EpochMetrics, RunError, RunFolder};
+use safetensors::SafeTensors;
+use safetensors::tensor::{Dtype, TensorView};
+use serde::{Deserialize, Serialize};
+
+use crate::loss::Tally;
+use crate::{Adam, TrainError};
+
+const FILE: &str = "checkpoints/latest.safetensors";
+const STATE: &str = "state";
+const WEIGHT: &str = "model.";
+const MOMENT: &str = "adam.";
+
+/// Where training stands.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Progress {
+    /// The epoch in progress, from 1.
+    pub epoch: usize,
+    /// How many of its steps are done.
+    pub step: usize,
+    /// What those steps summed up to.
+    pub loss: f64,
+    pub hits: usize,
+    pub count: usize,
+    /// Seconds of training in this epoch, and in the epochs before it.
+    pub epoch_seconds: f64,
+    pub seconds: f64,
+    /// Steps in all.
+    pub steps: usize,
+    /// The epochs that are done.
+    pub history: Vec<EpochMetrics>,
+}
+
+impl Progress {
+    pub fn tally(&self) -> Tally {
+        Tally { loss: self.loss, hits: self.hits, count: self.count }
+    }
+
+    pub fn set_tally(&mut self, tally: Tally) {
+        (self.loss, self.hits, self.count) = (tally.loss, tally.hits, tally.count);
+    }
+
+    /// The epoch with the lowest validation loss so far.
+    pub fn best(&self) -> Option<&EpochMetrics> {
+        self.history.iter().min_by(|a, b| a.validation.loss.total_cmp(&b.validation.loss))
+    }
+}
+
+/// Writes weights, optimiser and progress.
+pub(crate) fn save(folder: &RunFolder, model: &TextModel, adam: &Adam, progress: &Progress) -> Result<(), TrainError> {
+    let path = folder.file(CHECKPOINTS);
+    std::fs::create_dir_all(&path).map_err(|source| RunError::Io { path, source })?;
+    let weights = weights(model).into_iter().map(|(name, data)| (format!("{WEIGHT}{name}"), data));
+    let moments = adam.state().map(|(name, data)| (format!("{MOMENT}{name}"), data));
+    let tensors: Vec<(String, TensorData)> = weights.chain(moments).collect();
+    let device = |error: String| TrainError::Device(error);
+    let views = tensors.iter().map(|(name, data)| {
+        let view = TensorView::new(Dtype::F32, data.shape().to_vec(), data.as_bytes());
+        view.map(|view| (name, view)).map_err(|error| device(error.to_string()))
+    });
+    let state = serde_json::to_string(progress).map_err(|error| device(error.to_string()))?;
+    let bytes = safetensors::serialize(views.collect::<Result<Vec<_>, _>>()?, Some([(STATE.into(), state)].into()))
+        .map_err(|error| device(error.to_string()))?;
+    Ok(folder.write(FILE, &bytes)?)
+}
+
+/// Reads what [`save`] wrote; nothing where it never did.
+pub(crate) fn load(
+    folder: &RunFolder,
+    model: TextModel,
+    adam: &mut Adam,
+    device: &Device,
+) -> Result<(TextModel, Option<Progress>), TrainError> {
+    let path = folder.file(FILE);
+    if !path.exists() {
+        return Ok((model, None));
+    }
+    let damaged = |message: String| TrainError::Checkpoint { path: path.clone(), message };
+    let bytes = folder.read(FILE)?;
+    let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|error| damaged(error.to_string()))?;
+    let tensors = SafeTensors::deserialize(&bytes).map_err(|error| damaged(error.to_string()))?;
+    let state = header.metadata().as_ref().and_then(|metadata| metadata.get(STATE));
+    let state = state.ok_or_else(|| damaged("no state".into()))?;
+    let progress: Progress = serde_json::from_str(state).map_err(|error| damaged(error.to_string()))?;
+
+    let named = |prefix: &str| -> BTreeMap<String, Vec<f32>> {
+        let values =
+            |view: &TensorView| view.data().as_chunks::<4>().0.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect();
+        let own =
+            tensors.iter().filter_map(|(name, view)| Some((name.strip_prefix(prefix)?.to_owned(), values(&view))));
+        own.collect()
+    };
+    let mut restore = Restore { weights: named(WEIGHT), path: Vec::new(), missing: None };
+    let model = model.map(&mut restore);
+    if let Some(name) = restore.missing {
+        return Err(damaged(format!("no weights {name} that fit config.json")));
+    }
+    adam.restore(progress.steps, named(MOMENT), device);
+    Ok((model, Some(progress)))
+}
+
+fn weights(model: &TextModel) -> Vec<(String, TensorData)> {
+    #[derive(Default)]
+    struct Collect {
+        path: Vec<String>,
+        found: Vec<(String, TensorData)>,
+    }
+    impl ModuleVisitor for Collect {
+        fn enter_module(&mut self, name: &str, _container: &str) {
+            self.path.push(name.into());
+        }
+        fn exit_module(&mut self, _name: &str, _container: &str) {
+            self.path.pop();
+        }
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+            self.found.push((self.path.join("."), param.val().to_data()));
+        }
+    }
+    let mut visitor = Collect::default();
+    model.visit(&mut visitor);
+    visitor.found
+}
+
+struct Restore {
+    weights: BTreeMap<String, Vec<f32>>,
+    path: Vec<String>,
+    missing: Option<String>,
+}
+
+impl ModuleMapper for Restore {
+    fn enter_module(&mut self, name: &str, _container: &str) {
+        self.path.push(name.into());
+    }
+
+    fn exit_module(&mut self, _name: &str, _container: &str) {
+        self.path.pop();
+    }
+
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        let name = self.path.join(".");
+        let (id, old, mapper) = param.consume();
+        let shape = old.dims();
+        let fits = |values: &Vec<f32>| values.len() == shape.iter().product::<usize>();
+        let Some(values) = self.weights.remove(&name).filter(fits) else {
+            self.missing = Some(name);
+            return Param::from_mapped_value(id, old, mapper);
+        };
+        let new = Tensor::from_data(TensorData::new(values, shape), &old.device()).require_grad();
+        Param::from_mapped_value(id, new, mapper)
+    }
+}

@@ -1,0 +1,19 @@
+#![doc = include_str!("../README.md")]
+
+mod adam;
+mod batches;
+mod checkpoint;
+mod corpus;
+mod error;
+mod evaluate;
+mod loss;
+mod preset;
+mod trainer;
+
+pub use adam::Adam;
+pub use batches::{Texts, epoch_order};
+pub use corpus::{Cache, Corpus, Stage};
+pub use error::TrainError;
+pub use evaluate::{ClassReport, Evaluation, evaluate};
+pub use preset::{PRESETS, Preset, preset};
+pub use trainer::{Event, Outcome, Trainer};

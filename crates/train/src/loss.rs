@@ -1,0 +1,90 @@
+//! The loss of a batch: on the device, to be differentiated, and on the host, to be reported.
+
+use burn::nn::loss::{BinaryCrossEntropyLossConfig, CrossEntropyLossConfig};
+use burn::tensor::{Device, Int, Tensor, TensorData};
+
+/// The mean cross-entropy of logits, in nats: of one logit a text the binary one, its label 1
+/// being the logit's.
+///
+/// # Shapes
+///
+/// - `logits`: `[batch, outputs]`
+/// - output: `[1]`
+pub(crate) fn cross_entropy(logits: Tensor<2>, labels: &[usize], device: &Device) -> Tensor<1> {
+    let [batch, outputs] = logits.dims();
+    let labels: Vec<i32> = labels.iter().map(|&label| label as i32).collect();
+    let targets = Tensor::<1, Int>::from_data(TensorData::new(labels, [batch]), device);
+    match outputs {
+        1 => {
+            BinaryCrossEntropyLossConfig::new().with_logits(true).init(device).forward(logits.reshape([batch]), targets)
+        }
+        _ => CrossEntropyLossConfig::new().init(device).forward(logits, targets),
+    }
+}
+
+/// A running sum of losses and hits.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Tally {
+    pub loss: f64,
+    pub hits: usize,
+    pub count: usize,
+}
+
+impl Tally {
+    /// Adds texts, given as rows of `outputs` logits.
+    pub fn add(&mut self, logits: &[f32], outputs: usize, labels: &[usize]) {
+        for (row, &label) in logits.chunks(outputs).zip(labels) {
+            let probabilities = log_probabilities(row);
+            self.loss -= probabilities[label];
+            self.hits += usize::from(argmax(&probabilities) == label);
+            self.count += 1;
+        }
+    }
+
+    pub fn metrics(&self) -> convlens_run::ClassMetrics {
+        let count = self.count.max(1) as f64;
+        convlens_run::ClassMetrics { accuracy: self.hits as f64 / count, loss: self.loss / count }
+    }
+}
+
+/// The logarithm of each class's probability, from one row of logits (one logit for two classes).
+pub(crate) fn log_probabilities(logits: &[f32]) -> Vec<f64> {
+    let logits: Vec<f64> = match logits {
+        [logit] => vec![0.0, f64::from(*logit)],
+        logits => logits.iter().map(|&logit| f64::from(logit)).collect(),
+    };
+    let highest = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let sum: f64 = logits.iter().map(|logit| (logit - highest).exp()).sum();
+    logits.iter().map(|logit| logit - highest - sum.ln()).collect()
+}
+
+pub(crate) fn argmax(values: &[f64]) -> usize {
+    (0..values.len()).max_by(|&a, &b| values[a].total_cmp(&values[b]).then(b.cmp(&a))).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // import torch; F = torch.nn.functional
+    // z = torch.tensor([0.3, -2., 5.]); F.binary_cross_entropy_with_logits(z, torch.tensor([1., 0., 0.]))  # 1.895999
+    // z = torch.tensor([[.1, 2., -1.], [0., 0., 3.]]); F.cross_entropy(z, torch.tensor([1, 0]))            # 1.638354
+    #[test]
+    fn losses_are_pytorchs_on_device_and_host() {
+        let device = Device::flex();
+        let cases: [(&[f32], usize, &[usize], f64); 2] =
+            [(&[0.3, -2.0, 5.0], 1, &[1, 0, 0], BINARY), (&[0.1, 2.0, -1.0, 0.0, 0.0, 3.0], 3, &[1, 0], MULTI)];
+        for (logits, outputs, labels, expected) in cases {
+            let shape = [labels.len(), outputs];
+            let tensor = Tensor::<2>::from_data(TensorData::new(logits.to_vec(), shape), &device);
+            let loss: Vec<f32> = cross_entropy(tensor, labels, &device).try_into_vec_as().expect("a value");
+            let mut tally = Tally::default();
+            tally.add(logits, outputs, labels);
+            assert!((f64::from(loss[0]) - expected).abs() < 1e-5, "{loss:?}");
+            assert!((tally.metrics().loss - expected).abs() < 1e-6, "{tally:?}");
+        }
+    }
+
+    const BINARY: f64 = 1.895_999_534_7;
+    const MULTI: f64 = 1.638_353_721;
+}

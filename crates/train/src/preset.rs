@@ -1,0 +1,86 @@
+//! Presets: named settings to begin from; a new one is a function here and a row of the table.
+
+use convlens_run::model::{EncoderConfig, LinearConvConfig, ModelConfig, Padding};
+use convlens_run::text::TokenizerKind;
+use convlens_run::{TextConfig, TokenizerSource, TrainingConfig};
+
+use crate::TrainError;
+
+/// Named settings.
+pub struct Preset {
+    /// What `--preset` takes.
+    pub name: &'static str,
+    /// What it is, in a line.
+    pub summary: &'static str,
+    /// How texts become ids.
+    pub text: fn() -> TextConfig,
+    /// The model for a vocabulary size and a number of outputs.
+    pub model: fn(usize, usize) -> ModelConfig,
+    /// How it is trained.
+    pub training: fn() -> TrainingConfig,
+}
+
+/// Every preset; the first is the default.
+pub const PRESETS: [Preset; 2] = [
+    Preset {
+        name: "default",
+        summary: "one linear convolution, padding masked, texts of any length, regularised",
+        text: words,
+        model: |vocab_size, outputs| linear(vocab_size, outputs, Padding::Masked),
+        training: || TrainingConfig {
+            epochs: 8,
+            learning_rate: 3e-3,
+            decay: true,
+            word_dropout: 0.3,
+            weight_decay: 0.05,
+            patience: Some(3),
+            ..as_document_a()
+        },
+    },
+    Preset {
+        name: "seed",
+        summary: "document A's model to the letter: 400 tokens, padded at the front and counted in the mean",
+        text: words,
+        model: |vocab_size, outputs| linear(vocab_size, outputs, Padding::Counted { length: 400 }),
+        training: as_document_a,
+    },
+];
+
+/// The preset of that name.
+///
+/// # Errors
+///
+/// [`TrainError::UnknownPreset`] where there is none.
+pub fn preset(name: &str) -> Result<&'static Preset, TrainError> {
+    PRESETS.iter().find(|preset| preset.name == name).ok_or_else(|| TrainError::UnknownPreset {
+        name: name.into(),
+        known: PRESETS.each_ref().map(|preset| preset.name).join(", "),
+    })
+}
+
+/// Document A: the 20,000 most frequent words.
+fn words() -> TextConfig {
+    TextConfig { tokenizer: TokenizerSource::Trained(TokenizerKind::Words), vocab_size: 20_000 }
+}
+
+/// Document A: 32 dimensions, 128 filters of width 3, no bias, no activation, N(0, 0.05).
+fn linear(vocab_size: usize, outputs: usize, padding: Padding) -> ModelConfig {
+    let encoder = LinearConvConfig { filters: 128, kernel_size: 3, init_std: 0.05 };
+    ModelConfig { vocab_size, embedding: 32, init_std: 0.05, encoder: EncoderConfig::Linear(encoder), outputs, padding }
+}
+
+/// Document A: Adam at 1e-3 with Keras's epsilon, batches of 32.
+fn as_document_a() -> TrainingConfig {
+    TrainingConfig {
+        seed: 0,
+        epochs: 3,
+        batch_size: 32,
+        learning_rate: 1e-3,
+        decay: false,
+        adam_epsilon: 1e-7,
+        word_dropout: 0.0,
+        weight_decay: 0.0,
+        patience: None,
+        validation_fraction: 0.1,
+    }
+}
