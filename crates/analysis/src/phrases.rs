@@ -1,0 +1,66 @@
+//! The phrases that decide a prediction.
+
+use convlens_run::{Phrase, Prediction};
+
+/// Which logit an explanation is of: the label's own, or the only one.
+pub fn explained_output(prediction: &Prediction) -> usize {
+    prediction.label.min(prediction.outputs.len() - 1)
+}
+
+/// The `count` phrases that move the [explained](explained_output) logit most, up or down,
+/// strongest first. No two overlap: of neighbours that share their words the strongest stands
+/// for all.
+pub fn strongest_phrases(prediction: &Prediction, count: usize) -> Vec<&Phrase> {
+    let output = explained_output(prediction);
+    let mut ranked: Vec<&Phrase> = prediction.phrases.iter().filter(|phrase| !phrase.tokens.is_empty()).collect();
+    ranked.sort_by(|a, b| b.score[output].abs().total_cmp(&a.score[output].abs()));
+    let mut taken = vec![false; prediction.tokens.len()];
+    let mut strongest = Vec::new();
+    for phrase in ranked {
+        if strongest.len() == count {
+            break;
+        }
+        if !taken[phrase.tokens.clone()].contains(&true) && !prediction.phrase_text(phrase).is_empty() {
+            taken[phrase.tokens.clone()].fill(true);
+            strongest.push(phrase);
+        }
+    }
+    strongest
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use convlens_run::Token;
+
+    /// A prediction over words of one letter and a space, phrases of width 3.
+    pub(crate) fn prediction(scores: &[f64]) -> Prediction {
+        let count = scores.len();
+        let phrase = |(center, &score): (usize, &f64)| Phrase {
+            center: Some(center),
+            tokens: center.saturating_sub(1)..(center + 2).min(count),
+            score: vec![score],
+        };
+        Prediction {
+            text: "a ".repeat(count),
+            label: 1,
+            labels: vec!["neg".into(), "pos".into()],
+            probabilities: vec![0.2, 0.8],
+            outputs: vec!["pos".into()],
+            logits: vec![scores.iter().sum()],
+            tokens: (0..count).map(|index| Token { token: "a".into(), range: 2 * index..2 * index + 1 }).collect(),
+            phrases: scores.iter().enumerate().map(phrase).collect(),
+            bias: vec![0.0],
+            residual: vec![0.0],
+        }
+    }
+
+    #[test]
+    fn neighbours_are_represented_by_the_strongest() {
+        let prediction = prediction(&[0.1, 0.9, 0.8, 0.0, -0.5, 0.2, 0.1]);
+        let centers: Vec<_> = strongest_phrases(&prediction, 5).iter().map(|phrase| phrase.center).collect();
+        assert_eq!(centers, [Some(1), Some(4)]);
+        assert_eq!(strongest_phrases(&prediction, 1).len(), 1);
+        assert!(strongest_phrases(&super::tests::prediction(&[]), 3).is_empty());
+    }
+}

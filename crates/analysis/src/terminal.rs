@@ -1,0 +1,72 @@
+//! A text coloured by its phrases, for a terminal.
+
+use std::fmt::Write;
+
+use anstyle::{Color, RgbColor, Style};
+use convlens_run::Prediction;
+
+use crate::explained_output;
+
+/// For the explained label, and against it: told apart by people of every colour vision.
+const FOR: RgbColor = RgbColor(0, 114, 220);
+const AGAINST: RgbColor = RgbColor(222, 110, 0);
+/// The share of the strongest phrase below which a word stays plain.
+const PLAIN_BELOW: f64 = 0.15;
+/// The share from which it is bold.
+const BOLD_FROM: f64 = 0.6;
+
+/// The text with each word coloured by the phrase that it is the centre of: blue where that
+/// raises the explained logit, orange where it lowers it, bold where it does so strongly. The
+/// escape codes are ANSI's; characters of the text that would steer the terminal are made
+/// visible instead.
+pub fn paint(prediction: &Prediction) -> String {
+    let output = explained_output(prediction);
+    let words = prediction.phrases.iter().filter_map(|phrase| Some((phrase.center?, phrase.score[output])));
+    let strongest = words.clone().map(|(_, score)| score.abs()).fold(0.0, f64::max);
+    let mut painted = String::new();
+    let mut end = 0;
+    for (center, score) in words {
+        let range = prediction.tokens[center].range.clone();
+        if range.start < end || range.is_empty() {
+            continue;
+        }
+        painted.push_str(&harmless(&prediction.text[end..range.start]));
+        let style = style(score, strongest);
+        let word = harmless(&prediction.text[range.clone()]);
+        let _ = write!(painted, "{style}{word}{style:#}"); // a String takes all
+        end = range.end;
+    }
+    painted.push_str(&harmless(&prediction.text[end..]));
+    painted
+}
+
+fn style(score: f64, strongest: f64) -> Style {
+    let share = if strongest > 0.0 { score.abs() / strongest } else { 0.0 };
+    if share < PLAIN_BELOW {
+        return Style::new();
+    }
+    let color = if score > 0.0 { FOR } else { AGAINST };
+    let style = Style::new().fg_color(Some(Color::Rgb(color)));
+    if share >= BOLD_FROM { style.bold() } else { style }
+}
+
+fn harmless(text: &str) -> String {
+    let visible = |c: char| if c.is_control() && c != '\n' && c != '\t' { '\u{fffd}' } else { c };
+    text.chars().map(visible).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::phrases::tests::prediction;
+
+    #[test]
+    fn strong_words_are_coloured_and_no_character_is_lost() {
+        let mut prediction = prediction(&[1.0, 0.01, -0.5]);
+        prediction.text = "a a a\u{1b}".into();
+        let painted = paint(&prediction);
+        let blue = format!("{}", style(1.0, 1.0));
+        assert!(painted.starts_with(&format!("{blue}a\u{1b}[0m a ")), "{painted:?}");
+        assert!(painted.ends_with("a\u{1b}[0m\u{fffd}"), "{painted:?}");
+    }
+}
