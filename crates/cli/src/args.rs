@@ -1,0 +1,198 @@
+//! What can be typed.
+
+use std::path::PathBuf;
+
+use clap::builder::styling::{AnsiColor, Styles};
+use clap::{ArgGroup, Args, Parser, Subcommand};
+use clap_complete::Shell;
+use convlens_run::DeviceChoice;
+
+const STYLES: Styles = Styles::styled()
+    .header(AnsiColor::Green.on_default().bold())
+    .usage(AnsiColor::Green.on_default().bold())
+    .literal(AnsiColor::Cyan.on_default().bold())
+    .placeholder(AnsiColor::Cyan.on_default());
+
+/// Convolutional models for text that one can look inside.
+#[derive(Debug, Parser)]
+#[command(version, styles = STYLES, after_help = "\
+Examples:
+  convlens train                                   IMDB, or the bundled sample where IMDB cannot be had
+  convlens predict \"A good film, not a boring one.\"
+  convlens evaluate --dataset imdb
+  convlens data imdb")]
+pub struct Cli {
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Train a model and write a run folder.
+    Train(TrainArgs),
+    /// Measure a trained model on labelled texts.
+    Evaluate(EvaluateArgs),
+    /// Classify texts, and show which phrases decide.
+    Predict(PredictArgs),
+    /// List the known data sets, or describe one.
+    Data(DataArgs),
+    /// Print a completion script for a shell.
+    Completions(CompletionsArgs),
+}
+
+#[derive(Debug, Args)]
+#[command(
+    args_override_self = true,
+    after_help = "\
+Examples:
+  convlens train
+  convlens train --preset seed --dataset imdb --out runs/seed
+  convlens train --data reviews.csv --text-column review --label-column stars --epochs 5
+  convlens train --resume                          continue the newest run where it was stopped or killed
+  convlens train --config run.toml                 the same keys as the flags: epochs = 5"
+)]
+pub struct TrainArgs {
+    /// The settings to begin from: default, or seed (document A's model to the letter)
+    #[arg(long, value_name = "P")]
+    pub preset: Option<String>,
+    /// A known data set (see `convlens data`); auto is IMDB where it can be had, else the bundled sample
+    #[arg(long, value_name = "D", conflicts_with = "data")]
+    pub dataset: Option<String>,
+    #[command(flatten)]
+    pub file: FileArgs,
+    /// A file of its own for the test split [default: a fifth of --data, cut by the seed]
+    #[arg(long, value_name = "FILE", requires = "data")]
+    pub test_data: Option<PathBuf>,
+    /// words, characters, bpe, or a tokenizer.json [default: the preset's]
+    #[arg(long, value_name = "T")]
+    pub tokenizer: Option<String>,
+    /// The most tokens that a trained tokenizer may know [default: the preset's]
+    #[arg(long, value_name = "N")]
+    pub vocab_size: Option<usize>,
+    /// The most passes over the training data [default: the preset's]
+    #[arg(long, value_name = "N")]
+    pub epochs: Option<usize>,
+    /// Texts a step [default: the preset's]
+    #[arg(long, value_name = "N")]
+    pub batch_size: Option<usize>,
+    /// Adam's step size [default: the preset's]
+    #[arg(long, value_name = "X")]
+    pub learning_rate: Option<f64>,
+    /// The seed of every random draw: same seed, same result [default: 0]
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+    /// auto, cpu, wgpu, wgpu:N, cuda or cuda:N
+    #[arg(long, value_name = "D", default_value = "auto")]
+    pub device: DeviceChoice,
+    /// A TOML file with the same keys as these flags; the flags win
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// The run folder to write [default: runs/DATASET-PRESET]
+    #[arg(long, value_name = "RUN")]
+    pub out: Option<PathBuf>,
+    /// Continue a run that was stopped or killed: --out, or the newest
+    #[arg(long)]
+    pub resume: bool,
+    /// Print the end result as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// A file of the user's, and how to read it.
+#[derive(Debug, Args)]
+pub struct FileArgs {
+    /// Your own labelled texts: CSV, TSV, Parquet or JSON Lines
+    #[arg(long, value_name = "FILE")]
+    pub data: Option<PathBuf>,
+    /// The column of the texts [default: text]
+    #[arg(long, value_name = "T")]
+    pub text_column: Option<String>,
+    /// The column of the labels [default: label]
+    #[arg(long, value_name = "L")]
+    pub label_column: Option<String>,
+    /// Read the label A of the file as B; may be given several times
+    #[arg(long, value_name = "A=B")]
+    pub label_map: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  convlens evaluate                                the newest run on its own test split
+  convlens evaluate --run runs/seed --dataset imdb --split test --json
+  convlens evaluate --data reviews.csv --label-map Positive=pos --label-map Negative=neg")]
+pub struct EvaluateArgs {
+    /// The run folder [default: the newest under runs/]
+    #[arg(long, value_name = "RUN")]
+    pub run: Option<PathBuf>,
+    /// A known data set [default: what the run was trained on]
+    #[arg(long, value_name = "D", conflicts_with = "data")]
+    pub dataset: Option<String>,
+    /// test or train
+    #[arg(long, value_name = "S", default_value = "test", value_parser = ["test", "train"])]
+    pub split: String,
+    #[command(flatten)]
+    pub file: FileArgs,
+    /// auto, cpu, wgpu, wgpu:N, cuda or cuda:N
+    #[arg(long, value_name = "D", default_value = "auto")]
+    pub device: DeviceChoice,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(group = ArgGroup::new("input").args(["text", "file"]), after_help = "\
+Examples:
+  convlens predict \"A good film.\" \"Not a good film.\"
+  convlens predict --run runs/seed --file reviews.csv --text-column review --json
+  cat reviews.txt | convlens predict")]
+pub struct PredictArgs {
+    /// Texts to classify [default: a text per line of standard input]
+    pub text: Vec<String>,
+    /// The run folder [default: the newest under runs/]
+    #[arg(long, value_name = "RUN")]
+    pub run: Option<PathBuf>,
+    /// A text per line; or a column of a .csv, .tsv, .parquet or .jsonl file
+    #[arg(long, value_name = "FILE")]
+    pub file: Option<PathBuf>,
+    /// The column of the texts, where the file has columns
+    #[arg(long, value_name = "T", default_value = "text")]
+    pub text_column: String,
+    /// How many of the strongest phrases to list
+    #[arg(long, value_name = "N", default_value_t = 3)]
+    pub phrases: usize,
+    /// auto, cpu, wgpu, wgpu:N, cuda or cuda:N
+    #[arg(long, value_name = "D", default_value = "auto")]
+    pub device: DeviceChoice,
+    /// Print one JSON object a line: tokens with offsets, every phrase with its score, the logit that they sum to
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  convlens data
+  convlens data imdb
+  convlens data --data reviews.csv --text-column review --label-column stars")]
+pub struct DataArgs {
+    /// A known data set to describe
+    #[arg(value_name = "D", conflicts_with = "data")]
+    pub dataset: Option<String>,
+    #[command(flatten)]
+    pub file: FileArgs,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  convlens completions bash > ~/.local/share/bash-completion/completions/convlens
+  convlens completions zsh > ~/.zfunc/_convlens")]
+pub struct CompletionsArgs {
+    /// The shell
+    pub shell: Shell,
+}

@@ -1,0 +1,88 @@
+//! Where texts and runs come from: a known data set or a file, a named run or the newest.
+
+use std::path::Path;
+
+use convlens_data::{Dataset, Examples, LabelMap, LabelledFile, auto, known};
+use convlens_run::{DatasetConfig, FileConfig, RunFolder};
+
+use crate::args::FileArgs;
+use crate::failure::Failure;
+use crate::progress::downloads;
+
+/// Where runs are written and looked for.
+pub const RUNS: &str = "runs";
+
+impl FileArgs {
+    /// The file that the flags describe, if they name one.
+    pub fn config(&self, test: Option<&Path>) -> Result<Option<FileConfig>, Failure> {
+        let Some(path) = &self.data else {
+            let stray = [("text-column", self.text_column.is_some()), ("label-column", self.label_column.is_some())];
+            let stray = stray.into_iter().chain([("label-map", !self.label_map.is_empty())]);
+            return match stray.into_iter().find(|(_, given)| *given) {
+                Some((flag, _)) => Err(Failure::Input(format!("--{flag} goes with --data FILE"))),
+                None => Ok(None),
+            };
+        };
+        Ok(Some(FileConfig {
+            path: path.clone(),
+            test: test.map(Path::to_owned),
+            text_column: self.text_column.clone().unwrap_or_else(|| "text".into()),
+            label_column: self.label_column.clone().unwrap_or_else(|| "label".into()),
+            label_map: self.label_map.clone(),
+        }))
+    }
+}
+
+/// A file as the data crate reads it.
+pub fn labelled_file(config: &FileConfig) -> Result<LabelledFile, Failure> {
+    Ok(LabelledFile {
+        path: config.path.clone(),
+        text_column: config.text_column.clone(),
+        label_column: config.label_column.clone(),
+        label_map: LabelMap::parse(config.label_map.iter().map(String::as_str))?,
+    })
+}
+
+/// A data set by name, with `auto` for IMDB or else the sample, or from a file.
+pub fn dataset(name: Option<&str>, file: Option<&FileConfig>, seed: u64) -> Result<Dataset, Failure> {
+    if let Some(config) = file {
+        return Ok(labelled_file(config)?.dataset(config.test.as_deref(), seed)?);
+    }
+    match name.unwrap_or("auto") {
+        "auto" => {
+            let (dataset, why) = auto(&downloads());
+            if let Some(why) = why {
+                warn_of_the_sample(&why.to_string());
+            }
+            Ok(dataset)
+        }
+        name => Ok(known(name)?.load(&downloads())?),
+    }
+}
+
+/// The data set that a run was trained on.
+pub fn dataset_of(config: &DatasetConfig, seed: u64) -> Result<Dataset, Failure> {
+    dataset(Some(&config.name), config.file.as_ref(), seed)
+}
+
+/// A whole file as examples of a model that knows `labels`.
+pub fn examples(config: &FileConfig, labels: &[String]) -> Result<Examples, Failure> {
+    Ok(labelled_file(config)?.examples(labels)?)
+}
+
+/// The run folder named, or the newest.
+pub fn run_folder(path: Option<&Path>) -> Result<RunFolder, Failure> {
+    Ok(match path {
+        Some(path) => RunFolder::open(path)?,
+        None => RunFolder::newest(Path::new(RUNS))?,
+    })
+}
+
+fn warn_of_the_sample(why: &str) {
+    let warning = anstyle::Style::new().bold().fg_color(Some(anstyle::AnsiColor::Yellow.into()));
+    let rule = "!".repeat(72);
+    anstream::eprintln!(
+        "{warning}{rule}\nIMDB cannot be had, so this trains on the bundled SAMPLE of made-up reviews:\n\
+         a demonstration, not a model of real language.\n{rule}{warning:#}\n({why})"
+    );
+}

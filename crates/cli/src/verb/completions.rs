@@ -1,0 +1,13 @@
+//! `convlens completions`: a completion script for a shell.
+
+use clap::CommandFactory;
+
+use crate::args::{Cli, CompletionsArgs};
+use crate::failure::Failure;
+use crate::output::line;
+
+pub fn run(args: &CompletionsArgs) -> Result<(), Failure> {
+    let mut script = Vec::new();
+    clap_complete::generate(args.shell, &mut Cli::command(), "convlens", &mut script);
+    line(String::from_utf8_lossy(&script).trim_end())
+}

@@ -1,0 +1,75 @@
+//! `convlens evaluate`: a trained model measured on labelled texts.
+
+use convlens_data::Examples;
+use convlens_run::{Run, RunConfig};
+use convlens_train::{Evaluation, evaluate};
+
+use crate::args::EvaluateArgs;
+use crate::failure::Failure;
+use crate::output::{line, table, thousands};
+use crate::progress::Stages;
+use crate::source::{dataset, dataset_of, examples, run_folder};
+
+pub fn run(args: &EvaluateArgs) -> Result<(), Failure> {
+    let folder = run_folder(args.run.as_deref())?;
+    let device = args.device.open()?;
+    let run = Run::open_on(&folder, &device.device)?;
+    let (name, texts) = texts(args, &run.config)?;
+    let stages = Stages::default();
+    let evaluation = evaluate(&run, &texts, &|stage| stages.show(stage))?;
+    match args.json {
+        true => {
+            let json = serde_json::json!({ "run": folder.path(), "dataset": name, "evaluation": evaluation });
+            line(json.to_string())
+        }
+        false => show(&evaluation, &name, &folder.path().display().to_string(), &device.name),
+    }
+}
+
+fn texts(args: &EvaluateArgs, config: &RunConfig) -> Result<(String, Examples), Failure> {
+    if let Some(file) = args.file.config(None)? {
+        return Ok((file.path.display().to_string(), examples(&file, &config.labels)?));
+    }
+    let dataset = match &args.dataset {
+        Some(name) => dataset(Some(name), None, config.training.seed)?,
+        None => dataset_of(&config.dataset, config.training.seed)?,
+    };
+    let unknown = dataset.labels.iter().find(|label| !config.labels.contains(label));
+    if let Some(label) = unknown {
+        let known = config.labels.join(", ");
+        return Err(Failure::Input(format!(
+            "--dataset {}: its label {label:?} is unknown to the model (which knows: {known}); give the texts with --data and --label-map",
+            dataset.name
+        )));
+    }
+    let place = |label: &usize| config.labels.iter().position(|name| *name == dataset.labels[*label]).unwrap_or(*label);
+    let mut texts = if args.split == "train" { dataset.train } else { dataset.test };
+    texts.labels = texts.labels.iter().map(place).collect();
+    Ok((format!("{} ({})", dataset.name, args.split), texts))
+}
+
+fn show(evaluation: &Evaluation, name: &str, run: &str, device: &str) -> Result<(), Failure> {
+    let percent = |share: f64| format!("{:.2} %", 100.0 * share);
+    let head = ["class", "precision", "recall", "F1", "texts"].map(String::from).to_vec();
+    let rows = evaluation.classes.iter().map(|class| {
+        let figures = [class.precision, class.recall, class.f1].map(percent);
+        [vec![class.label.clone()], figures.to_vec(), vec![thousands(class.support)]].concat()
+    });
+    table(&std::iter::once(head).chain(rows).collect::<Vec<_>>())?;
+    line("")?;
+    let head =
+        std::iter::once("is \\ given".to_owned()).chain(evaluation.classes.iter().map(|class| class.label.clone()));
+    let rows = evaluation.classes.iter().zip(&evaluation.confusion).map(|(class, row)| {
+        std::iter::once(class.label.clone()).chain(row.iter().map(|&count| thousands(count))).collect()
+    });
+    table(&std::iter::once(head.collect()).chain(rows).collect::<Vec<_>>())?;
+    line("")?;
+    line(format!(
+        "{run} on {} texts of {name}: accuracy {}, loss {:.4}, macro F1 {}, calibration error {}, on {device}",
+        thousands(evaluation.count),
+        percent(evaluation.accuracy),
+        evaluation.loss,
+        percent(evaluation.macro_f1),
+        percent(evaluation.calibration_error),
+    ))
+}
