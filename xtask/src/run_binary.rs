@@ -1,0 +1,81 @@
+//! Builds the binary, with the GPU's backend where one is there or asked for, and hands the
+//! arguments on.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+/// Builds `convlens` and runs it with `arguments`; its exit code is ours.
+pub fn run(arguments: &[OsString]) -> ExitCode {
+    let (features, why) = features(arguments);
+    eprintln!("building convlens {why} (the first build takes minutes)");
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("."));
+    let mut build = Command::new(cargo);
+    build.args(["build", "--release", "--package", "convlens", "--manifest-path"]).arg(root.join("Cargo.toml"));
+    if !features.is_empty() {
+        build.args(["--features", &features.join(",")]);
+    }
+    match build.status() {
+        Ok(status) if status.success() => {}
+        Ok(_) => return ExitCode::from(2),
+        Err(error) => return fail(&format!("cargo: {error}")),
+    }
+    match Command::new(binary()).args(arguments).status() {
+        Ok(status) => ExitCode::from(status.code().unwrap_or(1) as u8),
+        Err(error) => fail(&format!("{}: {error}", binary().display())),
+    }
+}
+
+fn fail(line: &str) -> ExitCode {
+    eprintln!("xtask: {line}");
+    ExitCode::from(2)
+}
+
+/// The binary lies beside this one: both are built in release, into the same folder.
+fn binary() -> PathBuf {
+    let own = std::env::current_exe().unwrap_or_default();
+    own.with_file_name(format!("convlens{}", std::env::consts::EXE_SUFFIX))
+}
+
+/// Which backends to build beside the CPU's, and why: wgpu takes a quarter of an hour more on
+/// two cores, so it is built where it is of use.
+fn features(arguments: &[OsString]) -> (Vec<&'static str>, String) {
+    let device = asked_device(arguments);
+    match device.as_deref() {
+        Some(device) if device.starts_with("wgpu") => (vec!["wgpu"], "with wgpu, as asked".into()),
+        Some(device) if device.starts_with("cuda") => (vec!["cuda"], "with CUDA, as asked".into()),
+        Some("cpu") => (vec![], "for the CPU alone, as asked".into()),
+        _ if has_gpu() => (vec!["wgpu"], "with wgpu, for the GPU of this machine".into()),
+        _ => (vec![], "for the CPU alone: no GPU found; --device wgpu builds for one".into()),
+    }
+}
+
+fn asked_device(arguments: &[OsString]) -> Option<String> {
+    let words: Vec<&str> = arguments.iter().filter_map(|word| word.to_str()).collect();
+    let after = words.iter().position(|word| *word == "--device").and_then(|place| words.get(place + 1));
+    let joined = words.iter().find_map(|word| word.strip_prefix("--device="));
+    joined.or(after.copied()).map(String::from)
+}
+
+fn has_gpu() -> bool {
+    if !cfg!(target_os = "linux") {
+        return true; // Metal and DirectX come with the system
+    }
+    let nodes = std::fs::read_dir("/dev/dri").into_iter().flatten().flatten();
+    let renders = nodes.into_iter().any(|node| node.file_name().to_string_lossy().starts_with("renderD"));
+    renders || Path::new("/dev/nvidia0").exists()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_device_asked_for_decides() {
+        let words = |line: &str| line.split(' ').map(OsString::from).collect::<Vec<_>>();
+        assert_eq!(features(&words("train --device wgpu:1")).0, ["wgpu"]);
+        assert_eq!(features(&words("train --device=cuda --seed 1")).0, ["cuda"]);
+        assert!(features(&words("train --device cpu")).0.is_empty());
+    }
+}
