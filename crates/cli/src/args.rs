@@ -78,12 +78,24 @@ pub struct TrainArgs {
     /// Adam's step size [default: the preset's]
     #[arg(long, value_name = "X")]
     pub learning_rate: Option<f64>,
+    /// The chance that a word of a training text is read as unknown [default: the preset's]
+    #[arg(long, value_name = "X")]
+    pub word_dropout: Option<f64>,
+    /// Decoupled weight decay [default: the preset's]
+    #[arg(long, value_name = "X")]
+    pub weight_decay: Option<f32>,
+    /// Stop after that many epochs without a better validation loss [default: the preset's]
+    #[arg(long, value_name = "N")]
+    pub patience: Option<usize>,
     /// The seed of every random draw: same seed, same result [default: 0]
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
     /// auto, cpu, wgpu, wgpu:N, cuda or cuda:N
     #[arg(long, value_name = "D", default_value = "auto")]
     pub device: DeviceChoice,
+    /// Seconds between two checkpoints within an epoch; at the end of each there is one anyway
+    #[arg(long, value_name = "X", default_value_t = 30.0)]
+    pub checkpoint_every: f64,
     /// A TOML file with the same keys as these flags; the flags win
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,

@@ -42,7 +42,8 @@ impl HubDataset {
     /// The path of a file in the cache, if it is there.
     pub fn cached(&self, file: &str) -> Option<PathBuf> {
         let client = HFClientSync::from_inner(HFClient::builder().build().ok()?).ok()?;
-        client.dataset(self.owner, self.name).download_file().filename(file).local_files_only(true).send().ok()
+        let path = client.dataset(self.owner, self.name).download_file().filename(file).local_files_only(true).send();
+        path.ok().map(follow_written_link)
     }
 
     /// The path of a file in the cache, fetched where it is not there yet. Nothing enters the
@@ -65,6 +66,16 @@ impl HubDataset {
         check_size(&path, announced.load(Ordering::Relaxed), full_name)?;
         Ok(path)
     }
+}
+
+/// A cache's entries are links to its blobs. Where a cache was copied by way of something that
+/// knows no links, such as git with `core.symlinks` off, an entry is a file that holds the link.
+fn follow_written_link(path: PathBuf) -> PathBuf {
+    const LONGEST_LINK: u64 = 512;
+    let is_short = fs::metadata(&path).is_ok_and(|file| file.len() <= LONGEST_LINK);
+    let content = if is_short { fs::read_to_string(&path).unwrap_or_default() } else { String::new() };
+    let target = path.with_file_name(content.trim());
+    if content.starts_with("../") && content.contains("blobs/") && target.is_file() { target } else { path }
 }
 
 fn is_offline() -> bool {

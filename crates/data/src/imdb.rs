@@ -2,7 +2,8 @@
 //! *Learning Word Vectors for Sentiment Analysis*), as `stanfordnlp/imdb` on the Hub.
 
 use crate::hub::HubDataset;
-use crate::{DataError, Dataset, Examples, OnDownload, read_table};
+use crate::table::{Format, read_table_as};
+use crate::{DataError, Dataset, Examples, OnDownload};
 
 const REPOSITORY: HubDataset = HubDataset { owner: "stanfordnlp", name: "imdb" };
 const TRAIN: &str = "plain_text/train-00000-of-00001.parquet";
@@ -25,7 +26,7 @@ pub(crate) fn load(on_download: &OnDownload) -> Result<Dataset, DataError> {
 
 fn load_split(file: &str, on_download: &OnDownload) -> Result<Examples, DataError> {
     let path = REPOSITORY.fetch(file, on_download)?;
-    let table = read_table(&path, "text", Some("label"))?;
+    let table = read_table_as(Format::Parquet, &path, "text", Some("label"))?;
     let find = |(row, label): (usize, String)| match label.as_str() {
         "0" => Ok(0),
         "1" => Ok(1),

@@ -149,9 +149,16 @@ fn review(likes: bool, rng: &mut ChaCha8Rng) -> String {
             6..8 => clause(!likes, rng),
             _ => pick(BY_THE_WAY, rng).to_owned(),
         };
-        text.push_str(&next);
+        match text.ends_with(". ") {
+            true => text.push_str(&capitalized(&next)),
+            false => text.push_str(&next),
+        }
     }
     text.push_str(pick(&[".", "!", ".", "..."], rng));
+    capitalized(&text)
+}
+
+fn capitalized(text: &str) -> String {
     text[..1].to_uppercase() + &text[1..]
 }
 
@@ -161,11 +168,12 @@ fn clause(likes: bool, rng: &mut ChaCha8Rng) -> String {
     match rng.random_range(0..6) {
         0 => format!("the {part} is {}", judgement(likes, rng)),
         1 => format!("i found the {part} {}", judgement(likes, rng)),
-        2 => format!("what a {} {film}", word(likes, rng)),
+        2 => format!("what {} {film}", with_article(word(likes, rng))),
         3 => format!("i {} this {film}", pick(if likes { LIKED } else { DISLIKED }, rng)),
         4 => format!("this {film} is {}", judgement(likes, rng)),
         _ => {
-            format!("a {} {part} and a {} {part_two}", word(likes, rng), word(likes, rng), part_two = pick(PARTS, rng))
+            let [one, other] = [word(likes, rng), word(likes, rng)].map(with_article);
+            format!("{one} {part} and {other} {}", pick(PARTS, rng))
         }
     }
 }
@@ -177,6 +185,12 @@ fn judgement(likes: bool, rng: &mut ChaCha8Rng) -> String {
         5..8 => format!("{} {}", pick(STRESS, rng), word(likes, rng)),
         _ => format!("{} {}", pick(DENIAL, rng), word(!likes, rng)),
     }
+}
+
+fn with_article(word: &str) -> String {
+    let sounds_open = word.starts_with(['a', 'e', 'i', 'o', 'u']) || word == "honest";
+    let article = if sounds_open { "an" } else { "a" };
+    format!("{article} {word}")
 }
 
 fn word<'a>(good: bool, rng: &mut ChaCha8Rng) -> &'a str {

@@ -60,6 +60,11 @@ pub struct Table {
 /// missing file or column, no rows, a row without text or label, invalid UTF-8, a damaged file.
 pub fn read_table(path: &Path, text: &str, label: Option<&str>) -> Result<Table, DataError> {
     let format = Format::of(path).ok_or_else(|| DataError::UnknownFormat { path: path.into() })?;
+    read_table_as(format, path, text, label)
+}
+
+/// As [`read_table`], whatever the file's extension.
+pub(crate) fn read_table_as(format: Format, path: &Path, text: &str, label: Option<&str>) -> Result<Table, DataError> {
     let metadata = std::fs::metadata(path).map_err(|source| DataError::Io { path: path.into(), source })?;
     if !metadata.is_file() {
         return Err(DataError::NotAFile { path: path.into() });

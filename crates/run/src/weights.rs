@@ -10,7 +10,9 @@ use safetensors::SafeTensors;
 
 use crate::RunError;
 
-/// The metadata entry that ties weights to the tokenizer they were trained with.
+/// The metadata entry that ties weights to the tokenizer they were trained with. It is the only
+/// one: the library writes several in an order that differs from run to run, and equal weights
+/// shall be equal files.
 const TOKENIZER_KEY: &str = "tokenizer";
 
 /// The weights as SafeTensors, marked with the digest of the tokenizer that they belong to.
@@ -18,7 +20,6 @@ pub(crate) fn to_bytes(model: &TextModel, tokenizer_digest: &str) -> Result<Vec<
     let mut store = SafetensorsStore::from_bytes(None)
         .skip_enum_variants(true)
         .clear_metadata()
-        .metadata("format", "pt")
         .metadata(TOKENIZER_KEY, tokenizer_digest);
     model.save_into(&mut store).map_err(|error| error.to_string())?;
     store.get_bytes().map_err(|error| error.to_string())

@@ -144,7 +144,7 @@ mod tests {
         let mut one = Adam::new(1e-7, 0.0);
         one.steps = 1;
         let weight = one.update("w", Tensor::from_floats([1.0, 2.0], &device), gradient(), 0.1);
-        let state = one.state().map(|(name, data)| (name, data.into_vec::<f32>().expect("floats"))).collect();
+        let state = one.state().map(|(name, data)| (name, data.try_into_vec::<f32>().expect("floats"))).collect();
         let mut other = Adam::new(1e-7, 0.0);
         other.restore(1, state, &device);
         (one.steps, other.steps) = (2, 2);

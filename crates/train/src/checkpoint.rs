@@ -106,6 +106,13 @@ pub(crate) fn load(
     Ok((model, Some(progress)))
 }
 
+/// The weights of `from` in `onto`, on the device of `onto`, their gradients recorded.
+pub(crate) fn copy(from: &TextModel, onto: TextModel) -> TextModel {
+    let values = |(name, data): (String, TensorData)| (name, data.iter::<f32>().collect());
+    let weights = weights(from).into_iter().map(values).collect();
+    onto.map(&mut Restore { weights, path: Vec::new(), missing: None })
+}
+
 fn weights(model: &TextModel) -> Vec<(String, TensorData)> {
     #[derive(Default)]
     struct Collect {

@@ -18,6 +18,16 @@ pub struct Preset {
     pub model: fn(usize, usize) -> ModelConfig,
     /// How it is trained.
     pub training: fn() -> TrainingConfig,
+    /// On small data it is trained for more epochs, until it has taken this many steps.
+    pub min_steps: usize,
+}
+
+impl Preset {
+    /// How many epochs it trains for on `texts` texts in batches of `batch_size`.
+    pub fn epochs(&self, texts: usize, batch_size: usize) -> usize {
+        let steps_an_epoch = texts.div_ceil(batch_size).max(1);
+        (self.training)().epochs.max(self.min_steps.div_ceil(steps_an_epoch))
+    }
 }
 
 /// Every preset; the first is the default.
@@ -29,13 +39,13 @@ pub const PRESETS: [Preset; 2] = [
         model: |vocab_size, outputs| linear(vocab_size, outputs, Padding::Masked),
         training: || TrainingConfig {
             epochs: 8,
-            learning_rate: 3e-3,
             decay: true,
-            word_dropout: 0.3,
-            weight_decay: 0.05,
+            word_dropout: 0.1,
+            weight_decay: 3.0,
             patience: Some(3),
             ..as_document_a()
         },
+        min_steps: 1_500,
     },
     Preset {
         name: "seed",
@@ -43,6 +53,7 @@ pub const PRESETS: [Preset; 2] = [
         text: words,
         model: |vocab_size, outputs| linear(vocab_size, outputs, Padding::Counted { length: 400 }),
         training: as_document_a,
+        min_steps: 0,
     },
 ];
 

@@ -18,9 +18,6 @@ use crate::evaluate::metrics;
 use crate::loss::cross_entropy;
 use crate::{Adam, Corpus, TrainError, epoch_order};
 
-/// How long training goes on before it writes a checkpoint within an epoch.
-const CHECKPOINT_EVERY: Duration = Duration::from_secs(30);
-
 /// What happens in training, as it happens.
 #[derive(Clone, Debug)]
 pub enum Event<'a> {
@@ -77,6 +74,9 @@ pub struct Trainer<'a> {
     pub corpus: &'a Corpus,
     /// Where.
     pub device: &'a ChosenDevice,
+    /// How long training goes on before it writes a checkpoint within an epoch; at the end of
+    /// each it writes one anyway.
+    pub checkpoint_every: Duration,
 }
 
 /// The model, its optimiser, and where training stands.
@@ -124,7 +124,8 @@ impl Trainer<'_> {
         }
         let cpu = Device::flex();
         cpu.seed(training.seed);
-        let model = self.config.model.init(&cpu)?.materialize().fork(&self.training_device());
+        let drawn = self.config.model.init(&cpu)?.materialize();
+        let model = checkpoint::copy(&drawn, self.config.model.init(&self.training_device())?);
         let mut adam = Adam::new(training.adam_epsilon, training.weight_decay);
         let (model, progress) = checkpoint::load(self.folder, model, &mut adam, &self.device.device)?;
         let progress = progress.unwrap_or_else(|| Progress { epoch: 1, ..Progress::default() });
@@ -161,7 +162,7 @@ impl Trainer<'_> {
             let metrics = state.progress.tally().metrics();
             let step = state.progress.step;
             on_event(Event::Step { epoch, step, steps, loss: metrics.loss, accuracy: metrics.accuracy });
-            if clock.elapsed() > CHECKPOINT_EVERY {
+            if clock.elapsed() > self.checkpoint_every {
                 state.progress.epoch_seconds += clock.elapsed().as_secs_f64();
                 checkpoint::save(self.folder, &state.model, &state.adam, &state.progress)?;
                 clock = Instant::now();

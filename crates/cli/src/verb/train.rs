@@ -4,6 +4,7 @@ use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use convlens_data::Dataset;
 use convlens_run::model::ModelConfig;
@@ -33,7 +34,8 @@ pub fn run(args: &TrainArgs) -> Result<(), Failure> {
     };
     announce(&config, &corpus, &device, &folder);
     let stop = stop_on_ctrl_c();
-    let trainer = Trainer { folder: &folder, config: &config, corpus: &corpus, device: &device };
+    let checkpoint_every = Duration::from_secs_f64(args.checkpoint_every);
+    let trainer = Trainer { folder: &folder, config: &config, corpus: &corpus, device: &device, checkpoint_every };
     let mut display = Display::default();
     let outcome = trainer.train(&stop, &mut |event| display.show(event));
     display.end();
@@ -57,6 +59,16 @@ fn check(args: &TrainArgs) -> Result<(), Failure> {
         TrainArgs { learning_rate: Some(rate), .. } if !(rate.is_finite() && *rate > 0.0) => {
             wrong("learning-rate", rate.to_string(), "a number above 0, such as 0.001")
         }
+        TrainArgs { word_dropout: Some(chance), .. } if !(0.0..1.0).contains(chance) => {
+            wrong("word-dropout", chance.to_string(), "a chance from 0 to below 1")
+        }
+        TrainArgs { weight_decay: Some(decay), .. } if !(decay.is_finite() && *decay >= 0.0) => {
+            wrong("weight-decay", decay.to_string(), "a number, 0 or more")
+        }
+        TrainArgs { checkpoint_every, .. } if !(0.0..1e9).contains(checkpoint_every) => {
+            wrong("checkpoint-every", checkpoint_every.to_string(), "a number of seconds, 0 or more")
+        }
+        TrainArgs { patience: Some(0), .. } => wrong("patience", "0".into(), "at least 1 epoch"),
         TrainArgs { vocab_size: Some(size @ 0..4), .. } => {
             wrong("vocab-size", size.to_string(), "at least 4: three special tokens and a word")
         }
@@ -103,9 +115,11 @@ fn begin(args: &TrainArgs) -> Result<Begun, Failure> {
     }
     let mut training = (preset.training)();
     training.seed = args.seed.unwrap_or(training.seed);
-    training.epochs = args.epochs.unwrap_or(training.epochs);
     training.batch_size = args.batch_size.unwrap_or(training.batch_size);
     training.learning_rate = args.learning_rate.unwrap_or(training.learning_rate);
+    training.word_dropout = args.word_dropout.unwrap_or(training.word_dropout);
+    training.weight_decay = args.weight_decay.unwrap_or(training.weight_decay);
+    training.patience = args.patience.or(training.patience);
 
     let file = args.file.config(args.test_data.as_deref())?;
     let dataset = dataset(args.dataset.as_deref(), file.as_ref(), training.seed)?;
@@ -114,6 +128,8 @@ fn begin(args: &TrainArgs) -> Result<Begun, Failure> {
     let corpus =
         Corpus::prepare(&dataset, &text, training.validation_fraction, training.seed, &Cache::of_user(), &show)?;
 
+    let batch_size = training.batch_size;
+    training.epochs = args.epochs.unwrap_or_else(|| preset.epochs(corpus.train.len(), batch_size));
     let outputs = ModelConfig::outputs_for(dataset.labels.len());
     let config = RunConfig {
         format: FORMAT,
@@ -209,6 +225,9 @@ fn disagreement(args: &TrainArgs, config: &RunConfig) -> Option<&'static str> {
         ("epochs", differs(&args.epochs, &training.epochs)),
         ("batch-size", differs(&args.batch_size, &training.batch_size)),
         ("learning-rate", differs(&args.learning_rate, &training.learning_rate)),
+        ("word-dropout", differs(&args.word_dropout, &training.word_dropout)),
+        ("weight-decay", differs(&args.weight_decay, &training.weight_decay)),
+        ("patience", args.patience.is_some() && args.patience != training.patience),
         ("seed", differs(&args.seed, &training.seed)),
     ];
     flags.into_iter().find(|(_, differs)| *differs).map(|(flag, _)| flag)

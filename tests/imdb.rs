@@ -1,0 +1,24 @@
+//! The real IMDB, where `../shared` has it: what the presets reach.
+
+use crate::common::{Place, shared, skip};
+
+fn train(place: &Place, preset: &str) -> f64 {
+    let Some(home) = shared("hf-home") else { unreachable!("asked for only where it is") };
+    let line = format!("train --preset {preset} --dataset imdb --out runs/{preset} --json");
+    let output = place.command(&line).env("HF_HOME", home).output().expect("starts");
+    assert!(output.status.success(), "{}", crate::common::text(&output.stderr));
+    place.read_json(&format!("runs/{preset}/metrics.json"))["test"]["accuracy"].as_f64().expect("a number")
+}
+
+#[test]
+fn the_presets_reach_what_the_documents_say() {
+    if shared("hf-home").is_none() {
+        return skip("imdb", "no Hub cache in ../shared/hf-home");
+    }
+    let place = Place::new();
+    let seed = train(&place, "seed");
+    let default = train(&place, "default");
+    assert!(seed >= 0.875, "seed: {seed}");
+    assert!(default > seed, "default: {default}, seed: {seed}");
+    assert_eq!(place.read_json("runs/seed/metrics.json")["parameters"], 652_417);
+}

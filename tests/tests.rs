@@ -1,0 +1,24 @@
+//! End-to-end tests: the binary as a user runs it.
+//!
+//! `cargo test --release --workspace` builds the binary first; alone, these tests use the one
+//! that lies there.
+
+/// The binary, folders to run it in, and what is shared.
+mod common;
+
+/// Bad input: one clear line, exit code 2, and nothing that was there is touched.
+mod bad_input;
+/// The first command of the README: train with no network, and phrase scores for two texts.
+mod first_command;
+/// IMDB fetched from a stand-in for the Hub that also misbehaves.
+mod hub;
+/// The real IMDB, where `../shared` has it: what the presets reach.
+mod imdb;
+/// Files of the user's: formats, columns, labels, three classes.
+mod own_data;
+/// `predict` and `evaluate`: JSON that adds up.
+mod predict;
+/// Killed, interrupted, resumed: the same weights in the end.
+mod resume;
+/// A training run and a prediction on wgpu, against the CPU's numbers.
+mod wgpu;
