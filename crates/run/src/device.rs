@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use burn::tensor::Device;
+use burn::tensor::{Device, Tensor};
 
 use crate::RunError;
 
@@ -81,6 +81,15 @@ impl DeviceChoice {
     fn missing(self, message: String) -> RunError {
         RunError::NoDevice { device: self.to_string(), message }
     }
+}
+
+/// A tensor's values, row after row, from whichever device they are on.
+///
+/// # Errors
+///
+/// [`RunError::Device`] where the device failed.
+pub fn to_host<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f32>, RunError> {
+    tensor.try_into_vec_as().map_err(|error| RunError::Device(error.to_string()))
 }
 
 fn cpu() -> ChosenDevice {

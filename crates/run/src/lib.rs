@@ -16,7 +16,7 @@ pub use convlens_text as text;
 
 pub use card::model_card;
 pub use config::{DatasetConfig, FORMAT, FileConfig, RunConfig, Task, TextConfig, TokenizerSource, TrainingConfig};
-pub use device::{ChosenDevice, DeviceChoice};
+pub use device::{ChosenDevice, DeviceChoice, to_host};
 pub use error::RunError;
 pub use folder::{CHECKPOINTS, METRICS, METRICS_BY_EPOCH, RunFolder};
 pub use metrics::{ClassMetrics, EpochMetrics, RunMetrics};

@@ -1,9 +1,10 @@
 //! A prediction, and the phrases that it is the sum of.
 
+use burn::tensor::Tensor;
 use convlens_model::Padding;
 use serde_json::{Map, Value, json};
 
-use crate::{Run, RunError};
+use crate::{Run, RunError, to_host};
 
 /// A token of a text.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,17 +63,10 @@ impl Prediction {
         let logits = run.model.pool(positions.clone(), &batch); // [1, outputs]
         let bias = run.model.head.bias.as_ref().map(|bias| bias.val());
 
-        let read = |values: Result<Vec<f32>, _>| match values {
-            Ok(values) => Ok(values.into_iter().map(f64::from).collect::<Vec<f64>>()),
-            Err(error) => Err(RunError::Device(format!("{error}"))),
-        };
         let outputs = run.config.model.outputs;
-        let logits = read(logits.try_into_vec_as().map_err(|error| error.to_string()))?;
-        let positions = read(positions.try_into_vec_as().map_err(|error| error.to_string()))?;
-        let bias = match bias {
-            Some(bias) => read(bias.try_into_vec_as().map_err(|error| error.to_string()))?,
-            None => vec![0.0; outputs],
-        };
+        let logits = to_f64(logits)?;
+        let positions = to_f64(positions)?;
+        let bias = bias.map_or_else(|| Ok(vec![0.0; outputs]), to_f64)?;
 
         let seen = Seen::new(&encoding.ids, run.config.model.padding);
         let phrases = seen.phrases(&positions, run, outputs);
@@ -148,6 +142,10 @@ impl Prediction {
             "residual": by_name(&self.outputs, &self.residual),
         })
     }
+}
+
+fn to_f64<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f64>, RunError> {
+    Ok(to_host(tensor)?.into_iter().map(f64::from).collect())
 }
 
 /// Which of a text's tokens the model saw, and where among its positions.

@@ -8,7 +8,7 @@ use convlens_text::Tokenizer;
 use sha2::{Digest, Sha256};
 
 use crate::folder::{TOKENIZER, WEIGHTS};
-use crate::{Prediction, RunConfig, RunError, RunFolder, weights};
+use crate::{Prediction, RunConfig, RunError, RunFolder, to_host, weights};
 
 /// A trained model with all it needs.
 #[derive(Debug)]
@@ -82,8 +82,7 @@ impl Run {
     ///
     /// [`RunError::Device`].
     pub fn logits(&self, texts: &[&[u32]]) -> Result<Vec<Vec<f32>>, RunError> {
-        let logits = self.model.forward(&self.batch(texts));
-        let values: Vec<f32> = logits.try_into_vec_as().map_err(|error| RunError::Device(error.to_string()))?;
+        let values = to_host(self.model.forward(&self.batch(texts)))?;
         Ok(values.chunks(self.config.model.outputs).map(<[f32]>::to_vec).collect())
     }
 

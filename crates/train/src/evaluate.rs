@@ -3,7 +3,7 @@
 use burn::tensor::Device;
 use convlens_data::Examples;
 use convlens_run::model::{Batch, Padding, TextModel};
-use convlens_run::{ClassMetrics, Run};
+use convlens_run::{ClassMetrics, Run, to_host};
 use serde::Serialize;
 
 use crate::corpus::encode;
@@ -100,8 +100,7 @@ fn logits(
         let fit = rest.iter().enumerate().take_while(|&(before, &index)| (before + 1) * length(index) <= POSITIONS);
         let batch = &rest[..fit.count().max(1)];
         let ids: Vec<&[u32]> = batch.iter().map(|&index| texts.ids(index)).collect();
-        let logits = model.forward(&Batch::new(&ids, padding, pad_id, device));
-        let logits: Vec<f32> = logits.try_into_vec_as().map_err(|error| TrainError::Device(error.to_string()))?;
+        let logits = to_host(model.forward(&Batch::new(&ids, padding, pad_id, device)))?;
         for (row, &index) in logits.chunks(logits.len() / batch.len()).zip(batch) {
             rows[index] = row.to_vec();
         }

@@ -10,6 +10,7 @@ use burn::tensor::Device;
 use convlens_run::model::{Batch, Padding, TextModel};
 use convlens_run::{
     ChosenDevice, EpochMetrics, METRICS, METRICS_BY_EPOCH, Run, RunConfig, RunError, RunFolder, RunMetrics, model_card,
+    to_host,
 };
 
 use crate::batches::{draws, drop_words};
@@ -179,8 +180,7 @@ impl Trainer<'_> {
         let logits = state.model.forward(&self.batch(indices, &state.progress, &device));
         let loss = cross_entropy(logits.clone(), &labels, &device);
         let gradients = loss.backward();
-        let logits: Vec<f32> =
-            logits.inner().try_into_vec_as().map_err(|error| TrainError::Device(error.to_string()))?;
+        let logits = to_host(logits.inner())?;
 
         let progress = &mut state.progress;
         let mut tally = progress.tally();
