@@ -72,10 +72,12 @@ pub fn examples(config: &FileConfig, labels: &[String]) -> Result<Examples, Fail
 
 /// The run folder named, or the newest.
 pub fn run_folder(path: Option<&Path>) -> Result<RunFolder, Failure> {
-    Ok(match path {
+    let folder = match path {
         Some(path) => RunFolder::open(path)?,
         None => RunFolder::newest(Path::new(RUNS))?,
-    })
+    };
+    log::info!("run folder: {}", folder.path().display());
+    Ok(folder)
 }
 
 fn warn_of_the_sample(why: &str) {

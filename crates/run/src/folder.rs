@@ -13,6 +13,8 @@ const CONFIG: &str = "config.json";
 pub(crate) const TOKENIZER: &str = "tokenizer.json";
 pub(crate) const WEIGHTS: &str = "model.safetensors";
 const CARD: &str = "README.md";
+/// How the names of files begin that are being written.
+const WRITING: &str = ".writing-";
 /// The end result.
 pub const METRICS: &str = "metrics.json";
 /// A line an epoch.
@@ -27,18 +29,40 @@ pub struct RunFolder {
 }
 
 impl RunFolder {
-    /// Makes a new, empty folder.
+    /// Makes a new folder.
     ///
     /// # Errors
     ///
-    /// [`RunError::Exists`] where there is something already, but for an empty folder.
+    /// [`RunError::Exists`] where there is something already, but for an empty folder or what
+    /// a kill left of a file half written.
     pub fn create(path: &Path) -> Result<Self, RunError> {
-        let is_empty = fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_none());
-        if path.exists() && !is_empty {
+        if path.exists() && !Self::is_vacant(path) {
             return Err(RunError::Exists { path: path.into() });
         }
         fs::create_dir_all(path).map_err(|source| RunError::Io { path: path.into(), source })?;
         Ok(Self { path: path.into() })
+    }
+
+    /// Whether a run may begin at `path`: there is nothing, or an empty folder, or no more in it
+    /// than a kill left of a file half written.
+    pub fn is_vacant(path: &Path) -> bool {
+        match fs::read_dir(path) {
+            Err(_) => !path.exists(),
+            Ok(entries) => entries.flatten().all(|entry| is_half_written(&entry)),
+        }
+    }
+
+    /// Removes what kills left of files half written.
+    pub fn tidy(&self) {
+        let entries = fs::read_dir(&self.path).into_iter().flatten().flatten();
+        for entry in entries.filter(is_half_written) {
+            let _ = fs::remove_file(entry.path()); // it does no harm where it is
+        }
+    }
+
+    /// Whether the run's tokenizer is there.
+    pub fn tokenizer(&self) -> Option<PathBuf> {
+        Some(self.file(TOKENIZER)).filter(|path| path.is_file())
     }
 
     /// Opens a folder that holds a run, finished or not.
@@ -115,7 +139,7 @@ impl RunFolder {
     pub fn write(&self, name: &str, content: &[u8]) -> Result<(), RunError> {
         let path = self.file(name);
         let write = || {
-            let mut file = tempfile::Builder::new().prefix(".writing-").tempfile_in(&self.path)?;
+            let mut file = tempfile::Builder::new().prefix(WRITING).tempfile_in(&self.path)?;
             file.write_all(content)?;
             set_default_permissions(file.as_file())?;
             file.as_file().sync_all()?;
@@ -179,6 +203,10 @@ impl RunFolder {
             _ => serde_json::from_value(json).map_err(wrong),
         }
     }
+}
+
+fn is_half_written(entry: &fs::DirEntry) -> bool {
+    entry.file_name().to_string_lossy().starts_with(WRITING)
 }
 
 /// Temporary files are for their owner's eyes only; a run is as readable as any file.

@@ -1,0 +1,54 @@
+//! Training as it goes.
+
+use std::io::IsTerminal;
+
+use convlens_train::Event;
+use indicatif::ProgressBar;
+
+use crate::progress::bar;
+
+/// Training as it goes: a bar an epoch on a terminal, a line an epoch anywhere.
+#[derive(Default)]
+pub struct Display {
+    bar: Option<ProgressBar>,
+}
+
+impl Display {
+    /// Shows what happened.
+    pub fn show(&mut self, event: Event) {
+        match event {
+            Event::Resumed { epoch, step } => anstream::eprintln!("going on at epoch {epoch}, after step {step}"),
+            Event::Step { epoch, step, steps, loss, accuracy } => {
+                if !std::io::stderr().is_terminal() {
+                    return;
+                }
+                let new = || bar(steps, "epoch {prefix} {wide_bar} {pos}/{len} {msg} {eta}");
+                let bar = self.bar.get_or_insert_with(new);
+                bar.set_prefix(epoch.to_string());
+                bar.set_message(format!("loss {loss:.4} accuracy {accuracy:.4}"));
+                bar.set_position(step as u64);
+            }
+            Event::Epoch { metrics, is_best } => {
+                self.end();
+                let (train, validation) = (metrics.train, metrics.validation);
+                anstream::eprintln!(
+                    "epoch {}: loss {:.4}, accuracy {:.4}; validation loss {:.4}, accuracy {:.4}{} ({:.1} s)",
+                    metrics.epoch,
+                    train.loss,
+                    train.accuracy,
+                    validation.loss,
+                    validation.accuracy,
+                    if is_best { ", the best so far" } else { "" },
+                    metrics.seconds
+                );
+            }
+        }
+    }
+
+    /// Takes the bar away.
+    pub fn end(&mut self) {
+        if let Some(bar) = self.bar.take() {
+            bar.finish_and_clear();
+        }
+    }
+}
