@@ -36,6 +36,10 @@ fn training_with_no_network_falls_back_to_the_sample_and_explains_two_texts() {
     let lines = text(&place.read("runs/sample-default/metrics.jsonl")).lines().count() as u64;
     assert_eq!(metrics["epochs"].as_u64(), Some(lines));
 
+    let config = place.read_json("runs/sample-default/config.json");
+    let burn = format!("name = \"burn\"\nversion = {}\n", config["burn"]);
+    assert!(include_str!("../Cargo.lock").contains(&burn), "config.json names the Burn that is built with");
+
     assert!(place.succeed("predict 'a good film'").starts_with("pos "));
     assert!(place.succeed("evaluate").contains("accuracy 8"));
 }

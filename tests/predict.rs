@@ -105,3 +105,11 @@ fn weights_have_pytorchs_names_and_layout() {
     ];
     assert_eq!(shapes, expected.map(|(name, shape)| (name.to_owned(), shape)));
 }
+
+#[test]
+fn logs_are_shown_where_they_are_asked_for() {
+    let place = trained("default");
+    let error = |log: &str| text(&place.command("predict x").env("RUST_LOG", log).output().expect("starts").stderr);
+    assert!(error("info").contains("run folder: runs/r"));
+    assert!(error("warn").is_empty());
+}

@@ -107,3 +107,23 @@ fn a_loss_that_is_no_number_stops_the_run() {
     let last = error.lines().last().unwrap_or_default();
     assert!(last.contains("no longer a number") && last.contains("smaller --learning-rate"), "{error}");
 }
+
+#[test]
+fn a_run_killed_before_its_tokenizer_was_written_is_taken_up() {
+    let place = Place::new();
+    for run in ["alone", "killed"] {
+        place.succeed(&format!("train --dataset sample --epochs 1 --out {run}"));
+    }
+    for file in ["tokenizer.json", "model.safetensors", "checkpoints/latest.safetensors", "metrics.jsonl"] {
+        std::fs::remove_file(place.path().join("killed").join(file)).expect("removes");
+    }
+    place.file("killed/.writing-abc", "half");
+    place.succeed("train --resume --out killed");
+    assert_same(&place, "alone", "killed");
+    assert!(!place.path().join("killed/.writing-abc").exists());
+    // A folder with something of the user's in it is no run's, with or without --resume.
+    std::fs::create_dir(place.path().join("mine")).expect("makes");
+    place.file("mine/tokenizer.json", "mine");
+    assert!(place.fail("train --dataset sample --out mine").contains("mine: exists already"));
+    assert!(place.fail("train --dataset sample --out mine --resume").contains("mine: no run folder"));
+}

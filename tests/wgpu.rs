@@ -12,6 +12,7 @@ fn wgpu_computes_what_the_cpu_computes() {
         return skip("wgpu", "CONVLENS_WGPU_BINARY names no binary built with --features wgpu");
     };
     let place = Place::with_binary(PathBuf::from(binary));
+    says_that_there_is_no_adapter(&place);
     // The same draws, so the same steps but for rounding.
     for device in ["cpu", "wgpu"] {
         place.succeed(&format!(
@@ -31,4 +32,20 @@ fn wgpu_computes_what_the_cpu_computes() {
         prediction["logits"]["pos"].as_f64().expect("a number")
     };
     assert!((logit("cpu") - logit("wgpu")).abs() < 1e-4, "{} and {}", logit("cpu"), logit("wgpu"));
+}
+
+/// With no driver to be found, neither Vulkan's nor OpenGL's; and where nobody asks for it, a software adapter is not taken.
+fn says_that_there_is_no_adapter(place: &Place) {
+    let line = "train --dataset sample --epochs 1 --device wgpu --out runs/none";
+    let mut command = place.command(line);
+    for drivers in ["VK_DRIVER_FILES", "VK_ICD_FILENAMES", "__EGL_VENDOR_LIBRARY_FILENAMES"] {
+        command.env(drivers, "/nonexistent");
+    }
+    let error = place.fail_with(line, command);
+    assert!(error.contains("--device wgpu: no graphics adapter") && error.contains("use --device cpu"), "{error}");
+
+    place.succeed("train --dataset sample --epochs 1 --device auto --out runs/auto");
+    let device = place.read_json("runs/auto/metrics.json")["device"].clone();
+    let is_software = |name: &str| name.contains("llvmpipe") || name.contains("lavapipe");
+    assert!(device.as_str().is_some_and(|name| !is_software(name)), "{device}");
 }
