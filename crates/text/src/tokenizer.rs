@@ -1,6 +1,6 @@
 //! A tokenizer in the Hugging Face format: text to ids with offsets, and ids to tokens.
 
-use tokenizers::Tokenizer as Inner;
+use tokenizers::{AddedToken, Tokenizer as Inner};
 
 use crate::TextError;
 
@@ -10,6 +10,8 @@ pub const PAD: &str = "[PAD]";
 pub const START: &str = "[START]";
 /// The token that stands for every word outside the vocabulary; id 2.
 pub const UNK: &str = "[UNK]";
+/// What tokenizers call that token.
+const UNKNOWN: [&str; 3] = [UNK, "<unk>", "<UNK>"];
 
 /// A text as ids.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,6 +27,8 @@ pub struct Encoding {
 #[derive(Clone)]
 pub struct Tokenizer {
     inner: Inner,
+    /// The ids that stand for no word; a few.
+    special: Vec<u32>,
 }
 
 impl Tokenizer {
@@ -45,7 +49,10 @@ impl Tokenizer {
         inner.with_padding(None);
         inner.with_truncation(None)?;
         inner.set_encode_special_tokens(true);
-        Ok(Self { inner })
+        let is_special = |token: &AddedToken| token.special && !UNKNOWN.contains(&token.content.as_str());
+        let added = inner.get_added_tokens_decoder();
+        let special = added.iter().filter(|(_, token)| is_special(token)).map(|(&id, _)| id).collect();
+        Ok(Self { inner, special })
     }
 
     /// The tokenizer as a `tokenizer.json`.
@@ -93,6 +100,11 @@ impl Tokenizer {
         self.inner.token_to_id(token)
     }
 
+    /// Whether an id is a token that stands for no word, such as padding or the start.
+    pub fn is_special(&self, id: u32) -> bool {
+        self.special.contains(&id)
+    }
+
     /// The id that fills a batch's empty places.
     pub fn pad_id(&self) -> Option<u32> {
         self.first_of(&[PAD, "<pad>", "<PAD>", "<|padding|>"])
@@ -100,7 +112,7 @@ impl Tokenizer {
 
     /// The id of words outside the vocabulary; byte-level tokenizers have none.
     pub fn unk_id(&self) -> Option<u32> {
-        self.first_of(&[UNK, "<unk>", "<UNK>"])
+        self.first_of(&UNKNOWN)
     }
 
     fn first_of(&self, names: &[&str]) -> Option<u32> {
