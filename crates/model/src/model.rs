@@ -123,8 +123,20 @@ impl TextModel {
 
     /// As [`predict_positions`](Self::predict_positions), always layer by layer.
     pub fn predict_positions_by_layer(&self, batch: &Batch) -> Tensor<3> {
-        let mask = batch.mask.clone().unsqueeze_dim::<3>(1); // [batch, 1, length]
-        let x = self.embed.forward(batch.ids.clone()).swap_dims(1, 2) * mask.clone(); // [batch, embedding, length]
+        self.predict_embedded(self.embed.forward(batch.ids.clone()), batch.mask.clone())
+    }
+
+    /// As [`predict_positions_by_layer`](Self::predict_positions_by_layer), of vectors instead of
+    /// ids: what a gradient with regard to the words goes through.
+    ///
+    /// # Shapes
+    ///
+    /// - `x`: `[batch, length, embedding]`
+    /// - `mask`: `[batch, length]`, 1 where a position counts and 0 elsewhere
+    /// - output: `[batch, length, outputs]`
+    pub fn predict_embedded(&self, x: Tensor<3>, mask: Tensor<2>) -> Tensor<3> {
+        let mask = mask.unsqueeze_dim::<3>(1); // [batch, 1, length]
+        let x = x.swap_dims(1, 2) * mask.clone(); // [batch, embedding, length]
         let x = self.encoder.forward(x, mask); // [batch, hidden, length]
         let weight = self.head.weight.val().squeeze_dim::<2>(2).unsqueeze::<3>(); // [1, outputs, hidden]
         weight.matmul(x).swap_dims(1, 2) // [batch, length, outputs]

@@ -72,6 +72,14 @@ impl Encoder {
         }
     }
 
+    /// The filters that read the words themselves, those of the first layer,
+    /// `[filters, embedding, kernel_size]`.
+    pub fn filters(&self) -> Tensor<3> {
+        match self {
+            Self::Linear(encoder) => encoder.conv.weight.val(),
+        }
+    }
+
     /// The one kernel that the encoder amounts to, `[hidden, embedding, kernel_size]`, where it
     /// is linear and so amounts to one.
     pub fn linear_kernel(&self) -> Option<Tensor<3>> {
