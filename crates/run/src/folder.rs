@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use crate::{FORMAT, RunConfig, RunError};
+use crate::{FORMAT, RunConfig, RunError, RunMetrics};
 
 const CONFIG: &str = "config.json";
 pub(crate) const TOKENIZER: &str = "tokenizer.json";
@@ -137,16 +137,7 @@ impl RunFolder {
     ///
     /// [`RunError::Io`], naming the file.
     pub fn write(&self, name: &str, content: &[u8]) -> Result<(), RunError> {
-        let path = self.file(name);
-        let write = || {
-            let mut file = tempfile::Builder::new().prefix(WRITING).tempfile_in(&self.path)?;
-            file.write_all(content)?;
-            set_default_permissions(file.as_file())?;
-            file.as_file().sync_all()?;
-            file.persist(&path)?;
-            Ok(())
-        };
-        write().map_err(|source| RunError::Io { path: path.clone(), source })
+        write_beside(&self.path, &self.file(name), content)
     }
 
     /// Writes a value as indented JSON.
@@ -188,6 +179,20 @@ impl RunFolder {
         self.write(TOKENIZER, json.as_bytes())
     }
 
+    /// Reads `metrics.json`, if it is there.
+    ///
+    /// # Errors
+    ///
+    /// [`RunError::Config`] where it is not what this version reads.
+    pub fn metrics(&self) -> Result<Option<RunMetrics>, RunError> {
+        if !self.file(METRICS).is_file() {
+            return Ok(None);
+        }
+        let wrong =
+            |error: serde_json::Error| RunError::Config { path: self.file(METRICS), message: error.to_string() };
+        serde_json::from_slice(&self.read(METRICS)?).map(Some).map_err(wrong)
+    }
+
     /// Reads `config.json`.
     ///
     /// # Errors
@@ -203,6 +208,28 @@ impl RunFolder {
             _ => serde_json::from_value(json).map_err(wrong),
         }
     }
+}
+
+/// Writes a file anywhere as [`RunFolder::write`] does.
+///
+/// # Errors
+///
+/// [`RunError::Io`], naming the file.
+pub fn write_file(path: &Path, content: &[u8]) -> Result<(), RunError> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    write_beside(folder, path, content)
+}
+
+fn write_beside(folder: &Path, path: &Path, content: &[u8]) -> Result<(), RunError> {
+    let write = || {
+        let mut file = tempfile::Builder::new().prefix(WRITING).tempfile_in(folder)?;
+        file.write_all(content)?;
+        set_default_permissions(file.as_file())?;
+        file.as_file().sync_all()?;
+        file.persist(path)?;
+        Ok(())
+    };
+    write().map_err(|source| RunError::Io { path: path.into(), source })
 }
 
 fn is_half_written(entry: &fs::DirEntry) -> bool {

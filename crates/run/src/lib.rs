@@ -5,10 +5,12 @@ mod config;
 mod device;
 mod error;
 mod folder;
+mod logits;
 mod metrics;
 mod prediction;
 mod run;
 mod weights;
+mod word_table;
 
 // What a run is made of.
 pub use convlens_model as model;
@@ -18,7 +20,9 @@ pub use card::model_card;
 pub use config::{DatasetConfig, FORMAT, FileConfig, RunConfig, Task, TextConfig, TokenizerSource, TrainingConfig};
 pub use device::{ChosenDevice, DeviceChoice, to_host};
 pub use error::RunError;
-pub use folder::{CHECKPOINTS, METRICS, METRICS_BY_EPOCH, RunFolder};
+pub use folder::{CHECKPOINTS, METRICS, METRICS_BY_EPOCH, RunFolder, write_file};
+pub use logits::{batches_by_length, logits};
 pub use metrics::{ClassMetrics, EpochMetrics, RunMetrics};
 pub use prediction::{Phrase, Prediction, Token};
 pub use run::Run;
+pub use word_table::{Part, WordTable};

@@ -9,6 +9,8 @@ use crate::{Run, RunError, to_host};
 /// A token of a text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Token {
+    /// Its id.
+    pub id: u32,
     /// The token as the vocabulary has it.
     pub token: String,
     /// Its byte range in the text; empty for tokens that stand for nothing in it.
@@ -61,12 +63,11 @@ impl Prediction {
         let batch = run.batch(&[&encoding.ids]);
         let positions = run.model.predict_positions(&batch); // [1, length, outputs]
         let logits = run.model.pool(positions.clone(), &batch); // [1, outputs]
-        let bias = run.model.head.bias.as_ref().map(|bias| bias.val());
+        let bias = run.bias()?;
 
         let outputs = run.config.model.outputs;
         let logits = to_f64(logits)?;
         let positions = to_f64(positions)?;
-        let bias = bias.map_or_else(|| Ok(vec![0.0; outputs]), to_f64)?;
 
         let seen = Seen::new(&encoding.ids, run.config.model.padding);
         let phrases = seen.phrases(&positions, run, outputs);
@@ -79,16 +80,16 @@ impl Prediction {
         let label =
             (0..probabilities.len()).max_by(|&a, &b| probabilities[a].total_cmp(&probabilities[b])).unwrap_or(0);
         let token = |index: usize| Token {
+            id: encoding.ids[index],
             token: run.tokenizer.token(encoding.ids[index]).unwrap_or_default(),
             range: encoding.offsets[index].0..encoding.offsets[index].1,
         };
-        let labels = run.config.labels.clone();
         Ok(Self {
             text: text.into(),
             label,
             probabilities,
-            outputs: if outputs == 1 { labels[labels.len() - 1..].to_vec() } else { labels.clone() },
-            labels,
+            outputs: run.outputs().to_vec(),
+            labels: run.config.labels.clone(),
             logits,
             tokens: (seen.first..encoding.ids.len()).map(token).collect(),
             phrases,

@@ -8,7 +8,7 @@ use convlens_text::Tokenizer;
 use sha2::{Digest, Sha256};
 
 use crate::folder::{TOKENIZER, WEIGHTS};
-use crate::{Prediction, RunConfig, RunError, RunFolder, to_host, weights};
+use crate::{Prediction, RunConfig, RunError, RunFolder, WordTable, logits, to_host, weights};
 
 /// A trained model with all it needs.
 #[derive(Debug)]
@@ -82,13 +82,46 @@ impl Run {
     ///
     /// [`RunError::Device`].
     pub fn logits(&self, texts: &[&[u32]]) -> Result<Vec<Vec<f32>>, RunError> {
-        let values = to_host(self.model.forward(&self.batch(texts)))?;
+        let padding = self.config.model.padding;
+        let values = logits(&self.model, texts, padding, self.pad_id(), &self.device, &|_| {})?;
         Ok(values.chunks(self.config.model.outputs).map(<[f32]>::to_vec).collect())
     }
 
-    pub(crate) fn batch(&self, texts: &[&[u32]]) -> Batch {
-        let pad_id = self.tokenizer.pad_id().unwrap_or(0);
-        Batch::new(texts, self.config.model.padding, pad_id, &self.device)
+    /// Texts given as ids, as the model reads them.
+    pub fn batch(&self, texts: &[&[u32]]) -> Batch {
+        Batch::new(texts, self.config.model.padding, self.pad_id(), &self.device)
+    }
+
+    /// The id of padding; 0 where the tokenizer knows none, and then it is never looked at.
+    pub fn pad_id(&self) -> u32 {
+        self.tokenizer.pad_id().unwrap_or(0)
+    }
+
+    /// What each logit is where there is no evidence.
+    ///
+    /// # Errors
+    ///
+    /// [`RunError::Device`].
+    pub fn bias(&self) -> Result<Vec<f64>, RunError> {
+        match &self.model.head.bias {
+            Some(bias) => Ok(to_host(bias.val())?.into_iter().map(f64::from).collect()),
+            None => Ok(vec![0.0; self.config.model.outputs]),
+        }
+    }
+
+    /// The table that the model folds into, where it is linear up to its pooling.
+    ///
+    /// # Errors
+    ///
+    /// [`RunError::Device`].
+    pub fn word_table(&self) -> Result<Option<WordTable>, RunError> {
+        WordTable::new(self)
+    }
+
+    /// The names of the logits: with two labels there is one logit, the second label's.
+    pub fn outputs(&self) -> &[String] {
+        let labels = &self.config.labels;
+        if self.config.model.outputs == 1 { &labels[labels.len() - 1..] } else { labels }
     }
 }
 

@@ -2,16 +2,14 @@
 
 use burn::tensor::Device;
 use convlens_data::Examples;
-use convlens_run::model::{Batch, Padding, TextModel};
-use convlens_run::{ClassMetrics, Run, to_host};
+use convlens_run::model::{Padding, TextModel};
+use convlens_run::{ClassMetrics, Run};
 use serde::Serialize;
 
 use crate::corpus::encode;
 use crate::loss::{Tally, argmax, log_probabilities};
 use crate::{Stage, Texts, TrainError};
 
-/// The most positions that one batch of an evaluation holds, padding included.
-const POSITIONS: usize = 1 << 16;
 /// The number of bins of equal width that the calibration error is taken over (Guo et al. 2017,
 /// equation 3).
 const BINS: usize = 15;
@@ -86,28 +84,9 @@ fn logits(
     on_stage: &(dyn Fn(Stage) + Sync),
 ) -> Result<Vec<f32>, TrainError> {
     let total = texts.len();
-    let mut order: Vec<usize> = (0..total).collect();
-    order.sort_by_key(|&index| texts.ids(index).len());
-    let mut rows: Vec<Vec<f32>> = vec![Vec::new(); total];
-    let mut done = 0;
-    while done < total {
-        // Texts come shortest first: as many as fit if all were as long as the last.
-        let rest = &order[done..];
-        let length = |index: usize| match padding {
-            Padding::Masked => texts.ids(index).len().max(1),
-            Padding::Counted { length } => length,
-        };
-        let fit = rest.iter().enumerate().take_while(|&(before, &index)| (before + 1) * length(index) <= POSITIONS);
-        let batch = &rest[..fit.count().max(1)];
-        let ids: Vec<&[u32]> = batch.iter().map(|&index| texts.ids(index)).collect();
-        let logits = to_host(model.forward(&Batch::new(&ids, padding, pad_id, device)))?;
-        for (row, &index) in logits.chunks(logits.len() / batch.len()).zip(batch) {
-            rows[index] = row.to_vec();
-        }
-        done += batch.len();
-        on_stage(Stage { name: "reading texts", done, total });
-    }
-    Ok(rows.concat())
+    let rows: Vec<&[u32]> = (0..total).map(|index| texts.ids(index)).collect();
+    let on_done = |done| on_stage(Stage { name: "reading texts", done, total });
+    Ok(convlens_run::logits(model, &rows, padding, pad_id, device, &on_done)?)
 }
 
 fn report(logits: &[f32], labels: &[usize], names: &[String], outputs: usize) -> Evaluation {
