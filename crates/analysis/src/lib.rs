@@ -1,7 +1,46 @@
 #![doc = include_str!("../README.md")]
 
+mod analysis;
+mod attributions;
+mod certificate;
+mod contributions;
+mod error;
+mod excitations;
+mod explained;
+mod export;
+mod faithfulness;
+mod judged;
+mod pca;
 mod phrases;
+mod pictures;
+mod plot;
+mod receptive_fields;
+mod report;
 mod terminal;
+mod texts;
+mod treebank;
+mod vocabulary;
+mod weights;
+mod words;
 
+pub use analysis::{Analysis, Options, write_analysis};
+pub use attributions::{Method, Side, attributions};
+pub use certificate::{Certificate, Exactness, Residual};
+pub use contributions::contributions;
+pub use error::AnalysisError;
+pub use excitations::{Excitation, Excitations, excitations};
+pub use explained::{Explained, explain};
+pub use export::{FoldedFormat, folded};
+pub use faithfulness::{Faithfulness, MethodResult};
+pub use judged::{Agreement, Judged};
+pub use pca::{FilterPoint, Pca, Plane};
 pub use phrases::{explained_output, strongest_phrases};
+pub use plot::Picture;
+pub use receptive_fields::{Filter, FilterPosition, FilterVectors, receptive_fields};
+pub use report::{Compared, comparison, report};
 pub use terminal::paint;
+pub use texts::{OnStage, Texts};
+pub use treebank::{JudgedPhrase, read_treebank};
+pub use vocabulary::{Vocabulary, WordScore};
+pub use weights::{Histogram, histograms};
+pub use words::{PlaceWords, strongest_words};

@@ -48,7 +48,9 @@ pub(crate) mod tests {
             probabilities: vec![0.2, 0.8],
             outputs: vec!["pos".into()],
             logits: vec![scores.iter().sum()],
-            tokens: (0..count).map(|index| Token { token: "a".into(), range: 2 * index..2 * index + 1 }).collect(),
+            tokens: (0..count)
+                .map(|index| Token { id: 0, token: "a".into(), range: 2 * index..2 * index + 1 })
+                .collect(),
             phrases: scores.iter().enumerate().map(phrase).collect(),
             bias: vec![0.0],
             residual: vec![0.0],

@@ -1,0 +1,158 @@
+//! Principal components (Pearson 1901) of the embeddings, with the filter vectors in the same
+//! plane: document A's picture of a model.
+
+use nalgebra::{DMatrix, SymmetricEigen};
+use serde::Serialize;
+
+use crate::receptive_fields::FilterVectors;
+
+/// The principal components of some points.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Pca {
+    /// The points' mean.
+    pub mean: Vec<f64>,
+    /// The directions of the largest variance, of unit length, largest first.
+    pub components: Vec<Vec<f64>>,
+    /// The variance along each, with the divisor n − 1.
+    pub explained_variance: Vec<f64>,
+    /// The share of the whole variance along each.
+    pub explained_variance_ratio: Vec<f64>,
+}
+
+impl Pca {
+    /// The first `count` components of points of `dimensions` coordinates, one point after the
+    /// other, from the eigenvectors of their covariance. A component's sign is arbitrary; here its
+    /// largest coordinate is positive.
+    pub fn fit(points: &[f32], dimensions: usize, count: usize) -> Self {
+        let rows = points.len() / dimensions;
+        let points = DMatrix::from_row_iterator(rows, dimensions, points.iter().map(|&value| f64::from(value)));
+        let mean = points.row_mean();
+        let centered = DMatrix::from_fn(rows, dimensions, |row, column| points[(row, column)] - mean[column]);
+        let covariance = centered.tr_mul(&centered) / rows.saturating_sub(1).max(1) as f64;
+        let total = covariance.trace();
+        let eigen = SymmetricEigen::new(covariance);
+        let mut order: Vec<usize> = (0..dimensions).collect();
+        order.sort_by(|&a, &b| eigen.eigenvalues[b].total_cmp(&eigen.eigenvalues[a]));
+        order.truncate(count);
+        let component = |&index: &usize| {
+            let vector = eigen.eigenvectors.column(index);
+            let largest = vector[vector.iamax()];
+            vector.iter().map(|value| value * largest.signum()).collect()
+        };
+        let variance: Vec<f64> = order.iter().map(|&index| eigen.eigenvalues[index].max(0.0)).collect();
+        Self {
+            mean: mean.iter().copied().collect(),
+            components: order.iter().map(component).collect(),
+            explained_variance_ratio: variance
+                .iter()
+                .map(|value| if total > 0.0 { value / total } else { 0.0 })
+                .collect(),
+            explained_variance: variance,
+        }
+    }
+
+    /// A point's coordinates along the components.
+    pub fn project(&self, point: &[f32]) -> Vec<f64> {
+        let along = |component: &Vec<f64>| {
+            let coordinates = component.iter().zip(point).zip(&self.mean);
+            coordinates.map(|((direction, &value), mean)| direction * (f64::from(value) - mean)).sum()
+        };
+        self.components.iter().map(along).collect()
+    }
+
+    /// Turns a component around.
+    fn flip(&mut self, component: usize) {
+        self.components[component].iter_mut().for_each(|value| *value = -*value);
+    }
+}
+
+/// A filter's position in the plane.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct FilterPoint {
+    /// The filter.
+    pub filter: usize,
+    /// The place, counted from the filter's centre.
+    pub place: isize,
+    /// Along the components.
+    pub at: Vec<f64>,
+    /// What the filter weighs in each logit; empty where other layers lie between.
+    pub head: Vec<f64>,
+}
+
+/// Words and filters in one plane.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Plane {
+    /// The components, of all embeddings.
+    #[serde(flatten)]
+    pub pca: Pca,
+    /// Each id's point, along the components.
+    pub words: Vec<Vec<f64>>,
+    /// Each filter's positions.
+    pub filters: Vec<FilterPoint>,
+}
+
+impl Plane {
+    /// The first two components of the embeddings, turned so that words of higher `sentiment` (one
+    /// number a word) lie to the right; filter vectors are projected as points of the same space.
+    pub fn of(vectors: &FilterVectors, sentiment: &[f64]) -> Self {
+        let mut pca = Pca::fit(&vectors.embeddings, vectors.dimensions, 2);
+        let along_first: f64 =
+            sentiment.iter().enumerate().map(|(id, sentiment)| sentiment * pca.project(vectors.embedding(id))[0]).sum();
+        if along_first < 0.0 {
+            pca.flip(0);
+        }
+        let filters =
+            (0..vectors.filters).flat_map(|filter| (0..vectors.kernel_size).map(move |place| (filter, place)));
+        let point = |(filter, place)| FilterPoint {
+            filter,
+            place: vectors.offset(place),
+            at: pca.project(vectors.vector(filter, place)),
+            head: vectors.head(filter),
+        };
+        let filters = filters.map(point).collect();
+        let words = (0..vectors.words()).map(|id| pca.project(vectors.embedding(id))).collect();
+        Self { words, filters, pca }
+    }
+
+    /// The share of the filters' points that lie on the side of the first component that their
+    /// weight in the logit says: near 1, the filters fall into two groups, those that look for
+    /// evidence for the label and those against. None for more than one logit.
+    pub fn agreement(&self) -> Option<f64> {
+        let agrees = |point: &FilterPoint| match point.head.as_slice() {
+            [weight] => Some(weight * point.at.first()? > 0.0),
+            _ => None,
+        };
+        let agree: Option<Vec<bool>> = self.filters.iter().map(agrees).collect();
+        let agree = agree.filter(|agree| !agree.is_empty())?;
+        Some(agree.iter().filter(|agrees| **agrees).count() as f64 / agree.len() as f64)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // from sklearn.decomposition import PCA   # scikit-learn 1.9.1
+    // x = np.array([[np.sin((i+1)*(j+2)**2)*(j+1) for j in range(5)] for i in range(12)])
+    // p = PCA(2).fit(x); p.components_, p.explained_variance_, p.explained_variance_ratio_
+    // p.transform([[1, 2, 3, 4, 5.]])
+    #[test]
+    fn components_are_scikit_learns() {
+        let value = |row: i32, column: i32| {
+            f64::from((row + 1) * (column + 2) * (column + 2)).sin() as f32 * (column + 1) as f32
+        };
+        let points: Vec<f32> = (0..12).flat_map(|row| (0..5).map(move |column| value(row, column))).collect();
+        let pca = Pca::fit(&points, 5, 2);
+        let components =
+            [[0.02581, -0.032565, 0.049091, -0.019968, 0.99773], [-0.010547, -0.509647, 0.858203, 0.015463, -0.058278]];
+        for (ours, theirs) in pca.components.iter().zip(components) {
+            let sign = (ours[0] * theirs[0]).signum();
+            assert!(ours.iter().zip(theirs).all(|(a, b)| (sign * a - b).abs() < 1e-4), "{ours:?}");
+        }
+        let close = |ours: &[f64], theirs: &[f64]| ours.iter().zip(theirs).all(|(a, b)| (a - b).abs() < 1e-4);
+        assert!(close(&pca.explained_variance, &[14.660425, 5.580544]), "{:?}", pca.explained_variance);
+        assert!(close(&pca.explained_variance_ratio, &[0.621704, 0.236654]));
+        let at: Vec<f64> = pca.project(&[1.0, 2.0, 3.0, 4.0, 5.0]).iter().map(|value| value.abs()).collect();
+        assert!(close(&at, &[5.355523, 1.44797]), "{at:?}");
+    }
+}

@@ -1,0 +1,203 @@
+//! An analysis as pictures.
+
+use convlens_run::Run;
+use plotters::style::RGBColor;
+
+use crate::plot::{AGAINST, CATEGORIES, Dot, FOR, Histograms, Line, LineCharts, NEITHER, Panel, Scatter, WordBars};
+use crate::vocabulary::extremes;
+use crate::{Agreement, Analysis, AnalysisError, Faithfulness, Judged, Picture, PlaceWords};
+
+/// How many words the scatter shows: the first of the vocabulary, which are the most frequent.
+const WORDS: usize = 5_000;
+/// How many words are labelled for what they say, to each side, and for where they lie.
+const LABELS: (usize, usize) = (24, 6);
+/// The most logits that get a picture of their words each.
+const OUTPUTS: usize = 10;
+
+pub(crate) fn pictures(run: &Run, analysis: &Analysis) -> Result<Vec<Picture>, AnalysisError> {
+    let mut pictures = vec![
+        plane(run, analysis)?,
+        Picture::of(
+            "weights",
+            "How the weights are spread: the embeddings, the filters that read them, and the head.".into(),
+            &Histograms(&analysis.histograms),
+        )?,
+        faithfulness(&analysis.faithfulness)?,
+    ];
+    if let Some(words) = &analysis.words {
+        for output in run.outputs().iter().take(OUTPUTS) {
+            pictures.push(word_bars(words, output, run.outputs().len() == 1)?);
+        }
+    }
+    if let Some(of_people) = &analysis.judged {
+        pictures.push(judged(of_people)?);
+    }
+    Ok(pictures)
+}
+
+/// The colour of a word: by the sign of the only logit, or by the label that it says most for.
+pub(crate) fn color(contribution: &[f64], strongest: f64) -> RGBColor {
+    let faint = |size: f64| size < 0.08 * strongest;
+    match contribution {
+        [only] if faint(only.abs()) => NEITHER,
+        [only] => {
+            if *only > 0.0 {
+                FOR
+            } else {
+                AGAINST
+            }
+        }
+        many => {
+            let mean = many.iter().sum::<f64>() / many.len() as f64;
+            let highest = (0..many.len()).max_by(|&a, &b| many[a].total_cmp(&many[b])).unwrap_or(0);
+            if faint(many[highest] - mean) { NEITHER } else { CATEGORIES[highest % CATEGORIES.len()] }
+        }
+    }
+}
+
+/// How strongly a word speaks for any one label.
+fn strength(contribution: &[f64]) -> f64 {
+    match contribution {
+        [only] => *only,
+        many => many.iter().copied().fold(f64::MIN, f64::max) - many.iter().sum::<f64>() / many.len() as f64,
+    }
+}
+
+/// The strongest that a word that is drawn speaks.
+pub(crate) fn strongest(analysis: &Analysis) -> f64 {
+    drawn(analysis).iter().map(|&id| strength(&analysis.contributions[id]).abs()).fold(0.0, f64::max)
+}
+
+fn drawn(analysis: &Analysis) -> &[usize] {
+    let ids = analysis.vocabulary.ids();
+    &ids[..ids.len().min(WORDS)]
+}
+
+fn plane(run: &Run, analysis: &Analysis) -> Result<Picture, AnalysisError> {
+    let (ids, strongest) = (drawn(analysis), strongest(analysis));
+    let at = |id: usize| coordinates(&analysis.plane.words[id]);
+    let dot = |&id: &usize| Dot { at: at(id), color: color(&analysis.contributions[id], strongest) };
+    let (most, least) = extremes(ids, |id| strength(&analysis.contributions[id]), LABELS.0);
+    let (highest, lowest) = extremes(ids, |id| at(id).1, LABELS.1);
+    let mut labelled: Vec<usize> = Vec::new();
+    for pair in most.iter().zip(&least).chain(highest.iter().zip(&lowest)) {
+        for id in [*pair.0, *pair.1] {
+            if !labelled.contains(&id) {
+                labelled.push(id);
+            }
+        }
+    }
+    let filters =
+        analysis.plane.filters.iter().map(|point| Dot { at: coordinates(&point.at), color: color(&point.head, 0.0) });
+    let share = |component: usize| 100.0 * analysis.plane.pca.explained_variance_ratio.get(component).unwrap_or(&0.0);
+    let scatter = Scatter {
+        title: "Embeddings and filters in the plane of two principal components".into(),
+        axes: [0, 1].map(|component| {
+            format!("principal component {} ({:.1} % of the variance)", component + 1, share(component))
+        }),
+        words: ids.iter().map(dot).collect(),
+        filters: filters.collect(),
+        labels: labelled.into_iter().map(|id| (analysis.vocabulary.word(id).to_owned(), at(id))).collect(),
+        legend: legend(run),
+    };
+    let caption = format!(
+        "The {} most frequent words, coloured by what they say, and every position of every filter, in the plane of \
+         the embeddings' first two principal components.",
+        scatter.words.len()
+    );
+    Picture::of("pca", caption, &scatter)
+}
+
+fn coordinates(at: &[f64]) -> (f64, f64) {
+    (at.first().copied().unwrap_or(0.0), at.get(1).copied().unwrap_or(0.0))
+}
+
+fn legend(run: &Run) -> Vec<(RGBColor, String)> {
+    let labels = &run.config.labels;
+    let mut legend: Vec<(RGBColor, String)> = match run.outputs() {
+        [_] => vec![(FOR, labels[1].clone()), (AGAINST, labels[0].clone())],
+        many => {
+            many.iter().enumerate().map(|(index, name)| (CATEGORIES[index % CATEGORIES.len()], name.clone())).collect()
+        }
+    };
+    legend.iter_mut().for_each(|(_, name)| *name = format!("word for {name:?}"));
+    legend.push((NEITHER, "word for neither".into()));
+    let filters = match run.outputs() {
+        [_] => vec![(FOR, format!("filter for {:?}", labels[1])), (AGAINST, format!("filter for {:?}", labels[0]))],
+        _ => vec![(NEITHER, "filter".into())],
+    };
+    legend.extend(filters);
+    legend
+}
+
+fn word_bars(words: &[PlaceWords], output: &str, is_only: bool) -> Result<Picture, AnalysisError> {
+    let name = if is_only { "words".to_owned() } else { format!("words-{}", file_name(output)) };
+    let of_output: Vec<&PlaceWords> = words.iter().filter(|words| words.output == output).collect();
+    let caption = format!("What the strongest words add to the score of {output:?}, by their place in a phrase.");
+    Picture::of(&name, caption, &WordBars(&of_output))
+}
+
+/// A label as a part of a file's name.
+fn file_name(label: &str) -> String {
+    label.chars().map(|c| if c.is_alphanumeric() { c } else { '_' }).collect()
+}
+
+fn faithfulness(faithfulness: &Faithfulness) -> Result<Picture, AnalysisError> {
+    let panel = |title: &str, what: &str, is_sufficiency: bool| {
+        let line = |(index, result): (usize, &crate::MethodResult)| {
+            let values = if is_sufficiency { &result.sufficiency } else { &result.comprehensiveness };
+            Line {
+                name: result.method.name().into(),
+                color: CATEGORIES[index % CATEGORIES.len()],
+                points: faithfulness.shares.iter().map(|share| 100.0 * share).zip(values.iter().copied()).collect(),
+            }
+        };
+        Panel {
+            title: title.into(),
+            axes: [format!("% of the words that are {what}"), "the label's probability falls by".into()],
+            names: Vec::new(),
+            lines: faithfulness.methods.iter().enumerate().map(line).collect(),
+            names_right: is_sufficiency,
+        }
+    };
+    let caption = format!(
+        "How far the label's probability falls where the words that a method ranks first are removed, and where only \
+         they are kept; the mean over {} texts.",
+        faithfulness.texts
+    );
+    let panels = vec![
+        panel("Comprehensiveness: higher is better", "removed", false),
+        panel("Sufficiency: lower is better", "kept", true),
+    ];
+    Picture::of("faithfulness", caption, &LineCharts(panels))
+}
+
+fn judged(judged: &Judged) -> Result<Picture, AnalysisError> {
+    let line = |name: &str, color, value: &dyn Fn(&Agreement) -> Option<f64>| Line {
+        name: name.into(),
+        color,
+        points: (0..).map(f64::from).zip(&judged.by_length).filter_map(|(x, row)| Some((x, value(row)?))).collect(),
+    };
+    let panel = Panel {
+        title: "Phrases that people judged".into(),
+        axes: ["words in the phrase".into(), "agreement".into()],
+        names: judged
+            .by_length
+            .iter()
+            .map(|row| {
+                row.phrases
+                    .replace(" words or more", "+")
+                    .replace(" words", "")
+                    .replace(" word", "")
+                    .replace(" to ", "–")
+            })
+            .collect(),
+        lines: vec![
+            line("accuracy of the sign", FOR, &|row| row.accuracy),
+            line("rank correlation", AGAINST, &|row| row.rank_correlation),
+        ],
+        names_right: false,
+    };
+    let caption = "Phrase scores beside people's labels in the Stanford Sentiment Treebank, by length of the phrase.";
+    Picture::of("sst", caption.into(), &LineCharts(vec![panel]))
+}

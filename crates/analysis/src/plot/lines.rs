@@ -1,0 +1,92 @@
+//! Line charts, side by side.
+
+use plotters::prelude::*;
+
+use super::{Area, Draw, Drawn, FONT, GRID, INK, axis_number, range, said};
+
+/// A line: a name, a colour, its points.
+#[derive(Clone, Debug)]
+pub(crate) struct Line {
+    pub name: String,
+    pub color: RGBColor,
+    pub points: Vec<(f64, f64)>,
+}
+
+/// A chart of some lines.
+#[derive(Clone, Debug)]
+pub(crate) struct Panel {
+    pub title: String,
+    pub axes: [String; 2],
+    /// Names of the points on the horizontal axis, where they are no numbers: the point at 0, at
+    /// 1 and so on.
+    pub names: Vec<String>,
+    pub lines: Vec<Line>,
+    /// Where the names of the lines stand: above, to that side.
+    pub names_right: bool,
+}
+
+/// Charts side by side.
+pub(crate) struct LineCharts(pub Vec<Panel>);
+
+const PANEL: (u32, u32) = (640, 480);
+
+impl Draw for LineCharts {
+    fn size(&self) -> (u32, u32) {
+        (PANEL.0 * self.0.len().max(1) as u32, PANEL.1)
+    }
+
+    fn draw<DB: DrawingBackend>(&self, area: &Area<'_, DB>) -> Drawn {
+        let panels = area.split_evenly((1, self.0.len().max(1)));
+        panels.iter().zip(&self.0).try_for_each(|(area, panel)| draw(area, panel))
+    }
+}
+
+fn draw<DB: DrawingBackend>(area: &Area<'_, DB>, panel: &Panel) -> Drawn {
+    let points = || panel.lines.iter().flat_map(|line| &line.points);
+    let ys = range(points().map(|point| point.1).chain([0.0]));
+    let mut chart = ChartBuilder::on(area)
+        .caption(&panel.title, (FONT, 22).into_font().color(&INK))
+        .margin(14)
+        .x_label_area_size(56)
+        .y_label_area_size(76)
+        .build_cartesian_2d(range(points().map(|point| point.0)), ys.start..ys.end + 0.22 * (ys.end - ys.start))
+        .map_err(said)?;
+    let named = |value: &f64| {
+        let is_whole = (value - value.round()).abs() < 1e-6 && *value > -0.5;
+        if is_whole { panel.names.get(value.round() as usize).cloned().unwrap_or_default() } else { String::new() }
+    };
+    let number = |value: &f64| if panel.names.is_empty() { axis_number(value) } else { named(value) };
+    chart
+        .configure_mesh()
+        .light_line_style(TRANSPARENT)
+        .bold_line_style(GRID)
+        .axis_style(INK)
+        .x_labels(if panel.names.is_empty() { 6 } else { panel.names.len() + 1 })
+        .x_desc(&panel.axes[0])
+        .y_desc(&panel.axes[1])
+        .label_style((FONT, 16).into_font().color(&INK))
+        .axis_desc_style((FONT, 18).into_font().color(&INK))
+        .x_label_formatter(&number)
+        .y_label_formatter(&axis_number)
+        .draw()
+        .map_err(said)?;
+    for line in &panel.lines {
+        let color = line.color;
+        chart
+            .draw_series(LineSeries::new(line.points.iter().copied(), color.stroke_width(3)))
+            .map_err(said)?
+            .label(&line.name)
+            .legend(move |(x, y)| PathElement::new(vec![(x, y), (x + 22, y)], color.stroke_width(3)));
+        chart.draw_series(line.points.iter().map(|&at| Circle::new(at, 4, color.filled()))).map_err(said)?;
+    }
+    chart
+        .configure_series_labels()
+        .position(match panel.names_right {
+            true => SeriesLabelPosition::UpperRight,
+            false => SeriesLabelPosition::UpperLeft,
+        })
+        .background_style(WHITE.mix(0.85))
+        .label_font((FONT, 16).into_font().color(&INK))
+        .draw()
+        .map_err(said)
+}

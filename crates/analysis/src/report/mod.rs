@@ -1,0 +1,227 @@
+//! One page that holds all of it: HTML with nothing to fetch. Every text is escaped, by the
+//! templates; pictures are images, in which no script runs.
+
+mod coloured;
+mod comparison;
+mod run_facts;
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use convlens_run::{Run, RunMetrics};
+use minijinja::Environment;
+use serde_json::{Value, json};
+
+use crate::pictures::{color, strongest};
+use crate::plot::{AGAINST, FOR, NEITHER};
+use crate::{Agreement, Analysis, AnalysisError, Faithfulness, Filter, Judged, Picture, WordScore};
+
+use coloured::coloured;
+pub use comparison::{Compared, comparison};
+use run_facts::{certificate, facts, folded};
+
+/// How many of the explained texts the page shows.
+const TEXTS: usize = 40;
+
+/// The report of a run, as HTML.
+///
+/// # Errors
+///
+/// [`AnalysisError::Report`].
+pub fn report(
+    run: &Run,
+    analysis: &Analysis,
+    metrics: Option<&RunMetrics>,
+    name: &str,
+) -> Result<String, AnalysisError> {
+    let pictures_of = |begin: &str| -> Vec<Value> {
+        analysis.pictures.iter().filter(|picture| picture.name.starts_with(begin)).map(as_image).collect()
+    };
+    let context = json!({
+        "name": name,
+        "version": run.config.convlens,
+        "facts": facts(run, metrics, analysis),
+        "certificate": certificate(&analysis.certificate),
+        "legend": legend(run),
+        "texts": analysis.explained.iter().take(TEXTS).map(coloured).collect::<Value>(),
+        "agreement": agreement(analysis),
+        "points": points(run, analysis),
+        "words": analysis.words.is_some(),
+        "folded": folded(&analysis.certificate),
+        "explained": analysis.explained.len(),
+        "outputs": run.outputs()[0],
+        "filters": analysis.filters.iter().map(|filter| filter_page(filter, analysis, run)).collect::<Value>(),
+        "faithfulness": faithfulness_table(&analysis.faithfulness),
+        "judged": analysis.judged.as_ref().map(judged_table),
+        "pictures": {
+            "pca": analysis.picture("pca").map(as_image),
+            "words": pictures_of("words"),
+            "faithfulness": analysis.picture("faithfulness").map(as_image),
+            "weights": analysis.picture("weights").map(as_image),
+            "sst": analysis.picture("sst").map(as_image),
+        },
+    });
+    render("report.html", &context)
+}
+
+fn render(template: &str, context: &Value) -> Result<String, AnalysisError> {
+    let templates = [
+        ("page.html", include_str!("page.html")),
+        ("parts.html", include_str!("parts.html")),
+        ("report.html", include_str!("report.html")),
+        ("comparison.html", include_str!("comparison.html")),
+        ("style.css", include_str!("style.css")),
+        ("script.js", include_str!("script.js")),
+    ];
+    let wrong = |error: minijinja::Error| AnalysisError::Report(error.to_string());
+    let mut environment = Environment::new();
+    environment.set_undefined_behavior(minijinja::UndefinedBehavior::SemiStrict);
+    for (name, source) in templates {
+        environment.add_template(name, source).map_err(wrong)?;
+    }
+    environment
+        .get_template(template)
+        .and_then(|template| template.render(minijinja::value::Serde(context)))
+        .map_err(wrong)
+}
+
+/// A picture as an image that lies in the page.
+fn as_image(picture: &Picture) -> Value {
+    // A scatter of thousands of points is smaller as pixels.
+    let url = match picture.name == "pca" {
+        true => format!("data:image/png;base64,{}", BASE64_STANDARD.encode(&picture.png)),
+        false => format!("data:image/svg+xml;base64,{}", BASE64_STANDARD.encode(&picture.svg)),
+    };
+    json!({ "url": url, "caption": picture.caption })
+}
+
+/// Which colour speaks for what.
+fn legend(run: &Run) -> Value {
+    match run.outputs() {
+        [_] => json!([
+            { "class": "for", "name": run.config.labels[1] },
+            { "class": "against", "name": run.config.labels[0] },
+        ]),
+        _ => json!([{ "class": "for", "name": "for the text's label" }, { "class": "against", "name": "against it" }]),
+    }
+}
+
+fn agreement(analysis: &Analysis) -> String {
+    analysis.plane.agreement().map_or_else(String::new, |share| {
+        format!(
+            "{:.0} % of the filters' positions lie on the side of the first component that the filter's weight says: \
+             near 100, the filters are two groups, one a label.",
+            100.0 * share
+        )
+    })
+}
+
+/// What the script draws: a row a word and a row a filter's position.
+fn points(run: &Run, analysis: &Analysis) -> Value {
+    let strongest = strongest(analysis);
+    let kind = |contribution: &[f64]| match color(contribution, strongest) {
+        FOR if contribution.len() == 1 => json!("for"),
+        AGAINST if contribution.len() == 1 => json!("against"),
+        NEITHER => json!(""),
+        other => json!(format!("{} {} {}", other.0, other.1, other.2)),
+    };
+    let says = |contribution: &[f64]| {
+        let of = |(name, value): (&String, &f64)| format!("{value:+.2} for {name}");
+        run.outputs().iter().zip(contribution).map(of).collect::<Vec<_>>().join(", ")
+    };
+    let round = |value: f64| (value * 1e4).round() / 1e4;
+    let word = |&id: &usize| {
+        let (at, contribution) = (&analysis.plane.words[id], &analysis.contributions[id]);
+        let y = at.get(1).copied().unwrap_or(0.0);
+        json!([analysis.vocabulary.word(id), round(at[0]), round(y), kind(contribution), says(contribution)])
+    };
+    let filter = |point: &crate::FilterPoint| {
+        let side = match point.head.as_slice() {
+            [weight] if *weight > 0.0 => "for",
+            [_] => "against",
+            _ => "",
+        };
+        let y = point.at.get(1).copied().unwrap_or(0.0);
+        json!([format!("filter {}, {}", point.filter, place_name(point.place)), round(point.at[0]), round(y), side])
+    };
+    let share =
+        |component: usize| 100.0 * analysis.plane.pca.explained_variance_ratio.get(component).copied().unwrap_or(0.0);
+    let axes = [0, 1].map(|component| format!("component {} ({:.1} %)", component + 1, share(component)));
+    json!({
+        "axes": axes,
+        "words": analysis.vocabulary.ids().iter().map(word).collect::<Value>(),
+        "filters": analysis.plane.filters.iter().map(filter).collect::<Value>(),
+    })
+}
+
+fn place_name(place: isize) -> String {
+    match place {
+        0 => "at the centre".into(),
+        ..0 => format!("{} before the centre", -place),
+        _ => format!("{place} after the centre"),
+    }
+}
+
+fn filter_page(filter: &Filter, analysis: &Analysis, run: &Run) -> Value {
+    let positions = filter.positions.iter().map(|position| {
+        json!({
+            "name": place_name(position.place),
+            "norm": format!("{:.3}", position.norm),
+            "excite": word_list(&position.excite),
+            "inhibit": word_list(&position.inhibit),
+            "excite_by_cosine": word_list(&position.excite_by_cosine),
+            "inhibit_by_cosine": word_list(&position.inhibit_by_cosine),
+        })
+    });
+    let phrases = |phrases: &[crate::Excitation]| -> Value {
+        phrases
+            .iter()
+            .map(|phrase| json!({ "word": phrase.phrase, "score": format!("{:+.3}", phrase.output) }))
+            .collect()
+    };
+    let of_texts = &analysis.excitations[filter.filter];
+    let head = filter.head.iter().zip(run.outputs()).map(|(weight, output)| format!("{weight:+.3} for {output}"));
+    json!({
+        "number": filter.filter,
+        "class": match filter.head.as_slice() { [weight] if *weight > 0.0 => "for", [_] => "against", _ => "" },
+        "head": head.collect::<Vec<_>>().join(", "),
+        "positions": positions.collect::<Value>(),
+        "most": phrases(&of_texts.most),
+        "least": phrases(&of_texts.least),
+    })
+}
+
+fn word_list(words: &[WordScore]) -> Value {
+    words.iter().map(|word| json!({ "word": word.word, "score": format!("{:+.2}", word.score) })).collect()
+}
+
+fn faithfulness_table(faithfulness: &Faithfulness) -> Value {
+    let head = ["ranked by", "comprehensiveness", "sufficiency", "ms a text"];
+    let rows = faithfulness.methods.iter().map(|result| {
+        json!([
+            result.method.name(),
+            format!("{:.4}", result.aopc_comprehensiveness),
+            format!("{:.4}", result.aopc_sufficiency),
+            format!("{:.3}", result.milliseconds_a_text),
+        ])
+    });
+    let shares: Vec<String> = faithfulness.shares.iter().map(|share| format!("{} %", 100.0 * share)).collect();
+    let caption = format!(
+        "Areas over the perturbation curves at {} of the words; {} texts.",
+        shares.join(", "),
+        faithfulness.texts
+    );
+    json!({ "head": head, "rows": rows.collect::<Value>(), "caption": caption })
+}
+
+fn judged_table(judged: &Judged) -> Value {
+    let figure = |value: Option<f64>| value.map_or_else(|| "–".into(), |value| format!("{value:.3}"));
+    let row = |row: &Agreement| {
+        json!([row.phrases, row.count, figure(row.rank_correlation), row.judged, figure(row.accuracy)])
+    };
+    let rows = std::iter::once(&judged.all).chain(&judged.by_length).chain(&judged.by_negation).map(row);
+    json!({
+        "head": ["phrases", "how many", "rank correlation", "not neutral", "accuracy of the sign"],
+        "rows": rows.collect::<Value>(),
+        "caption": "Phrases with a negation, and without, are of two words or more.",
+    })
+}

@@ -1,0 +1,70 @@
+//! Histograms of a model's weights.
+
+use convlens_run::{Run, RunError, to_host};
+use serde::Serialize;
+
+/// How many bars a histogram has.
+const BINS: usize = 60;
+
+/// How the numbers of one parameter are spread.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Histogram {
+    /// The parameter, as the weights name it.
+    pub name: String,
+    /// How many numbers it holds.
+    pub count: usize,
+    /// Their mean.
+    pub mean: f64,
+    /// Their standard deviation.
+    pub std: f64,
+    /// The smallest.
+    pub min: f64,
+    /// The largest.
+    pub max: f64,
+    /// How many fall into each of equally wide bins from `min` to `max`.
+    pub bins: Vec<usize>,
+}
+
+/// Histograms of the embeddings, the first layer's filters and the head.
+///
+/// # Errors
+///
+/// [`RunError::Device`].
+pub fn histograms(run: &Run) -> Result<Vec<Histogram>, RunError> {
+    let model = &run.model;
+    Ok(vec![
+        Histogram::of("embed.weight", &to_host(model.embed.weight.val())?),
+        Histogram::of("filters", &to_host(model.encoder.filters())?),
+        Histogram::of("head.weight", &to_host(model.head.weight.val())?),
+    ])
+}
+
+impl Histogram {
+    fn of(name: &str, values: &[f32]) -> Self {
+        let values = || values.iter().map(|&value| f64::from(value));
+        let count = values().count();
+        let mean = values().sum::<f64>() / count.max(1) as f64;
+        let variance = values().map(|value| (value - mean).powi(2)).sum::<f64>() / count.max(1) as f64;
+        let (min, max) = values().fold((f64::MAX, f64::MIN), |(min, max), value| (min.min(value), max.max(value)));
+        let mut bins = vec![0; BINS];
+        for value in values() {
+            let share = if max > min { (value - min) / (max - min) } else { 0.0 };
+            bins[((share * BINS as f64) as usize).min(BINS - 1)] += 1;
+        }
+        Self { name: name.into(), count, mean, std: variance.sqrt(), min, max, bins }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // numpy: a = np.array([0, 1, 2, 3, 6.]); a.mean(), a.std()  ->  2.4, 2.0591260
+    #[test]
+    fn figures_are_numpys() {
+        let histogram = Histogram::of("a", &[0.0, 1.0, 2.0, 3.0, 6.0]);
+        assert!((histogram.mean - 2.4).abs() < 1e-12 && (histogram.std - 2.059_126_0).abs() < 1e-7);
+        assert_eq!((histogram.bins[0], histogram.bins[10], histogram.bins[BINS - 1]), (1, 1, 1));
+        assert_eq!(histogram.bins.iter().sum::<usize>(), histogram.count);
+    }
+}

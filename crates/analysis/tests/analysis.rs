@@ -1,0 +1,210 @@
+//! What is said of a model, against the model itself, for a model of random weights.
+
+use convlens_analysis::{
+    Analysis, AnalysisError, Certificate, FilterVectors, Method, Options, Side, Texts, Vocabulary, attributions,
+    excitations, receptive_fields, report,
+};
+use convlens_run::model::{EncoderConfig, LinearConvConfig, ModelConfig, Padding};
+use convlens_run::text::{TokenizerKind, train};
+use convlens_run::{
+    DatasetConfig, DeviceChoice, FORMAT, Run, RunConfig, RunFolder, Task, TextConfig, TokenizerSource, TrainingConfig,
+};
+
+const WORDS: &str = "a good film not bad very dull joy the plot is and of it was great awful <script>alert(1)</script>";
+
+/// A run of random weights that reads [`WORDS`].
+fn random_run(labels: &[&str], padding: Padding, kernel_size: usize) -> Run {
+    let place = tempfile::tempdir().expect("a folder");
+    let folder = RunFolder::create(place.path()).expect("empty");
+    let tokenizer = train(TokenizerKind::Words, 40, std::iter::once(WORDS)).expect("words");
+    let outputs = ModelConfig::outputs_for(labels.len());
+    let encoder = LinearConvConfig { filters: 6, kernel_size, init_std: 0.5 };
+    let model = ModelConfig {
+        vocab_size: tokenizer.vocab_size(),
+        embedding: 5,
+        init_std: 0.5,
+        encoder: EncoderConfig::Linear(encoder),
+        outputs,
+        padding,
+    };
+    let device = DeviceChoice::Cpu.open().expect("the CPU").device;
+    device.seed(7);
+    let weights = model.init(&device).expect("a model");
+    let config = RunConfig {
+        format: FORMAT,
+        convlens: "test".into(),
+        burn: "test".into(),
+        task: Task::Classify,
+        preset: "random".into(),
+        labels: labels.iter().map(|label| (*label).into()).collect(),
+        dataset: DatasetConfig {
+            name: "none".into(),
+            file: None,
+            fingerprint: String::new(),
+            train: 0,
+            validation: 0,
+            test: 0,
+        },
+        text: TextConfig { tokenizer: TokenizerSource::Trained(TokenizerKind::Words), vocab_size: 40 },
+        model,
+        training: TrainingConfig {
+            seed: 0,
+            epochs: 1,
+            batch_size: 1,
+            learning_rate: 1e-3,
+            decay: false,
+            adam_epsilon: 1e-7,
+            word_dropout: 0.0,
+            weight_decay: 0.0,
+            patience: None,
+            validation_fraction: 0.1,
+        },
+    };
+    folder.write_config(&config).expect("writes");
+    folder.write_tokenizer(&tokenizer.to_json().expect("JSON")).expect("writes");
+    Run::save_weights(&folder, &weights).expect("writes");
+    Run::open(place.path()).expect("a run")
+}
+
+/// Every kind of run: one logit and several, padding seen and not, widths odd and even.
+fn random_runs() -> Vec<Run> {
+    let mut runs = Vec::new();
+    for labels in [["neg", "pos"].as_slice(), &["a", "b", "c"]] {
+        for padding in [Padding::Masked, Padding::Counted { length: 6 }] {
+            runs.extend([1, 2, 3].map(|kernel_size| random_run(labels, padding, kernel_size)));
+        }
+    }
+    runs
+}
+
+fn texts() -> Vec<String> {
+    let texts =
+        ["", "good", "not a good film", "The plot is dull, dull, dull and it was not good at all <b>", "joy of it"];
+    texts.map(String::from).to_vec()
+}
+
+fn encoded<'a>(run: &Run, texts: &'a [String]) -> Texts<'a> {
+    Texts::encode(run, texts, &vec![0; texts.len()], &|_, _, _| {}).expect("encodes")
+}
+
+#[test]
+fn parts_shares_and_table_make_up_the_logit_of_every_model() {
+    let texts = texts();
+    for run in random_runs() {
+        let table = run.word_table().expect("reads").expect("folds");
+        for text in &texts {
+            let prediction = run.predict(text).expect("predicts");
+            let ids = run.tokenizer.encode(text).expect("encodes").ids;
+            let bag = table.bag_logits(&ids);
+            for (output, logit) in prediction.logits.iter().enumerate() {
+                assert!((table.logits(&ids)[output] - logit).abs() < 1e-5, "{text}");
+                for (index, phrase) in
+                    prediction.phrases.iter().enumerate().filter(|(_, phrase)| phrase.center.is_some())
+                {
+                    let sum: f64 = table.parts(&prediction, index).iter().map(|part| part.score[output]).sum();
+                    assert!((sum - phrase.score[output]).abs() < 1e-6, "{text}, phrase {index}");
+                }
+                let is_all_seen = run.config.model.padding == Padding::Masked;
+                let shares: f64 = table.shares(&ids).iter().map(|share| share[output]).sum();
+                assert!(!is_all_seen || (table.bias()[output] + shares - logit).abs() < 1e-5, "{text}");
+                // A width of 1 has neither order nor edges.
+                assert!(table.places() > 1 || (bag[output] - logit).abs() < 1e-5, "{text}");
+            }
+        }
+    }
+}
+
+#[test]
+fn certificates_hold_and_say_what_order_does() {
+    let texts = texts();
+    for run in random_runs() {
+        let table = run.word_table().expect("reads");
+        let texts = encoded(&run, &texts);
+        let certificate = Certificate::of(&run, table.as_ref(), &texts, 1e-4, &|_, _, _| {}).expect("adds up");
+        certificate.check().expect("holds");
+        assert_eq!(certificate.texts, 5);
+        let order = certificate.order.expect("folds").max;
+        assert_eq!(order < 1e-5, run.model.receptive_field().size() == 1, "{order}");
+        let strict = Certificate { tolerance: 0.0, ..certificate.clone() };
+        let wrong = Certificate {
+            phrases: convlens_analysis::Residual { max: f64::NAN, ..certificate.phrases },
+            ..certificate
+        };
+        assert!(strict.phrases.max == 0.0 || matches!(strict.check(), Err(AnalysisError::Residual { .. })));
+        assert!(wrong.check().is_err(), "what is no number does not hold");
+    }
+}
+
+#[test]
+fn gradient_times_input_is_the_exact_share_of_a_linear_model() {
+    let texts = texts();
+    for run in random_runs() {
+        let table = run.word_table().expect("reads");
+        let texts = encoded(&run, &texts);
+        let logits = run.logits(&texts.rows()).expect("computes");
+        let sides: Vec<Side> = logits.iter().map(|logits| Side::of(logits)).collect();
+        let of = |method| attributions(&run, table.as_ref(), &texts, &sides, method, 0, &|_| {}).expect("attributes");
+        let (exact, gradient, occlusion) = (of(Method::Words), of(Method::GradientTimesInput), of(Method::Occlusion));
+        for (exact, gradient) in exact.iter().flatten().zip(gradient.iter().flatten()) {
+            assert!((exact - gradient).abs() < 1e-5, "{exact} and {gradient}");
+        }
+        // By its definition, for one token of one text.
+        let (text, token) = (&texts.ids[3], 2);
+        let without: Vec<u32> = text.iter().enumerate().filter(|(at, _)| *at != token).map(|(_, id)| *id).collect();
+        let both = run.logits(&[text, &without]).expect("computes");
+        let expected = sides[3].sign * f64::from(both[0][sides[3].output] - both[1][sides[3].output]);
+        assert!((occlusion[3][token] - expected).abs() < 1e-6);
+        assert_eq!(of(Method::Random), of(Method::Random), "by seed");
+    }
+}
+
+#[test]
+fn words_and_phrases_of_a_filter_are_those_of_a_search() {
+    let run = random_run(&["neg", "pos"], Padding::Masked, 3);
+    let texts = texts();
+    let texts = encoded(&run, &texts);
+    let (vectors, words) = vectors(&run);
+    let filters = receptive_fields(&vectors, &words, 4, &|_, _, _| {});
+    let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| f64::from(a * b)).sum::<f64>();
+    let mut sorted: Vec<(f64, usize)> =
+        words.ids().iter().map(|&id| (dot(vectors.vector(2, 0), vectors.embedding(id)), id)).collect();
+    sorted.sort_by(|a, b| b.0.total_cmp(&a.0));
+    let first = &filters[2].positions[0];
+    assert_eq!(first.place, -1);
+    assert_eq!(first.excite[0].word, words.word(sorted[0].1));
+    assert_eq!(first.inhibit[0].word, words.word(sorted[sorted.len() - 1].1));
+    assert!((first.norm - dot(vectors.vector(2, 0), vectors.vector(2, 0)).sqrt()).abs() < 1e-6);
+    assert!(first.excite_by_cosine.iter().all(|word| word.score.abs() <= 1.0 + 1e-6));
+
+    let found = excitations(&run, &texts, 3, &|_, _, _| {}).expect("computes");
+    let start = run.tokenizer.encode("").expect("encodes").ids[0];
+    let phrases = texts.ids.iter().flat_map(|ids| ids.windows(3)).filter(|phrase| !phrase.contains(&start));
+    let answer = |phrase: &[u32]| -> f64 {
+        (0..3).map(|place| dot(vectors.vector(2, place), vectors.embedding(phrase[place] as usize))).sum()
+    };
+    let highest = phrases.clone().map(answer).fold(f64::MIN, f64::max);
+    let lowest = phrases.map(answer).fold(f64::MAX, f64::min);
+    assert!((found[2].most[0].output - highest).abs() < 1e-5 && (found[2].least[0].output - lowest).abs() < 1e-5);
+    let mut once: Vec<&str> = found[2].most.iter().map(|phrase| phrase.phrase.as_str()).collect();
+    once.dedup();
+    assert_eq!(once.len(), 3, "each phrase once, though one stands twice in a text");
+}
+
+fn vectors(run: &Run) -> (FilterVectors, Vocabulary) {
+    (FilterVectors::of(run).expect("reads"), Vocabulary::of(run))
+}
+
+#[test]
+fn the_report_of_every_model_escapes_its_texts() {
+    let own = vec!["<script>alert(1)</script> good".to_owned()];
+    let texts = texts();
+    for run in random_runs() {
+        let options = Options { own: own.clone(), words: 3, ..Options::default() };
+        let analysis = Analysis::of(&run, &encoded(&run, &texts), None, &options, &|_, _, _| {}).expect("analyses");
+        let page = report(&run, &analysis, None, "a <b>run</b>").expect("renders");
+        assert_eq!(page.matches("<script").count(), 2, "the page's own data and its own script");
+        assert!(page.contains("a &lt;b&gt;run") && !page.contains("<b>run"));
+        assert!(!page.contains("http://") && !page.contains("https://"), "nothing to fetch");
+        assert!(page.contains(&format!("id=\"filter-{}\"", analysis.filters.len() - 1)));
+    }
+}
