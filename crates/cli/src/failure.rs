@@ -3,6 +3,7 @@
 use std::io;
 use std::process::ExitCode;
 
+use convlens_analysis::AnalysisError;
 use convlens_data::DataError;
 use convlens_run::RunError;
 use convlens_train::TrainError;
@@ -55,6 +56,12 @@ impl Failure {
             io::ErrorKind::BrokenPipe => Self::OutputClosed,
             _ => Self::Input(format!("standard output: {error}")),
         }
+    }
+}
+
+impl From<AnalysisError> for Failure {
+    fn from(error: AnalysisError) -> Self {
+        Self::Input(error.to_string())
     }
 }
 

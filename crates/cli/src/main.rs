@@ -32,6 +32,8 @@ fn run() -> Result<(), Failure> {
         Verb::Train(args) => verb::train::run(&args),
         Verb::Evaluate(args) => verb::evaluate::run(&args),
         Verb::Predict(args) => verb::predict::run(&args),
+        Verb::Analyze(args) => verb::analyze::run(&args),
+        Verb::Export(args) => verb::export::run(&args),
         Verb::Data(args) => verb::data::run(&args),
         Verb::Completions(args) => verb::completions::run(&args),
     }
@@ -55,7 +57,7 @@ fn remember_panics() -> impl Fn() -> String {
 
 /// Warnings of ours, or what `RUST_LOG` asks for, to standard error.
 fn log_where_asked() {
-    let ours = "off,convlens=warn,convlens_data=warn,convlens_run=warn,convlens_train=warn";
+    let ours = "off,convlens=warn,convlens_analysis=warn,convlens_data=warn,convlens_run=warn,convlens_train=warn";
     let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| ours.into());
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).without_time().init();
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use convlens_data::{Dataset, Examples, LabelMap, LabelledFile, auto, known};
-use convlens_run::{DatasetConfig, FileConfig, RunFolder};
+use convlens_run::{DatasetConfig, FileConfig, RunConfig, RunFolder};
 
 use crate::args::FileArgs;
 use crate::failure::Failure;
@@ -65,9 +65,33 @@ pub fn dataset_of(config: &DatasetConfig, seed: u64) -> Result<Dataset, Failure>
     dataset(Some(&config.name), config.file.as_ref(), seed)
 }
 
-/// A whole file as examples of a model that knows `labels`.
-pub fn examples(config: &FileConfig, labels: &[String]) -> Result<Examples, Failure> {
-    Ok(labelled_file(config)?.examples(labels)?)
+/// Labelled texts for a run, and what to call them: a file's, a split of a known data set's, or
+/// else of what the run was trained on.
+pub fn texts_for(
+    config: &RunConfig,
+    name: Option<&str>,
+    file: &FileArgs,
+    split: &str,
+) -> Result<(String, Examples), Failure> {
+    if let Some(file) = file.config(None)? {
+        return Ok((file.path.display().to_string(), labelled_file(&file)?.examples(&config.labels)?));
+    }
+    let dataset = match name {
+        Some(name) => dataset(Some(name), None, config.training.seed)?,
+        None => dataset_of(&config.dataset, config.training.seed)?,
+    };
+    let unknown = dataset.labels.iter().find(|label| !config.labels.contains(label));
+    if let Some(label) = unknown {
+        let known = config.labels.join(", ");
+        return Err(Failure::Input(format!(
+            "--dataset {}: its label {label:?} is unknown to the model (which knows: {known}); give the texts with --data and --label-map",
+            dataset.name
+        )));
+    }
+    let place = |label: &usize| config.labels.iter().position(|name| *name == dataset.labels[*label]).unwrap_or(*label);
+    let mut texts = if split == "train" { dataset.train } else { dataset.test };
+    texts.labels = texts.labels.iter().map(place).collect();
+    Ok((format!("{} ({split})", dataset.name), texts))
 }
 
 /// The run folder named, or the newest.

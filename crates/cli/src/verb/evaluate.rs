@@ -1,20 +1,19 @@
 //! `convlens evaluate`: a trained model measured on labelled texts.
 
-use convlens_data::Examples;
-use convlens_run::{Run, RunConfig};
+use convlens_run::Run;
 use convlens_train::{Evaluation, evaluate};
 
 use crate::args::EvaluateArgs;
 use crate::failure::Failure;
 use crate::output::{line, table, thousands};
 use crate::progress::Stages;
-use crate::source::{dataset, dataset_of, examples, run_folder};
+use crate::source::{run_folder, texts_for};
 
 pub fn run(args: &EvaluateArgs) -> Result<(), Failure> {
     let folder = run_folder(args.run.as_deref())?;
     let device = args.device.open()?;
     let run = Run::open_on(&folder, &device.device)?;
-    let (name, texts) = texts(args, &run.config)?;
+    let (name, texts) = texts_for(&run.config, args.dataset.as_deref(), &args.file, &args.split)?;
     let stages = Stages::default();
     let evaluation = evaluate(&run, &texts, &|stage| stages.show(stage))?;
     match args.json {
@@ -24,28 +23,6 @@ pub fn run(args: &EvaluateArgs) -> Result<(), Failure> {
         }
         false => show(&evaluation, &name, &folder.path().display().to_string(), &device.name),
     }
-}
-
-fn texts(args: &EvaluateArgs, config: &RunConfig) -> Result<(String, Examples), Failure> {
-    if let Some(file) = args.file.config(None)? {
-        return Ok((file.path.display().to_string(), examples(&file, &config.labels)?));
-    }
-    let dataset = match &args.dataset {
-        Some(name) => dataset(Some(name), None, config.training.seed)?,
-        None => dataset_of(&config.dataset, config.training.seed)?,
-    };
-    let unknown = dataset.labels.iter().find(|label| !config.labels.contains(label));
-    if let Some(label) = unknown {
-        let known = config.labels.join(", ");
-        return Err(Failure::Input(format!(
-            "--dataset {}: its label {label:?} is unknown to the model (which knows: {known}); give the texts with --data and --label-map",
-            dataset.name
-        )));
-    }
-    let place = |label: &usize| config.labels.iter().position(|name| *name == dataset.labels[*label]).unwrap_or(*label);
-    let mut texts = if args.split == "train" { dataset.train } else { dataset.test };
-    texts.labels = texts.labels.iter().map(place).collect();
-    Ok((format!("{} ({})", dataset.name, args.split), texts))
 }
 
 fn show(evaluation: &Evaluation, name: &str, run: &str, device: &str) -> Result<(), Failure> {

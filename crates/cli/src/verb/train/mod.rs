@@ -3,6 +3,7 @@
 mod display;
 mod plan;
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -14,6 +15,7 @@ use convlens_train::{Corpus, Outcome, TrainError, Trainer};
 use crate::args::TrainArgs;
 use crate::failure::Failure;
 use crate::output::{line, thousands};
+use crate::verb::analyze::analyze_trained;
 use crate::verb::predict::explain_with;
 use display::Display;
 use plan::Plan;
@@ -31,10 +33,16 @@ pub fn run(args: &TrainArgs) -> Result<(), Failure> {
     let outcome = trainer.train(&stop, &mut |event| display.show(event));
     display.end();
     match outcome? {
-        Outcome::Finished(metrics) if args.json => {
-            line(serde_json::json!({ "run": folder.path(), "metrics": metrics }).to_string())
+        Outcome::Finished(metrics) => {
+            let report = args.analyze.then(|| analyze_trained(&folder, &dataset.test)).transpose()?;
+            match args.json {
+                true => {
+                    let result = serde_json::json!({ "run": folder.path(), "metrics": metrics, "report": report });
+                    line(result.to_string())
+                }
+                false => conclude(&folder, &metrics, &dataset, report.as_deref()),
+            }
         }
-        Outcome::Finished(metrics) => conclude(&folder, &metrics, &dataset),
         Outcome::Interrupted { epoch, step } => Err(Failure::Interrupted(format!(
             "stopped at epoch {epoch}, step {step}; nothing is lost. Go on with: convlens train --resume --out {}",
             folder.path().display()
@@ -96,17 +104,20 @@ fn stop_on_ctrl_c() -> Arc<AtomicBool> {
 }
 
 /// Two test texts explained, and what was written where.
-fn conclude(folder: &RunFolder, metrics: &RunMetrics, dataset: &Dataset) -> Result<(), Failure> {
+fn conclude(folder: &RunFolder, metrics: &RunMetrics, dataset: &Dataset, report: Option<&Path>) -> Result<(), Failure> {
     explain_with(folder.path(), &short_texts(dataset))?;
+    let run = folder.path().display();
+    let next = match report {
+        Some(report) => format!("open {}", report.display()),
+        None => format!("try: convlens predict --run {run} \"…\", or convlens analyze"),
+    };
     line(format!(
-        "{}: test accuracy {:.2} %, loss {:.4} (epoch {} of {}, {} texts a second); try: convlens predict --run {} \"…\"",
-        folder.path().display(),
+        "{run}: test accuracy {:.2} %, loss {:.4} (epoch {} of {}, {} texts a second); {next}",
         100.0 * metrics.test.accuracy,
         metrics.test.loss,
         metrics.best_epoch,
         metrics.epochs,
-        thousands(metrics.examples_per_second as usize),
-        folder.path().display()
+        thousands(metrics.examples_per_second as usize)
     ))
 }
 
