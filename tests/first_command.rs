@@ -5,7 +5,7 @@ use crate::common::{Place, text};
 #[test]
 fn training_with_no_network_falls_back_to_the_sample_and_explains_two_texts() {
     let place = Place::new();
-    let output = place.run("train");
+    let output = place.run("train --analyze");
     let (out, error) = (text(&output.stdout), text(&output.stderr));
     assert!(output.status.success(), "{error}");
     assert!(error.contains("bundled SAMPLE") && error.contains("no connection to http://127.0.0.1:9"), "{error}");
@@ -13,6 +13,7 @@ fn training_with_no_network_falls_back_to_the_sample_and_explains_two_texts() {
     let phrases = out.lines().filter(|line| line.starts_with("  +") || line.starts_with("  -")).count();
     assert!(phrases >= 4, "{out}");
     assert!(out.lines().last().is_some_and(|line| line.starts_with("runs/sample-default: test accuracy 8")), "{out}");
+    assert!(out.ends_with("; open runs/sample-default/analysis/report.html\n"), "{out}");
     assert!(!out.contains('\u{1b}'), "no colour but on a terminal");
 
     let metrics = place.read_json("runs/sample-default/metrics.json");

@@ -6,8 +6,12 @@
 /// The binary, folders to run it in, and what is shared.
 mod common;
 
+/// `analyze` and `export`: what is written, that it adds up, and bad input.
+mod analyze;
 /// Bad input: one clear line, exit code 2, and nothing that was there is touched.
 mod bad_input;
+/// The report as its reader meets it: in headless Chromium, searched, hovered, by keyboard.
+mod browser;
 /// The first command of the README: train with no network, and phrase scores for two texts.
 mod first_command;
 /// IMDB fetched from a stand-in for the Hub that also misbehaves.

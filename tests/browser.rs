@@ -1,0 +1,138 @@
+//! The report as its reader meets it: in headless Chromium, searched, hovered, by keyboard.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use fantoccini::actions::{InputSource, MouseActions, PointerAction};
+use fantoccini::error::CmdError;
+use fantoccini::key::Key;
+use fantoccini::wd::Capabilities;
+use fantoccini::{Client, ClientBuilder, Locator};
+use serde_json::{Value, json};
+
+use crate::common::{Place, skip};
+
+/// Debian's chromedriver, on a port of its choice.
+struct Driver {
+    process: Child,
+    port: String,
+}
+
+impl Driver {
+    /// None where there is none.
+    fn start() -> Option<Self> {
+        let mut process =
+            Command::new("chromedriver").arg("--port=0").stdout(Stdio::piped()).stderr(Stdio::null()).spawn().ok()?;
+        let lines = BufReader::new(process.stdout.take()?).lines().map_while(Result::ok);
+        let port =
+            lines.filter_map(|line| Some(line.split_once("started successfully on port ")?.1.to_owned())).next()?;
+        Some(Self { process, port: port.trim_end_matches('.').into() })
+    }
+
+    async fn open(&self, size: &str) -> Client {
+        let arguments = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", size];
+        let options = json!({ "args": arguments });
+        let capabilities: Capabilities = [("goog:chromeOptions".to_owned(), options)].into_iter().collect();
+        let connector = hyper_util::client::legacy::connect::HttpConnector::new();
+        let address = format!("http://127.0.0.1:{}", self.port);
+        ClientBuilder::new(connector).capabilities(capabilities).connect(&address).await.expect("connects")
+    }
+}
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+#[test]
+fn the_report_is_searched_hovered_and_read_by_keyboard() {
+    let Some(driver) = Driver::start() else {
+        return skip("browser", "no chromedriver; install chromium and chromium-driver");
+    };
+    let place = Place::new();
+    place.succeed("train --dataset sample --out runs/r");
+    place.succeed("analyze --texts 50 --text '<script>window.hacked = 1</script> a great <b>film</b>, not awful'");
+    let page = format!("file://{}", place.path().join("runs/r/analysis/report.html").display());
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(async {
+        let client = driver.open("--window-size=1100,900").await;
+        let seen = look_at(&client, &page).await;
+        client.close().await.expect("closes");
+        seen.expect("the page answers");
+
+        let client = driver.open("--window-size=500,900").await;
+        client.goto(&page).await.expect("opens");
+        let wide = client.execute("return document.documentElement.scrollWidth - innerWidth", vec![]).await;
+        client.close().await.expect("closes");
+        assert!(wide.expect("a number").as_i64() <= Some(0), "a phone needs not scroll sideways");
+    });
+}
+
+async fn look_at(client: &Client, page: &str) -> Result<(), CmdError> {
+    client.goto(page).await?;
+    let fetched =
+        run(client, "return performance.getEntriesByType('resource').filter(e => !e.name.startsWith('data:')).length")
+            .await?;
+    assert_eq!(fetched, 0, "nothing is fetched");
+
+    // A text stays text.
+    assert_eq!(run(client, "return window.hacked === undefined").await?, true);
+    let text = client.find(Locator::Css("#texts .text")).await?.text().await?;
+    assert!(text.contains("<script>window.hacked = 1</script> a great <b>film</b>"), "{text}");
+
+    // A word says its phrase and its parts, which sum to the phrase's score.
+    let words = client.find_all(Locator::Css("#texts .text .word")).await?;
+    client.execute("arguments[0].scrollIntoView({block: 'center'})", vec![serde_json::to_value(&words[6])?]).await?;
+    hover(client, PointerAction::MoveToElement { element: words[6].clone(), duration: None, x: 0., y: 0. }).await?;
+    let tip = client.find(Locator::Css("#tip")).await?.text().await?;
+    let numbers: Vec<f64> =
+        tip.lines().skip(1).filter_map(|line| line.split_whitespace().next()?.parse().ok()).collect();
+    assert_eq!(numbers.len(), 4, "{tip}");
+    assert!((numbers[0] - numbers[1..].iter().sum::<f64>()).abs() < 2e-4, "{tip}");
+
+    // By keyboard the same, from word to word; Escape puts it away.
+    let heading = client.find(Locator::Css("#texts h2")).await?;
+    hover(client, PointerAction::MoveToElement { element: heading, duration: None, x: 0., y: 0. }).await?;
+    client.execute("document.querySelector('#texts .text .word').focus()", vec![]).await?;
+    let first = client.find(Locator::Css("#tip")).await?.text().await?;
+    client.active_element().await?.send_keys(&Key::Right.to_string()).await?;
+    let second = client.find(Locator::Css("#tip")).await?.text().await?;
+    assert!(!first.is_empty() && first != second, "{first} and {second}");
+    client.active_element().await?.send_keys(&Key::Escape.to_string()).await?;
+    assert_eq!(run(client, "return document.getElementById('tip').hidden").await?, true);
+
+    // The plane: search for a word, hover.
+    let search = client.find(Locator::Css("#search")).await?;
+    search.send_keys("great").await?;
+    let said = client.find(Locator::Css("#said")).await?;
+    assert!(said.text().await?.starts_with("great: +"), "{}", said.text().await?);
+    search.clear().await?;
+    search.send_keys("zzz").await?;
+    assert_eq!(said.text().await?, "zzz: not in the vocabulary");
+    let canvas = client.find(Locator::Css("#plane")).await?;
+    client.execute("document.getElementById('said').textContent = ''", vec![]).await?;
+    client.execute("arguments[0].scrollIntoView({block: 'center'})", vec![serde_json::to_value(&canvas)?]).await?;
+    for x in [-40., -20., 0., 20., 40.] {
+        hover(client, PointerAction::MoveToElement { element: canvas.clone(), duration: None, x, y: 0. }).await?;
+    }
+    assert!(!said.text().await?.is_empty(), "some point lies near the middle");
+
+    // A filter's page opens at its number.
+    client.find(Locator::Css("a[href='#filter-7']")).await?.click().await?;
+    assert!(client.find(Locator::Css("#filter-7")).await?.is_displayed().await?);
+    assert!(!client.find(Locator::Css("#filter-8")).await?.is_displayed().await?);
+    Ok(())
+}
+
+async fn run(client: &Client, script: &str) -> Result<Value, CmdError> {
+    client.execute(script, vec![]).await
+}
+
+async fn hover(client: &Client, there: PointerAction) -> Result<(), CmdError> {
+    client.perform_actions(MouseActions::new("mouse".into()).then(there)).await?;
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    Ok(())
+}
