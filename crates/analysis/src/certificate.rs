@@ -98,7 +98,7 @@ impl Certificate {
     ///
     /// [`AnalysisError::Residual`].
     pub fn check(&self) -> Result<(), AnalysisError> {
-        let exceeds = |residual: &&Residual| !(residual.max <= self.tolerance);
+        let exceeds = |residual: &&Residual| residual.max > self.tolerance || residual.max.is_nan();
         match [Some(&self.phrases), self.folded.as_ref()].into_iter().flatten().find(exceeds) {
             Some(residual) => Err(AnalysisError::Residual { residual: residual.max, tolerance: self.tolerance }),
             None => Ok(()),
@@ -138,8 +138,8 @@ struct Tally {
 impl Tally {
     fn add(&mut self, text: usize, difference: f64) {
         let size = difference.abs();
-        if !(size <= self.max) {
-            (self.max, self.worst) = (size, text); // also where it is no number
+        if size > self.max || size.is_nan() {
+            (self.max, self.worst) = (size, text);
         }
         self.sum += size;
         self.count += 1;

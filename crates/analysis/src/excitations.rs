@@ -130,10 +130,10 @@ impl<'a> Best<'a> {
         let place = self.entries.partition_point(|entry| entry.0 >= output);
         self.entries.insert(place, (output, text, phrase));
         self.known.insert(phrase);
-        if self.entries.len() > self.count {
-            if let Some((_, _, last)) = self.entries.pop() {
-                self.known.remove(last);
-            }
+        if self.entries.len() > self.count
+            && let Some((_, _, last)) = self.entries.pop()
+        {
+            self.known.remove(last);
         }
     }
 }

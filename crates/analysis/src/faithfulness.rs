@@ -36,7 +36,7 @@ pub struct MethodResult {
 pub struct Faithfulness {
     /// How many texts were read.
     pub texts: usize,
-    /// See [`SHARES`].
+    /// The shares of the words that were removed or kept.
     pub shares: Vec<f64>,
     /// A result a method.
     pub methods: Vec<MethodResult>,
@@ -125,7 +125,7 @@ fn part(ids: &[u32], ranked: &[usize], share: f64, is_kept: bool) -> Vec<u32> {
 }
 
 /// The probability of the label that a text's side speaks for.
-fn probability(logits: &[f32], side: Side) -> f64 {
+pub(crate) fn probability(logits: &[f32], side: Side) -> f64 {
     let of = |logit: f32| f64::from(logit);
     match logits {
         [logit] => 1.0 / (1.0 + (-side.sign * of(*logit)).exp()),

@@ -70,10 +70,12 @@ fn draw<DB: DrawingBackend>(area: &Area<'_, DB>, panel: &Panel) -> Drawn {
         .y_label_formatter(&axis_number)
         .draw()
         .map_err(said)?;
-    for line in &panel.lines {
+    for (number, line) in panel.lines.iter().enumerate() {
         let color = line.color;
+        // The first lines are the widest, so that they show beneath others that coincide with them.
+        let width = 3 + (panel.lines.len() - 1 - number) as u32;
         chart
-            .draw_series(LineSeries::new(line.points.iter().copied(), color.stroke_width(3)))
+            .draw_series(LineSeries::new(line.points.iter().copied(), color.stroke_width(width)))
             .map_err(said)?
             .label(&line.name)
             .legend(move |(x, y)| PathElement::new(vec![(x, y), (x + 22, y)], color.stroke_width(3)));

@@ -7,6 +7,7 @@ use super::coloured::coloured;
 use super::run_facts::{certificate, facts};
 use super::{as_image, faithfulness_table, judged_table, legend, render};
 use crate::explained::explain;
+use crate::faithfulness::probability;
 use crate::judged::rank_correlation;
 use crate::{Analysis, AnalysisError, Explained, Side, Texts};
 
@@ -102,10 +103,11 @@ fn agreement(found: &[Vec<usize>; 2], labels: &[usize], runs: [Compared<'_>; 2])
     })
 }
 
-/// The explained texts whose logits lie farthest apart, explained by both.
+/// The texts whose probabilities of the first run's label lie farthest apart, explained by both.
 fn differing(runs: [Compared<'_>; 2], logits: &[Vec<Vec<f32>>; 2]) -> Result<Value, AnalysisError> {
-    let apart = |index: usize| -> f32 {
-        logits[0][index].iter().zip(&logits[1][index]).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
+    let apart = |index: usize| {
+        let side = Side::of(&logits[0][index]);
+        (probability(&logits[0][index], side) - probability(&logits[1][index], side)).abs()
     };
     let mut order: Vec<usize> = (0..logits[0].len()).collect();
     order.sort_by(|&a, &b| apart(b).total_cmp(&apart(a)));

@@ -14,8 +14,16 @@ function wordOf(event) { return event.target.closest ? event.target.closest(".wo
 for (const kind of ["mouseover", "focusin", "click"]) {
   document.addEventListener(kind, event => { const word = wordOf(event); if (word) show(word); });
 }
-for (const kind of ["mouseout", "focusout"]) document.addEventListener(kind, () => { tip.hidden = true; });
-document.addEventListener("scroll", () => { tip.hidden = true; }, { passive: true });
+// Focusing a word scrolls the page, and scrolling moves the page under the mouse: where nothing else
+// is pointed at, the focused word keeps its say.
+function settle() {
+  const focused = document.activeElement;
+  if (focused.matches(".word") && !tip.hidden) show(focused);
+  else tip.hidden = true;
+}
+document.addEventListener("mouseout", settle);
+document.addEventListener("focusout", () => { tip.hidden = true; });
+document.addEventListener("scroll", settle, { passive: true });
 document.addEventListener("keydown", event => {
   const word = wordOf(event);
   if (event.key === "Escape") tip.hidden = true;
@@ -66,19 +74,23 @@ function plane(canvas, points) {
       if (!point.word) { context.strokeStyle = style("--ink"); context.lineWidth = 1; context.stroke(); }
     }
     context.font = "14px system-ui, sans-serif";
-    for (const point of found.concat(near ? [near] : [])) label(point);
+    const taken = [];
+    for (const point of found.concat(near ? [near] : [])) label(point, taken);
     context.fillStyle = style("--faint");
     context.fillText(points.axes[0] + " →", 8, canvas.clientHeight - 8);
     context.save(); context.translate(16, canvas.clientHeight - 30); context.rotate(-Math.PI / 2);
     context.fillText(points.axes[1] + " →", 0, 0); context.restore();
   }
-  function label(point) {
+  function label(point, taken) {
     const x = px(point), y = py(point), width = context.measureText(point.name).width;
     const left = Math.min(x + 8, canvas.clientWidth - width - 6);
+    const isFree = top => !taken.some(box => left < box.left + box.width + 6 && box.left < left + width + 6 && Math.abs(top - box.top) < 20);
+    const top = [-20, 6, -42, 28, -64, 50].map(shift => y + shift).find(isFree) ?? y - 20;
+    taken.push({ left, width, top });
     context.fillStyle = style("--ground");
-    context.fillRect(left - 3, y - 20, width + 6, 20);
+    context.fillRect(left - 3, top, width + 6, 20);
     context.fillStyle = style("--ink");
-    context.fillText(point.name, left, y - 5);
+    context.fillText(point.name, left, top + 15);
     context.beginPath(); context.arc(x, y, 6, 0, 7); context.strokeStyle = style("--ink"); context.lineWidth = 2; context.stroke();
   }
   const describe = point => point.word ? `${point.name}: ${point.says}` : point.name;
