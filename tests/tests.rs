@@ -24,5 +24,7 @@ mod own_data;
 mod predict;
 /// Killed, interrupted, resumed: the same weights in the end.
 mod resume;
+/// Text to ids the short way, beside the `tokenizers` library, on every text of IMDB.
+mod tokenise;
 /// A training run and a prediction on wgpu, against the CPU's numbers.
 mod wgpu;

@@ -3,6 +3,7 @@
 mod error;
 mod tokenizer;
 mod train;
+mod word_level;
 
 pub use error::TextError;
 pub use tokenizer::{Encoding, PAD, START, Tokenizer, UNK};

@@ -1,8 +1,10 @@
 //! A tokenizer in the Hugging Face format: text to ids with offsets, and ids to tokens.
 
+use rayon::prelude::*;
 use tokenizers::{AddedToken, Tokenizer as Inner};
 
 use crate::TextError;
+use crate::word_level::WordLevelIds;
 
 /// The padding token of the tokenizers that this crate trains; id 0.
 pub const PAD: &str = "[PAD]";
@@ -29,6 +31,8 @@ pub struct Tokenizer {
     inner: Inner,
     /// The ids that stand for no word; a few.
     special: Vec<u32>,
+    /// The short way for word-level tokenizers.
+    word_level: Option<WordLevelIds>,
 }
 
 impl Tokenizer {
@@ -52,7 +56,8 @@ impl Tokenizer {
         let is_special = |token: &AddedToken| token.special && !UNKNOWN.contains(&token.content.as_str());
         let added = inner.get_added_tokens_decoder();
         let special = added.iter().filter(|(_, token)| is_special(token)).map(|(&id, _)| id).collect();
-        Ok(Self { inner, special })
+        let word_level = WordLevelIds::of(&inner);
+        Ok(Self { inner, special, word_level })
     }
 
     /// The tokenizer as a `tokenizer.json`.
@@ -70,6 +75,13 @@ impl Tokenizer {
     ///
     /// [`TextError::Library`] where the tokenizer has no unknown token and needs one.
     pub fn encode(&self, text: &str) -> Result<Encoding, TextError> {
+        match &self.word_level {
+            Some(words) => Ok(words.encode(text)),
+            None => self.encode_by_library(text),
+        }
+    }
+
+    pub(crate) fn encode_by_library(&self, text: &str) -> Result<Encoding, TextError> {
         let encoding = self.inner.encode(text, true)?;
         Ok(Encoding { ids: encoding.get_ids().to_vec(), offsets: encoding.get_offsets().to_vec() })
     }
@@ -80,8 +92,17 @@ impl Tokenizer {
     ///
     /// As [`encode`](Self::encode).
     pub fn encode_ids(&self, texts: &[&str]) -> Result<Vec<Vec<u32>>, TextError> {
+        if let Some(words) = &self.word_level {
+            return Ok(texts.par_iter().map(|text| words.ids(text)).collect());
+        }
         let encodings = self.inner.encode_batch_fast(texts.to_vec(), true)?;
         Ok(encodings.iter().map(|encoding| encoding.get_ids().to_vec()).collect())
+    }
+
+    /// Whether texts go to ids in one pass over their bytes, as those of the word-level tokenizers
+    /// do that this crate trains; the ids are the library's.
+    pub fn is_word_level(&self) -> bool {
+        self.word_level.is_some()
     }
 
     /// How many ids there are; each id is smaller than this.

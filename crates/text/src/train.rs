@@ -18,6 +18,19 @@ use crate::{PAD, START, TextError, Tokenizer, UNK};
 /// data set was made with it), and white space.
 const KERAS_FILTERS: &str = r##"[!"#$%&()*+,\-./:;<=>?@\[\\\]^_`{|}~\s]+"##;
 
+/// Whether a character separates words, as [`KERAS_FILTERS`] says.
+pub(crate) fn is_separator(character: char) -> bool {
+    match u8::try_from(character) {
+        Ok(byte) if byte.is_ascii() => is_ascii_separator(byte),
+        _ => character.is_whitespace(),
+    }
+}
+
+/// As [`is_separator`], of ASCII.
+pub(crate) const fn is_ascii_separator(byte: u8) -> bool {
+    byte == 0x0b || byte.is_ascii_whitespace() || (byte.is_ascii_punctuation() && byte != b'\'')
+}
+
 /// Any one character, line ends too.
 const ONE_CHARACTER: &str = r"(?s).";
 
@@ -76,7 +89,7 @@ fn untrained(kind: TokenizerKind) -> Result<ModelWrapper, TextError> {
     })
 }
 
-fn pre_tokenizer(kind: TokenizerKind) -> Result<PreTokenizerWrapper, TextError> {
+pub(crate) fn pre_tokenizer(kind: TokenizerKind) -> Result<PreTokenizerWrapper, TextError> {
     let split = |pattern: &str, behavior| {
         Split::new(SplitPattern::Regex(pattern.into()), behavior, false).map(PreTokenizerWrapper::from)
     };
@@ -110,7 +123,7 @@ fn special_tokens() -> Vec<AddedToken> {
     [PAD, START, UNK].map(|token| AddedToken::from(token, true)).to_vec()
 }
 
-fn start_token() -> Result<TemplateProcessing, TextError> {
+pub(crate) fn start_token() -> Result<TemplateProcessing, TextError> {
     TemplateProcessing::builder()
         .try_single(format!("{START} $A"))
         .map_err(TextError::Format)?

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use burn::module::{Module, ModuleMapper, Param};
-use burn::tensor::{Device, Gradients, Tensor, TensorData};
+use burn::tensor::{DType, Device, Gradients, Tensor, TensorData};
 
 const BETA_1: f32 = 0.9;
 const BETA_2: f32 = 0.999;
@@ -29,9 +29,14 @@ impl Adam {
     }
 
     /// Moves every parameter of `model` that has a gradient.
-    pub fn step<M: Module>(&mut self, model: M, gradients: &Gradients, learning_rate: f64) -> M {
+    pub fn step<M: Module>(&mut self, model: M, mut gradients: Gradients, learning_rate: f64) -> M {
         self.steps += 1;
-        model.map(&mut Step { adam: self, gradients, learning_rate: learning_rate as f32, path: Vec::new() })
+        model.map(&mut Step {
+            adam: self,
+            gradients: &mut gradients,
+            learning_rate: learning_rate as f32,
+            path: Vec::new(),
+        })
     }
 
     /// How many steps were taken.
@@ -62,28 +67,82 @@ impl Adam {
     }
 
     fn update<const D: usize>(&mut self, path: &str, weight: Tensor<D>, gradient: Tensor<D>, rate: f32) -> Tensor<D> {
-        let shape = weight.dims();
-        let gradient = gradient.reshape([shape.iter().product::<usize>()]);
-        let (m, v) = match self.moments.remove(path) {
-            Some([m, v]) => (m, v),
-            None => (gradient.zeros_like(), gradient.zeros_like()),
+        let gradient = gradient.reshape([weight.shape().num_elements()]);
+        let moments = match self.moments.remove(path) {
+            Some(moments) => moments,
+            None => [gradient.zeros_like(), gradient.zeros_like()],
         };
+        let rule = Rule::new(self, rate);
+        let (weight, moments) = match weight.device() == Device::flex() && weight.dtype() == DType::F32 {
+            true => rule.on_host(weight, gradient, moments),
+            false => rule.on_device(weight, gradient, moments),
+        };
+        self.moments.insert(path.to_owned(), moments);
+        weight
+    }
+}
+
+/// One step's numbers: algorithm 1's last lines, with the bias corrections drawn together.
+#[derive(Clone, Copy)]
+struct Rule {
+    /// What is kept of a weight: 1 − rate · decay.
+    kept: f32,
+    size: f32,
+    /// 1 / (1 − β₂ᵗ)
+    correction: f32,
+    epsilon: f32,
+}
+
+impl Rule {
+    fn new(adam: &Adam, rate: f32) -> Self {
+        let steps = adam.steps as i32;
+        Self {
+            kept: 1.0 - rate * adam.weight_decay,
+            size: rate / (1.0 - BETA_1.powi(steps)),
+            correction: 1.0 / (1.0 - BETA_2.powi(steps)),
+            epsilon: adam.epsilon,
+        }
+    }
+
+    fn on_device<const D: usize>(
+        self,
+        weight: Tensor<D>,
+        gradient: Tensor<1>,
+        [m, v]: [Tensor<1>; 2],
+    ) -> (Tensor<D>, [Tensor<1>; 2]) {
+        let shape = weight.dims();
         let v = v.mul_scalar(BETA_2) + (gradient.clone() * gradient.clone()).mul_scalar(1.0 - BETA_2);
         let m = m.mul_scalar(BETA_1) + gradient.mul_scalar(1.0 - BETA_1);
+        let denominator = v.clone().mul_scalar(self.correction).sqrt().add_scalar(self.epsilon);
+        let change = (m.clone() / denominator).mul_scalar(self.size).reshape(shape);
+        (weight.mul_scalar(self.kept) - change, [m, v])
+    }
 
-        let steps = self.steps as i32;
-        let size = rate / (1.0 - BETA_1.powi(steps));
-        let denominator = v.clone().div_scalar(1.0 - BETA_2.powi(steps)).sqrt().add_scalar(self.epsilon);
-        let change = (m.clone() / denominator).mul_scalar(size).reshape(shape);
-        self.moments.insert(path.to_owned(), [m, v]);
-        let kept = if self.weight_decay == 0.0 { weight } else { weight.mul_scalar(1.0 - rate * self.weight_decay) };
-        kept - change
+    /// On the CPU, in one pass over the memory instead of one an operation: an embedding's state
+    /// is larger than the caches, and nearly every step of a linear model's training was this.
+    fn on_host<const D: usize>(
+        self,
+        weight: Tensor<D>,
+        gradient: Tensor<1>,
+        moments: [Tensor<1>; 2],
+    ) -> (Tensor<D>, [Tensor<1>; 2]) {
+        let device = weight.device();
+        let (mut w, [mut m, mut v], g) = (weight.into_data(), moments.map(Tensor::into_data), gradient.into_data());
+        let slices = (w.as_mut_slice::<f32>(), m.as_mut_slice::<f32>(), v.as_mut_slice::<f32>(), g.as_slice::<f32>());
+        let (Ok(weights), Ok(ms), Ok(vs), Ok(gs)) = slices else { unreachable!("32-bit floats, as was asked for") };
+        for (((w, m), v), &g) in weights.iter_mut().zip(ms).zip(vs).zip(gs) {
+            *v = *v * BETA_2 + g * g * (1.0 - BETA_2);
+            *m = *m * BETA_1 + g * (1.0 - BETA_1);
+            *w = *w * self.kept - *m / ((*v * self.correction).sqrt() + self.epsilon) * self.size;
+        }
+        let moments = [m, v].map(|data| Tensor::from_data(data, &device));
+        (Tensor::from_data(w, &device), moments)
     }
 }
 
 struct Step<'a> {
     adam: &'a mut Adam,
-    gradients: &'a Gradients,
+    gradients: &'a mut Gradients,
     learning_rate: f32,
     path: Vec<String>,
 }
@@ -99,7 +158,7 @@ impl ModuleMapper for Step<'_> {
 
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
         let (id, weight, mapper) = param.consume();
-        let updated = match weight.grad(self.gradients) {
+        let updated = match weight.grad_remove(self.gradients) {
             Some(gradient) => {
                 let path = self.path.join(".");
                 let updated = self.adam.update(&path, weight.inner(), gradient, self.learning_rate);
@@ -136,6 +195,25 @@ mod tests {
     }
 
     const EXPECTED: [f32; 3] = [0.820_160_8, -1.862_253_8, 0.541_412_1];
+
+    #[test]
+    fn one_pass_is_what_the_tensor_operations_are() {
+        let device = Device::flex();
+        device.seed(3);
+        let draw = || Tensor::<1>::random([1_000], burn::tensor::Distribution::Normal(0.0, 1.0), &device);
+        let mut adam = Adam::new(1e-7, 0.5);
+        adam.steps = 7;
+        let rule = Rule::new(&adam, 0.01);
+        let (weight, gradient, moments) = (draw(), draw(), [draw(), draw().abs()]);
+        let (on_host, host_moments) = rule.on_host(weight.clone(), gradient.clone(), moments.clone());
+        let (on_device, device_moments) = rule.on_device(weight, gradient, moments);
+        let values = |tensor: Tensor<1>| tensor.try_into_vec_as::<f32>().expect("values");
+        for (host, device) in [(on_host, on_device)].into_iter().chain(host_moments.into_iter().zip(device_moments)) {
+            for (a, b) in values(host).into_iter().zip(values(device)) {
+                assert!((a - b).abs() < 1e-6, "{a} and {b}");
+            }
+        }
+    }
 
     #[test]
     fn a_restored_state_goes_on_alike() {

@@ -105,7 +105,9 @@ impl Trainer<'_> {
             on_event(Event::Resumed { epoch: state.progress.epoch, step: state.progress.step });
         }
         while !self.is_over(&state.progress) {
-            if !self.train_epoch(&mut state, stop, on_event)? {
+            let is_whole;
+            (state, is_whole) = self.train_epoch(state, stop, on_event)?;
+            if !is_whole {
                 return Ok(Outcome::Interrupted { epoch: state.progress.epoch, step: state.progress.step });
             }
             self.end_epoch(&mut state, on_event)?;
@@ -140,13 +142,14 @@ impl Trainer<'_> {
             || self.config.training.patience.is_some_and(|patience| since_best >= patience)
     }
 
-    /// Trains to the end of the epoch; false where it was asked to stop before.
+    /// Trains to the end of the epoch; false where it was asked to stop before. The state is handed
+    /// through by value, so that a step may change the weights where they lie.
     fn train_epoch(
         &self,
-        state: &mut State,
+        mut state: State,
         stop: &AtomicBool,
         on_event: &mut dyn FnMut(Event),
-    ) -> Result<bool, TrainError> {
+    ) -> Result<(State, bool), TrainError> {
         let training = &self.config.training;
         let epoch = state.progress.epoch;
         let by_length = self.config.model.padding == Padding::Masked;
@@ -157,9 +160,9 @@ impl Trainer<'_> {
             if stop.load(Ordering::Relaxed) {
                 state.progress.epoch_seconds += clock.elapsed().as_secs_f64();
                 checkpoint::save(self.folder, &state.model, &state.adam, &state.progress)?;
-                return Ok(false);
+                return Ok((state, false));
             }
-            self.train_step(state, indices, steps)?;
+            state = self.train_step(state, indices, steps)?;
             let metrics = state.progress.tally().metrics();
             let step = state.progress.step;
             on_event(Event::Step { epoch, step, steps, loss: metrics.loss, accuracy: metrics.accuracy });
@@ -170,19 +173,19 @@ impl Trainer<'_> {
             }
         }
         state.progress.epoch_seconds += clock.elapsed().as_secs_f64();
-        Ok(true)
+        Ok((state, true))
     }
 
-    fn train_step(&self, state: &mut State, indices: &[usize], steps_an_epoch: usize) -> Result<(), TrainError> {
+    fn train_step(&self, state: State, indices: &[usize], steps_an_epoch: usize) -> Result<State, TrainError> {
+        let State { model, mut adam, mut progress } = state;
         let training = &self.config.training;
         let device = self.training_device();
         let labels: Vec<usize> = indices.iter().map(|&index| self.corpus.train.labels[index]).collect();
-        let logits = state.model.forward(&self.batch(indices, &state.progress, &device));
+        let logits = model.forward(&self.batch(indices, &progress, &device));
         let loss = cross_entropy(logits.clone(), &labels, &device);
         let gradients = loss.backward();
         let logits = to_host(logits.inner())?;
 
-        let progress = &mut state.progress;
         let mut tally = progress.tally();
         tally.add(&logits, self.config.model.outputs, &labels);
         progress.step += 1;
@@ -194,8 +197,8 @@ impl Trainer<'_> {
         progress.set_tally(tally);
         let left = 1.0 - (progress.steps - 1) as f64 / (training.epochs * steps_an_epoch) as f64;
         let rate = if training.decay { training.learning_rate * left } else { training.learning_rate };
-        state.model = state.adam.step(state.model.clone(), &gradients, rate);
-        Ok(())
+        let model = adam.step(model, gradients, rate);
+        Ok(State { model, adam, progress })
     }
 
     fn batch(&self, indices: &[usize], progress: &Progress, device: &Device) -> Batch {
