@@ -2,7 +2,7 @@
 
 use burn::module::Module;
 use burn::tensor::Tensor;
-use convlens_run::model::{Batch, Padding, ReceptiveField};
+use convlens_run::model::{Padding, ReceptiveField};
 use convlens_run::{Run, RunError, WordTable, batches_by_length, to_host};
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
@@ -172,12 +172,11 @@ fn phrase_scores(run: &Run, ids: &[&[u32]], sides: &[Side]) -> Result<(Vec<f32>,
 fn gradient_times_input(run: &Run, ids: &[&[u32]], sides: &[Side]) -> Result<(Vec<f32>, usize), RunError> {
     let model = run.model.clone().no_grad().train();
     let batch = run.batch(ids);
-    let embedded = run.model.embed.forward(batch.ids.clone()); // [batch, length, embedding]
+    let embedded = run.model.embed.forward(batch.ids); // [batch, length, embedding]
     let length = embedded.dims()[1];
     let x = Tensor::from_inner(embedded.clone()).require_grad();
-    let mask = Tensor::from_inner(batch.mask.clone());
-    let logits = model
-        .pool(model.predict_embedded(x.clone(), mask.clone()), &Batch { ids: Tensor::from_inner(batch.ids), mask }); // [batch, outputs]
+    let mask = Tensor::from_inner(batch.mask);
+    let logits = model.pool(model.predict_embedded(x.clone(), mask.clone()), mask); // [batch, outputs]
     let device = logits.device();
     let chosen = logits.unsqueeze_dim::<3>(1) * selector(sides, run, &device);
     let gradients = chosen.sum().backward();

@@ -111,7 +111,7 @@ fn by_layer(run: &Run, ids: &[&[u32]]) -> Result<(Vec<f64>, Vec<f64>), RunError>
     let batch = run.batch(ids);
     let positions = run.model.predict_positions_by_layer(&batch); // [batch, length, outputs]
     let [count, length, outputs] = positions.dims();
-    let logits = to_host(run.model.pool(positions.clone(), &batch))?;
+    let logits = to_host(run.model.pool(positions.clone(), batch.mask.clone()))?;
     let (positions, mask) = (to_host(positions)?, to_host(batch.mask)?);
     let mut sums = vec![0.0; count * outputs];
     for row in 0..count {

@@ -11,6 +11,11 @@ pub struct Batch {
     pub ids: Tensor<2, Int>,
     /// 1 where a position counts, 0 where it is padding, `[batch, length]`.
     pub mask: Tensor<2>,
+    /// Each id that occurs, once, in rising order, `[distinct]`: a linear model folds the rows of
+    /// these words and no others.
+    pub(crate) distinct: Tensor<1, Int>,
+    /// Where each position's id stands among the distinct ones, `[batch, length]`.
+    pub(crate) among_distinct: Tensor<2, Int>,
 }
 
 impl Batch {
@@ -51,11 +56,30 @@ impl Batch {
     }
 
     fn from_vecs(ids: Vec<i32>, mask: Vec<f32>, shape: [usize; 2], device: &Device) -> Self {
+        let (distinct, among) = distinct(&ids);
+        let ints = |values: Vec<i32>| Tensor::from_data(TensorData::new(values, shape), device);
+        let count = distinct.len();
         Self {
-            ids: Tensor::from_data(TensorData::new(ids, shape), device),
+            ids: ints(ids),
             mask: Tensor::from_data(TensorData::new(mask, shape), device),
+            distinct: Tensor::from_data(TensorData::new(distinct, [count]), device),
+            among_distinct: ints(among),
         }
     }
+}
+
+/// Each id once, in rising order, and where each of the ids stands among them.
+fn distinct(ids: &[i32]) -> (Vec<i32>, Vec<i32>) {
+    let vocabulary = ids.iter().max().map_or(0, |&highest| highest as usize + 1);
+    let mut places = vec![-1; vocabulary];
+    ids.iter().for_each(|&id| places[id as usize] = 0);
+    let mut distinct = Vec::new();
+    for (id, place) in places.iter_mut().enumerate().filter(|(_, place)| **place == 0) {
+        *place = distinct.len() as i32;
+        distinct.push(id as i32);
+    }
+    let among = ids.iter().map(|&id| places[id as usize]).collect();
+    (distinct, among)
 }
 
 fn as_ints(ids: &[u32]) -> Vec<i32> {
@@ -76,6 +100,13 @@ mod tests {
         let (ids, mask) = values(batch);
         assert_eq!(ids, [5, 6, 7, 8, 0, 0, 0, 0, 0]);
         assert_eq!(mask, [1.0, 1.0, 1.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0]);
+    }
+
+    #[test]
+    fn distinct_ids_and_places_give_back_the_ids() {
+        let (distinct, among) = super::distinct(&[7, 3, 7, 0, 3]);
+        assert_eq!((distinct, among), (vec![0, 3, 7], vec![2, 1, 2, 0, 1]));
+        assert_eq!(super::distinct(&[]), (vec![], vec![]));
     }
 
     #[test]

@@ -108,15 +108,19 @@ pub struct TextModel {
 impl TextModel {
     /// The logits of each text, `[batch, outputs]`.
     pub fn forward(&self, batch: &Batch) -> Tensor<2> {
-        self.pool(self.predict_positions(batch), batch)
+        self.pool(self.predict_positions(batch), batch.mask.clone())
     }
 
     /// The prediction at every position, `[batch, length, outputs]`, without the bias (which is
-    /// the same everywhere): a linear model looks it up in its [`Folded`] table, any other
-    /// computes it layer by layer.
+    /// the same everywhere): a linear model looks it up in the [`Folded`] table of the words that
+    /// occur, any other computes it layer by layer.
     pub fn predict_positions(&self, batch: &Batch) -> Tensor<3> {
-        match self.fold() {
-            Some(folded) => folded.predict_positions(batch.ids.clone(), batch.mask.clone()),
+        match self.encoder.linear_kernel() {
+            Some(kernel) => {
+                let rows = self.embed.weight.val().select(0, batch.distinct.clone());
+                let folded = Folded::new(rows, kernel, self.head.weight.val(), self.receptive_field());
+                folded.predict_positions(batch.among_distinct.clone(), batch.mask.clone())
+            }
             None => self.predict_positions_by_layer(batch),
         }
     }
@@ -147,9 +151,10 @@ impl TextModel {
     /// # Shapes
     ///
     /// - `positions`: `[batch, length, outputs]`
+    /// - `mask`: `[batch, length]`, 1 where a position counts and 0 elsewhere
     /// - output: `[batch, outputs]`
-    pub fn pool(&self, positions: Tensor<3>, batch: &Batch) -> Tensor<2> {
-        let pooled = mean_over_positions(positions, batch.mask.clone());
+    pub fn pool(&self, positions: Tensor<3>, mask: Tensor<2>) -> Tensor<2> {
+        let pooled = mean_over_positions(positions, mask);
         match &self.head.bias {
             Some(bias) => pooled + bias.val().unsqueeze::<2>(),
             None => pooled,

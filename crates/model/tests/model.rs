@@ -96,7 +96,7 @@ fn gradients_are_pytorchs_by_table_and_by_layer() {
             true => model.predict_positions_by_layer(&batch),
             false => model.predict_positions(&batch),
         };
-        let logits = model.pool(positions, &batch);
+        let logits = model.pool(positions, batch.mask.clone());
         let loss = CrossEntropyLossConfig::new().init(&device).forward(logits, target.clone());
         let grads = loss.backward();
         let convlens_model::Encoder::Linear(encoder) = &model.encoder;

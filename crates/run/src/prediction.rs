@@ -62,7 +62,7 @@ impl Prediction {
         let encoding = run.tokenizer.encode(text)?;
         let batch = run.batch(&[&encoding.ids]);
         let positions = run.model.predict_positions(&batch); // [1, length, outputs]
-        let logits = run.model.pool(positions.clone(), &batch); // [1, outputs]
+        let logits = run.model.pool(positions.clone(), batch.mask); // [1, outputs]
         let bias = run.bias()?;
 
         let outputs = run.config.model.outputs;

@@ -12,6 +12,7 @@ use tokenizers::processors::template::TemplateProcessing;
 use tokenizers::tokenizer::SplitDelimiterBehavior::{Isolated, Removed};
 use tokenizers::{AddedToken, ModelWrapper};
 
+use crate::word_level::count_words;
 use crate::{PAD, START, TextError, Tokenizer, UNK};
 
 /// What separates words: the characters that Keras's text tokenizer filters out (document A's
@@ -63,13 +64,10 @@ pub fn train<'a>(
     if vocab_size < 4 {
         return Err(TextError::VocabularyTooSmall(vocab_size));
     }
-    let mut tokenizer = tokenizers::Tokenizer::new(untrained(kind)?);
-    tokenizer.with_normalizer(Some(Lowercase))?;
-    tokenizer.with_pre_tokenizer(Some(pre_tokenizer(kind)?));
-    if kind == TokenizerKind::Bpe {
-        tokenizer.with_decoder(Some(ByteLevel::default()));
-    }
-    tokenizer.train(&mut trainer(kind, vocab_size)?, texts)?;
+    let mut tokenizer = match kind {
+        TokenizerKind::Words => train_words(vocab_size, texts)?,
+        _ => train_by_library(kind, vocab_size, texts)?,
+    };
     tokenizer.with_post_processor(Some(start_token()?));
 
     let tokenizer = Tokenizer::new(tokenizer)?;
@@ -80,6 +78,38 @@ pub fn train<'a>(
         true => Ok(tokenizer),
         false => Err(TextError::EmptyCorpus),
     }
+}
+
+/// As [`train_by_library`], with the words counted in one pass over the bytes.
+fn train_words<'a>(
+    vocab_size: usize,
+    texts: impl Iterator<Item = &'a str>,
+) -> Result<tokenizers::Tokenizer, TextError> {
+    let mut counts: Vec<(Vec<u8>, u64)> = count_words(texts).into_iter().collect();
+    counts.sort_unstable_by(|(word, count), (other, others)| others.cmp(count).then_with(|| word.cmp(other)));
+    let words = counts.into_iter().filter_map(|(word, _)| String::from_utf8(word).ok());
+    let words = [PAD, START, UNK].map(String::from).into_iter().chain(words);
+    let vocab = words.take(vocab_size).zip(0..).collect();
+    let mut tokenizer = tokenizers::Tokenizer::new(WordLevel::builder().vocab(vocab).unk_token(UNK.into()).build()?);
+    tokenizer.with_normalizer(Some(Lowercase))?;
+    tokenizer.with_pre_tokenizer(Some(pre_tokenizer(TokenizerKind::Words)?));
+    tokenizer.add_special_tokens(special_tokens())?;
+    Ok(tokenizer)
+}
+
+fn train_by_library<'a>(
+    kind: TokenizerKind,
+    vocab_size: usize,
+    texts: impl Iterator<Item = &'a str> + Send,
+) -> Result<tokenizers::Tokenizer, TextError> {
+    let mut tokenizer = tokenizers::Tokenizer::new(untrained(kind)?);
+    tokenizer.with_normalizer(Some(Lowercase))?;
+    tokenizer.with_pre_tokenizer(Some(pre_tokenizer(kind)?));
+    if kind == TokenizerKind::Bpe {
+        tokenizer.with_decoder(Some(ByteLevel::default()));
+    }
+    tokenizer.train(&mut trainer(kind, vocab_size)?, texts)?;
+    Ok(tokenizer)
 }
 
 fn untrained(kind: TokenizerKind) -> Result<ModelWrapper, TextError> {
@@ -168,6 +198,18 @@ mod tests {
         let tokenizer = words(&["pad start unk"], 10);
         let ids = tokenizer.encode("[PAD] [START]").expect("encodes").ids;
         assert_eq!(ids, [1, tokenizer.id("pad").expect("known"), tokenizer.id("start").expect("known")]);
+    }
+
+    #[test]
+    fn words_are_learnt_as_the_library_learns_them() {
+        let texts = ["A b b'c, d--D <br />", "it's b İx İX ß", "", "zz zz a a \u{2003}q"];
+        for vocab_size in [4, 7, 100] {
+            let json = |tokenizer: Result<tokenizers::Tokenizer, TextError>| {
+                tokenizer.expect("trains").to_string(true).expect("JSON")
+            };
+            let ours = json(train_words(vocab_size, texts.into_iter()));
+            assert_eq!(ours, json(train_by_library(TokenizerKind::Words, vocab_size, texts.into_iter())));
+        }
     }
 
     #[test]

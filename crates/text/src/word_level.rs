@@ -56,43 +56,62 @@ impl WordLevelIds {
     }
 
     fn for_each_word(&self, text: &str, mut found: impl FnMut(u32, Range<usize>)) {
-        let bytes = text.as_bytes();
-        let mut word: Vec<u8> = Vec::with_capacity(64);
-        let (mut first, mut at) = (0, 0);
-        let mut end_word = |word: &mut Vec<u8>, range: Range<usize>| {
-            if !word.is_empty() {
-                found(self.ids.get(word.as_slice()).copied().unwrap_or(self.unknown), range);
-                word.clear();
+        split_words(text, |word, range| found(self.ids.get(word).copied().unwrap_or(self.unknown), range));
+    }
+}
+
+/// How often each word occurs.
+pub(crate) fn count_words<'a>(texts: impl Iterator<Item = &'a str>) -> AHashMap<Vec<u8>, u64> {
+    let mut counts: AHashMap<Vec<u8>, u64> = AHashMap::new();
+    for text in texts {
+        split_words(text, |word, _| match counts.get_mut(word) {
+            Some(count) => *count += 1,
+            None => {
+                counts.insert(word.to_vec(), 1);
             }
-        };
-        while at < bytes.len() {
-            let byte = bytes[at];
-            if byte.is_ascii() {
-                match IS_ASCII_SEPARATOR[usize::from(byte)] {
-                    true => end_word(&mut word, first..at),
-                    false => {
-                        first = if word.is_empty() { at } else { first };
-                        word.push(byte.to_ascii_lowercase());
-                    }
-                }
-                at += 1;
-                continue;
-            }
-            let Some(character) = text[at..].chars().next() else { break };
-            match is_separator(character) {
+        });
+    }
+    counts
+}
+
+/// Hands on each word of a text, lower-cased, in UTF-8, and the bytes of the text that it is from.
+fn split_words(text: &str, mut found: impl FnMut(&[u8], Range<usize>)) {
+    let bytes = text.as_bytes();
+    let mut word: Vec<u8> = Vec::with_capacity(64);
+    let (mut first, mut at) = (0, 0);
+    let mut end_word = |word: &mut Vec<u8>, range: Range<usize>| {
+        if !word.is_empty() {
+            found(word, range);
+            word.clear();
+        }
+    };
+    while at < bytes.len() {
+        let byte = bytes[at];
+        if byte.is_ascii() {
+            match IS_ASCII_SEPARATOR[usize::from(byte)] {
                 true => end_word(&mut word, first..at),
                 false => {
                     first = if word.is_empty() { at } else { first };
-                    let mut buffer = [0; 4];
-                    for lower in character.to_lowercase() {
-                        word.extend_from_slice(lower.encode_utf8(&mut buffer).as_bytes());
-                    }
+                    word.push(byte.to_ascii_lowercase());
                 }
             }
-            at += character.len_utf8();
+            at += 1;
+            continue;
         }
-        end_word(&mut word, first..at);
+        let Some(character) = text[at..].chars().next() else { break };
+        match is_separator(character) {
+            true => end_word(&mut word, first..at),
+            false => {
+                first = if word.is_empty() { at } else { first };
+                let mut buffer = [0; 4];
+                for lower in character.to_lowercase() {
+                    word.extend_from_slice(lower.encode_utf8(&mut buffer).as_bytes());
+                }
+            }
+        }
+        at += character.len_utf8();
     }
+    end_word(&mut word, first..at);
 }
 
 const IS_ASCII_SEPARATOR: [bool; 128] = {
