@@ -1,10 +1,14 @@
 //! `cargo xtask VERB …`: builds the binary in release and runs the verb; and the chores.
 
+mod bench;
 mod run_binary;
 
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let arguments: Vec<_> = std::env::args_os().skip(1).collect();
-    run_binary::run(&arguments)
+    match arguments.split_first() {
+        Some((verb, rest)) if verb == "bench" => bench::run(rest),
+        _ => run_binary::run(&arguments),
+    }
 }

@@ -7,6 +7,21 @@ use std::process::{Command, ExitCode};
 
 /// Builds `convlens` and runs it with `arguments`; its exit code is ours.
 pub fn run(arguments: &[OsString]) -> ExitCode {
+    let result = build(arguments).and_then(|binary| {
+        let status = Command::new(&binary).args(arguments).status();
+        status.map_err(|error| format!("{}: {error}", binary.display()))
+    });
+    match result {
+        Ok(status) => ExitCode::from(status.code().unwrap_or(1) as u8),
+        Err(line) => {
+            eprintln!("xtask: {line}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// Builds `convlens` with what these arguments ask for; where it lies.
+pub fn build(arguments: &[OsString]) -> Result<PathBuf, String> {
     let (features, why) = features(arguments);
     eprintln!("building convlens {why} (the first build takes minutes)");
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
@@ -17,19 +32,10 @@ pub fn run(arguments: &[OsString]) -> ExitCode {
         build.args(["--features", &features.join(",")]);
     }
     match build.status() {
-        Ok(status) if status.success() => {}
-        Ok(_) => return ExitCode::from(2),
-        Err(error) => return fail(&format!("cargo: {error}")),
+        Ok(status) if status.success() => Ok(binary()),
+        Ok(_) => Err("cargo could not build convlens".into()),
+        Err(error) => Err(format!("cargo: {error}")),
     }
-    match Command::new(binary()).args(arguments).status() {
-        Ok(status) => ExitCode::from(status.code().unwrap_or(1) as u8),
-        Err(error) => fail(&format!("{}: {error}", binary().display())),
-    }
-}
-
-fn fail(line: &str) -> ExitCode {
-    eprintln!("xtask: {line}");
-    ExitCode::from(2)
 }
 
 /// The binary lies beside this one: both are built in release, into the same folder.

@@ -1,0 +1,14 @@
+"""What a peer prints in the end: one line of JSON that `cargo xtask bench` reads."""
+import json, resource, time
+
+
+class Report:
+    def __init__(self):
+        self.started, self.epochs = time.time(), []
+
+    def epoch(self, clock, cpu):
+        self.epochs.append({"seconds": time.time() - clock, "cpu_seconds": time.process_time() - cpu})
+
+    def print(self, **more):
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        print(json.dumps({"epochs": self.epochs, "peak_rss_bytes": peak, **more}))
