@@ -13,7 +13,7 @@ fn trained(preset: &str) -> Place {
 
 #[test]
 fn phrases_bias_and_residual_sum_to_the_logit() {
-    for preset in ["default", "seed"] {
+    for preset in ["default", "seed", "relu"] {
         let place = trained(preset);
         let texts = ["A good film, and not a boring one!", "", "ünïcödé ☃ is a good 🎬 film", "good"];
         for expected in texts {
@@ -63,6 +63,28 @@ fn lines_columns_and_standard_input_give_the_same() {
     child.stdin.take().expect("a pipe").write_all(b"a good film\r\nnot a good film").expect("writes");
     let from_stdin = text(&child.wait_with_output().expect("ends").stdout);
     assert!(from_lines == from_table && from_lines == from_stdin && from_lines.lines().count() == 2);
+}
+
+#[test]
+fn the_brief_way_gives_the_same_labels_and_probabilities() {
+    for preset in ["default", "seed", "relu"] {
+        let place = trained(preset);
+        let texts = ["a good film", "not a good film", "good", "dull", "ünïcödé ☃", &"a dull film ".repeat(300)];
+        let lines = place.file("texts.txt", texts.join("\n"));
+        let rows: String = texts.iter().map(|text| format!("{}\n", serde_json::json!({ "text": text }))).collect();
+        let table = place.file("texts.jsonl", rows);
+        let explained = place.json(&format!("predict --json --file {lines}"));
+        let brief = place.json(&format!("predict --json --brief --file {lines}"));
+        assert_eq!(brief, place.json(&format!("predict --json --brief --file {table}")));
+        assert_eq!(brief.len(), texts.len());
+        for (explained, brief) in explained.iter().zip(&brief) {
+            assert_eq!(explained["label"], brief["label"]);
+            let [a, b] = [explained, brief].map(|object| object["probability"].as_f64().expect("a number"));
+            assert!((a - b).abs() < 1e-5, "{preset}: {a} and {b}");
+        }
+        let shown = place.succeed("predict --brief 'a good film'");
+        assert!(shown.ends_with(" %\n") && shown.lines().count() == 1, "{shown}");
+    }
 }
 
 #[test]

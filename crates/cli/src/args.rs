@@ -166,6 +166,7 @@ pub struct EvaluateArgs {
 Examples:
   convlens predict \"A good film.\" \"Not a good film.\"
   convlens predict --run runs/seed --file reviews.csv --text-column review --json
+  convlens predict --file reviews.parquet --brief --json > labels.jsonl
   cat reviews.txt | convlens predict")]
 pub struct PredictArgs {
     /// Texts to classify [default: a text per line of standard input]
@@ -182,6 +183,9 @@ pub struct PredictArgs {
     /// How many of the strongest phrases to list
     #[arg(long, value_name = "N", default_value_t = 3)]
     pub phrases: usize,
+    /// Only the label and its probability: the fast way, for many texts
+    #[arg(long)]
+    pub brief: bool,
     /// auto, cpu, wgpu, wgpu:N, cuda or cuda:N
     #[arg(long, value_name = "D", default_value = "auto")]
     pub device: DeviceChoice,

@@ -16,6 +16,11 @@ use clap::Parser;
 use crate::args::{Cli, Verb};
 use crate::failure::Failure;
 
+/// Training frees and takes megabytes at every step; the system's allocator gives them back to the
+/// system each time, which took longer than the arithmetic (docs/performance.md).
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let panicked = remember_panics();
     log_where_asked();

@@ -5,7 +5,7 @@ use std::io::{BufWriter, Write};
 
 use convlens_data::{SAMPLE_SEED, generate_sample};
 
-fn main() -> std::io::Result<()> {
+fn main() -> Result<(), Box<dyn std::error::Error>> {
     let folder = std::path::PathBuf::from(std::env::args_os().nth(1).unwrap_or_else(|| "data/sample".into()));
     std::fs::create_dir_all(&folder)?;
     let sample = generate_sample(SAMPLE_SEED);
@@ -13,7 +13,7 @@ fn main() -> std::io::Result<()> {
         let mut file = BufWriter::new(File::create(folder.join(name))?);
         writeln!(file, "text,label")?;
         for (text, &label) in split.texts.iter().zip(&split.labels) {
-            writeln!(file, "\"{text}\",{}", sample.labels[label])?;
+            writeln!(file, "\"{}\",{}", text?, sample.labels[label])?;
         }
         file.flush()?;
     }

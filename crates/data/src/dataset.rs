@@ -1,17 +1,22 @@
 //! Texts with labels, and the splits made of them.
 
+use std::borrow::Cow;
+use std::collections::HashSet;
+
 use rand::SeedableRng;
 use rand::rngs::ChaCha8Rng;
 use rand::seq::SliceRandom;
 use sha2::{Digest, Sha256};
 
-use crate::DataError;
+use crate::table::{Pieces, Table};
+use crate::text_list::TextListBuilder;
+use crate::{DataError, TextList};
 
 /// Texts, each with the index of its label.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Examples {
     /// The texts.
-    pub texts: Vec<String>,
+    pub texts: TextList,
     /// For each text the index of its label in [`Dataset::labels`].
     pub labels: Vec<usize>,
 }
@@ -38,14 +43,34 @@ impl Examples {
             return Err(DataError::TooFew(format!("{} examples", self.len())));
         }
         let is_cut = choose(self.len(), fraction, seed);
-        let mut parts = (Self::default(), Self::default());
-        for ((text, label), cut) in self.texts.into_iter().zip(self.labels).zip(is_cut) {
-            let part = if cut { &mut parts.1 } else { &mut parts.0 };
-            part.texts.push(text);
-            part.labels.push(label);
-        }
-        Ok(parts)
+        let part = |wanted: bool| Self {
+            texts: self.texts.part(|index| is_cut[index] == wanted),
+            labels: self
+                .labels
+                .iter()
+                .zip(&is_cut)
+                .filter(|(_, cut)| **cut == wanted)
+                .map(|(&label, _)| label)
+                .collect(),
+        };
+        Ok((part(false), part(true)))
     }
+}
+
+/// Rows as examples; `find` tells a label's index, given the label and its row.
+pub(crate) fn collect(
+    pieces: Pieces,
+    mut find: impl FnMut(&str, usize) -> Result<usize, DataError>,
+) -> Result<Examples, DataError> {
+    let (mut texts, mut labels) = (TextListBuilder::new(), Vec::new());
+    for piece in pieces {
+        let Table { texts: rows, labels: names } = piece?;
+        rows.iter().try_for_each(|text| texts.push(text))?;
+        for name in names.iter().flatten() {
+            labels.push(find(name, labels.len() + 1)?);
+        }
+    }
+    Ok(Examples { texts: texts.finish()?, labels })
 }
 
 /// How many blocks of neighbours a large split is cut in.
@@ -68,7 +93,7 @@ pub fn choose(count: usize, fraction: f64, seed: u64) -> Vec<bool> {
 }
 
 /// A data set: its labels and its splits.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Dataset {
     /// The name of a known set, or the file's path.
     pub name: String,
@@ -83,7 +108,11 @@ pub struct Dataset {
 impl Dataset {
     /// A digest of every text and label, in order: equal for equal data, whatever file it came
     /// from.
-    pub fn fingerprint(&self) -> String {
+    ///
+    /// # Errors
+    ///
+    /// [`DataError::Io`] where the texts are on disk and cannot be read.
+    pub fn fingerprint(&self) -> Result<String, DataError> {
         let mut hash = Sha256::new();
         let mut add = |bytes: &[u8]| {
             hash.update((bytes.len() as u64).to_le_bytes());
@@ -93,18 +122,26 @@ impl Dataset {
         for split in [&self.train, &self.test] {
             add(&(split.len() as u64).to_le_bytes());
             for (text, &label) in split.texts.iter().zip(&split.labels) {
-                add(text.as_bytes());
+                add(text?.as_bytes());
                 add(&(label as u64).to_le_bytes());
             }
         }
-        format!("sha256:{}", hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect::<String>())
+        Ok(format!("sha256:{}", hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect::<String>()))
     }
 
     /// How many distinct texts of the training split occur in the test split too.
-    pub fn texts_in_both_splits(&self) -> usize {
-        let test: std::collections::HashSet<&str> = self.test.texts.iter().map(String::as_str).collect();
-        let train: std::collections::HashSet<&str> = self.train.texts.iter().map(String::as_str).collect();
-        train.intersection(&test).count()
+    ///
+    /// # Errors
+    ///
+    /// As [`fingerprint`](Self::fingerprint).
+    pub fn texts_in_both_splits(&self) -> Result<usize, DataError> {
+        // Digests, for the texts may be more than the memory holds.
+        let digests = |texts: &TextList| {
+            let digest =
+                |text: Result<Cow<'_, str>, _>| text.map(|text| <[u8; 32]>::from(Sha256::digest(text.as_bytes())));
+            texts.iter().map(digest).collect::<Result<HashSet<_>, DataError>>()
+        };
+        Ok(digests(&self.train.texts)?.intersection(&digests(&self.test.texts)?).count())
     }
 }
 
@@ -123,10 +160,11 @@ mod tests {
     #[test]
     fn fingerprints_tell_data_apart() {
         let dataset = |train, test| Dataset { name: "x".into(), labels: vec!["a".into()], train, test };
+        let print = |dataset: &Dataset| dataset.fingerprint().expect("reads");
         let one = dataset(examples(3), examples(2));
-        assert_eq!(one.fingerprint(), Dataset { name: "y".into(), ..one.clone() }.fingerprint());
-        assert_ne!(one.fingerprint(), dataset(examples(2), examples(3)).fingerprint());
-        assert_eq!(one.texts_in_both_splits(), 2);
+        assert_eq!(print(&one), print(&Dataset { name: "y".into(), ..one.clone() }));
+        assert_ne!(print(&one), print(&dataset(examples(2), examples(3))));
+        assert_eq!(one.texts_in_both_splits().expect("reads"), 2);
         assert!(examples(1).cut(0.5, 0).is_err());
     }
 
@@ -135,8 +173,9 @@ mod tests {
         fn cutting_loses_nothing(count in 2usize..80, fraction in 0.0f64..1.0, seed: u64) {
             let (rest, cut) = examples(count).cut(fraction, seed).expect("cuts");
             prop_assert!(!rest.is_empty() && !cut.is_empty());
-            let mut all: Vec<_> = rest.texts.iter().chain(&cut.texts).cloned().collect();
-            let mut expected = examples(count).texts;
+            let texts = |list: &TextList| list.to_vec().expect("reads");
+            let mut all = [texts(&rest.texts), texts(&cut.texts)].concat();
+            let mut expected = texts(&examples(count).texts);
             all.sort();
             expected.sort();
             prop_assert_eq!(all, expected);

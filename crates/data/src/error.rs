@@ -10,6 +10,8 @@ pub enum DataError {
     UnknownDataset { name: String, known: String },
     #[error("{}: {source}", path.display())]
     Io { path: PathBuf, source: std::io::Error },
+    #[error("{}: {source}; texts that do not fit in memory go there: make room, or set TMPDIR to another folder", folder.display())]
+    Spill { folder: PathBuf, source: std::io::Error },
     #[error("{}: not a file", path.display())]
     NotAFile { path: PathBuf },
     #[error("{}: unknown file type; name it .csv, .tsv, .parquet or .jsonl", path.display())]

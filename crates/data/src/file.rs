@@ -1,9 +1,10 @@
 //! The user's own file as a data set.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use crate::{DataError, Dataset, Examples, Table, read_table};
+use crate::dataset::collect;
+use crate::{DataError, Dataset, Examples, read_pieces};
 
 /// The share of a file that becomes the test split where no test file is given.
 const TEST_FRACTION: f64 = 0.2;
@@ -56,15 +57,23 @@ impl LabelledFile {
     /// As [`read_table`], [`DataError::OneLabel`], and [`DataError::UnknownLabel`] for a label
     /// that only `test` has.
     pub fn dataset(&self, test: Option<&Path>, seed: u64) -> Result<Dataset, DataError> {
-        let table = self.read(&self.path)?;
-        let labels: BTreeSet<&String> = table.labels.iter().flatten().collect();
-        let labels: Vec<String> = labels.into_iter().cloned().collect();
+        // Labels are numbered as they come, and then anew in their order.
+        let mut found: Vec<String> = Vec::new();
+        let mut examples = self.read(&self.path, |label, _| {
+            Ok(found.iter().position(|name| *name == label).unwrap_or_else(|| {
+                found.push(label);
+                found.len() - 1
+            }))
+        })?;
+        let mut labels = found.clone();
+        labels.sort_unstable();
         if let [label] = labels.as_slice() {
             return Err(DataError::OneLabel { path: self.path.clone(), label: label.clone() });
         }
-        let examples = index(&self.path, table, &labels)?;
+        let order: Vec<usize> = found.iter().map(|name| labels.partition_point(|label| label < name)).collect();
+        examples.labels.iter_mut().for_each(|label| *label = order[*label]);
         let (train, test) = match test {
-            Some(test) => (examples, index(test, self.read(test)?, &labels)?),
+            Some(test) => (examples, self.read_known(test, &labels)?),
             None => {
                 let too_few = |_| DataError::TooFew(self.path.display().to_string());
                 examples.cut(TEST_FRACTION, seed).map_err(too_few)?
@@ -79,23 +88,24 @@ impl LabelledFile {
     ///
     /// As [`read_table`], and [`DataError::UnknownLabel`].
     pub fn examples(&self, labels: &[String]) -> Result<Examples, DataError> {
-        index(&self.path, self.read(&self.path)?, labels)
+        self.read_known(&self.path, labels)
     }
 
-    fn read(&self, path: &Path) -> Result<Table, DataError> {
-        let mut table = read_table(path, &self.text_column, Some(&self.label_column))?;
-        table.labels = table.labels.map(|labels| labels.into_iter().map(|label| self.label_map.apply(label)).collect());
-        Ok(table)
+    fn read_known(&self, path: &Path, names: &[String]) -> Result<Examples, DataError> {
+        self.read(path, |label, row| match names.iter().position(|name| *name == label) {
+            Some(index) => Ok(index),
+            None => Err(DataError::UnknownLabel { path: path.into(), row, label, known: names.join(", ") }),
+        })
     }
-}
 
-fn index(path: &Path, table: Table, names: &[String]) -> Result<Examples, DataError> {
-    let find = |(row, label): (usize, String)| match names.iter().position(|name| *name == label) {
-        Some(index) => Ok(index),
-        None => Err(DataError::UnknownLabel { path: path.into(), row: row + 1, label, known: names.join(", ") }),
-    };
-    let labels = table.labels.into_iter().flatten().enumerate().map(find).collect::<Result<_, _>>()?;
-    Ok(Examples { texts: table.texts, labels })
+    fn read(
+        &self,
+        path: &Path,
+        mut find: impl FnMut(String, usize) -> Result<usize, DataError>,
+    ) -> Result<Examples, DataError> {
+        let pieces = read_pieces(path, &self.text_column, Some(&self.label_column))?;
+        collect(pieces, |label, row| find(self.label_map.apply(label.to_owned()), row))
+    }
 }
 
 #[cfg(test)]

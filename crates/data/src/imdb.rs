@@ -1,8 +1,9 @@
 //! IMDB: 25,000 labelled movie reviews to train on and 25,000 to test on (Maas et al. 2011,
 //! *Learning Word Vectors for Sentiment Analysis*), as `stanfordnlp/imdb` on the Hub.
 
+use crate::dataset::collect;
 use crate::hub::HubDataset;
-use crate::table::{Format, read_table_as};
+use crate::table::{Format, Pieces};
 use crate::{DataError, Dataset, Examples, OnDownload};
 
 const REPOSITORY: HubDataset = HubDataset { owner: "stanfordnlp", name: "imdb" };
@@ -26,12 +27,13 @@ pub(crate) fn load(on_download: &OnDownload) -> Result<Dataset, DataError> {
 
 fn load_split(file: &str, on_download: &OnDownload) -> Result<Examples, DataError> {
     let path = REPOSITORY.fetch(file, on_download)?;
-    let table = read_table_as(Format::Parquet, &path, "text", Some("label"))?;
-    let find = |(row, label): (usize, String)| match label.as_str() {
+    let pieces = Pieces::open(Format::Parquet, &path, "text", Some("label"))?;
+    collect(pieces, |label, row| match label {
         "0" => Ok(0),
         "1" => Ok(1),
-        _ => Err(DataError::UnknownLabel { path: path.clone(), row: row + 1, label, known: "0, 1".into() }),
-    };
-    let labels = table.labels.into_iter().flatten().enumerate().map(find).collect::<Result<_, _>>()?;
-    Ok(Examples { texts: table.texts, labels })
+        label => {
+            let label = label.to_owned();
+            Err(DataError::UnknownLabel { path: path.clone(), row, label, known: "0, 1".into() })
+        }
+    })
 }

@@ -6,8 +6,10 @@ mod file;
 mod hub;
 mod imdb;
 mod known;
+mod records;
 mod sample;
 mod table;
+mod text_list;
 
 pub use dataset::{Dataset, Examples, choose};
 pub use error::DataError;
@@ -15,4 +17,5 @@ pub use file::{LabelMap, LabelledFile};
 pub use hub::{Download, OnDownload};
 pub use known::{KNOWN, Known, auto, known};
 pub use sample::{SAMPLE_SEED, generate as generate_sample};
-pub use table::{Format, Table, read_table};
+pub use table::{Format, Pieces, Table, read_pieces, read_table};
+pub use text_list::{TextList, read_exact_at};

@@ -216,9 +216,11 @@ mod tests {
         let sample = generate(SAMPLE_SEED);
         assert_eq!((sample.train.len(), sample.test.len()), (TRAIN, TEST));
         assert_eq!(sample.train.labels.iter().sum::<usize>(), TRAIN / 2);
-        let with = |word: &str| sample.train.texts.iter().filter(|text| text.contains(word)).count();
+        let with = |word: &str| {
+            sample.train.texts.iter().filter(|text| text.as_ref().is_ok_and(|text| text.contains(word))).count()
+        };
         assert!(with(" not ") > 100 && with(" very ") > 100);
-        assert!(sample.texts_in_both_splits() < TEST / 100, "the test split is not seen in training");
+        assert!(sample.texts_in_both_splits().expect("reads") < TEST / 100, "the test split is not seen in training");
     }
 
     #[test]
@@ -231,7 +233,7 @@ mod tests {
         let sample = generate(SAMPLE_SEED);
         for (name, split) in [("train.csv", &sample.train), ("test.csv", &sample.test)] {
             let table = crate::read_table(&folder.join(name), "text", Some("label")).expect("reads");
-            assert_eq!(table.texts, split.texts);
+            assert_eq!(table.texts, split.texts.to_vec().expect("reads"));
             let labels: Vec<_> = split.labels.iter().map(|&label| sample.labels[label].clone()).collect();
             assert_eq!(table.labels, Some(labels));
         }

@@ -1,12 +1,15 @@
 //! A user's file as rows of text and label: CSV, TSV, Parquet or JSON Lines.
 
 use std::fs::File;
-use std::io::Cursor;
-use std::path::Path;
+use std::io::{BufRead, BufReader, Cursor};
+use std::path::{Path, PathBuf};
 
-use polars::prelude::{CsvParseOptions, CsvReadOptions, DataFrame, DataType, ParquetReader, PolarsError, SerReader};
+use polars::prelude::{
+    CsvParseOptions, CsvReadOptions, DataFrame, DataType, ParquetReader, PolarsError, PolarsResult, SerReader,
+};
 
 use crate::DataError;
+use crate::records::Records;
 
 /// The kinds of file that are read, told by their extension.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,7 +47,7 @@ impl Format {
 }
 
 /// The two columns of interest, one entry a row.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Table {
     /// The texts; none is empty.
     pub texts: Vec<String>,
@@ -52,91 +55,197 @@ pub struct Table {
     pub labels: Option<Vec<String>>,
 }
 
-/// Reads the columns `text` and `label` of a file.
+/// Reads the columns `text` and `label` of a file, piece by piece: no more of the file is in memory
+/// than a piece.
 ///
 /// # Errors
 ///
 /// Each names the file, and the row (the first after a header is 1) where there is one: a
 /// missing file or column, no rows, a row without text or label, invalid UTF-8, a damaged file.
-pub fn read_table(path: &Path, text: &str, label: Option<&str>) -> Result<Table, DataError> {
+pub fn read_pieces(path: &Path, text: &str, label: Option<&str>) -> Result<Pieces, DataError> {
     let format = Format::of(path).ok_or_else(|| DataError::UnknownFormat { path: path.into() })?;
-    read_table_as(format, path, text, label)
+    Pieces::open(format, path, text, label)
 }
 
-/// As [`read_table`], whatever the file's extension.
-pub(crate) fn read_table_as(format: Format, path: &Path, text: &str, label: Option<&str>) -> Result<Table, DataError> {
-    let metadata = std::fs::metadata(path).map_err(|source| DataError::Io { path: path.into(), source })?;
-    if !metadata.is_file() {
-        return Err(DataError::NotAFile { path: path.into() });
-    }
-    if metadata.len() == 0 {
-        return Err(DataError::Empty { path: path.into() });
-    }
-    let source = Source { path, format };
-    let (texts, labels) = match format {
-        Format::Csv => source.columns_of(source.read_csv(b',')?, text, label)?,
-        Format::Tsv => source.columns_of(source.read_csv(b'\t')?, text, label)?,
-        Format::Parquet => source.columns_of(source.read_parquet()?, text, label)?,
-        Format::JsonLines => source.read_json_lines(text, label)?,
-    };
-    if texts.is_empty() {
-        return Err(DataError::NoRows { path: path.into() });
-    }
-    let texts = complete(texts, |row| DataError::NoText { path: path.into(), row, column: text.into() })?;
-    let labels = match (labels, label) {
-        (Some(labels), Some(column)) => {
-            let no_label = |row| DataError::NoLabel { path: path.into(), row, column: column.into() };
-            Some(complete(labels, no_label)?.into_iter().map(|label| label.trim().to_owned()).collect())
+/// As [`read_pieces`], the whole file.
+///
+/// # Errors
+///
+/// As [`read_pieces`].
+pub fn read_table(path: &Path, text: &str, label: Option<&str>) -> Result<Table, DataError> {
+    let mut all = Table { texts: Vec::new(), labels: label.map(|_| Vec::new()) };
+    for piece in read_pieces(path, text, label)? {
+        let piece = piece?;
+        all.texts.extend(piece.texts);
+        if let (Some(all), Some(labels)) = (&mut all.labels, piece.labels) {
+            all.extend(labels);
         }
-        _ => None,
-    };
-    Ok(Table { texts, labels })
+    }
+    Ok(all)
 }
 
-/// A column whose every row must hold something.
-fn complete(column: Column, missing: impl Fn(usize) -> DataError) -> Result<Vec<String>, DataError> {
-    column
-        .into_iter()
-        .enumerate()
-        .map(|(index, value)| value.filter(|value| !value.trim().is_empty()).ok_or_else(|| missing(index + 1)))
-        .collect()
+/// A file's rows, some thousands at a time; see [`read_pieces`].
+pub struct Pieces {
+    source: Source,
+    reader: Reader,
+    /// How many rows were handed out.
+    rows: usize,
+    /// How many lines were read.
+    lines: usize,
+    is_over: bool,
+}
+
+enum Reader {
+    Separated {
+        records: Records<File>,
+        head: String,
+        separator: u8,
+        is_begun: bool,
+    },
+    /// Where each group of rows begins and how many there are.
+    Parquet {
+        groups: std::vec::IntoIter<(usize, usize)>,
+    },
+    JsonLines {
+        lines: BufReader<File>,
+    },
+}
+
+/// What of the file is read.
+struct Source {
+    path: PathBuf,
+    format: Format,
+    text: String,
+    label: Option<String>,
+}
+
+/// How many rows a piece has at most, where rows can be counted before they are read.
+const ROWS: usize = 20_000;
+
+impl Iterator for Pieces {
+    type Item = Result<Table, DataError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.is_over {
+            return None;
+        }
+        let piece = match self.read() {
+            Ok(Some(columns)) => self.source.table(columns, self.rows),
+            Ok(None) if self.rows == 0 => Err(DataError::NoRows { path: self.source.path.clone() }),
+            Ok(None) => {
+                self.is_over = true;
+                return None;
+            }
+            Err(error) => Err(error),
+        };
+        match &piece {
+            Ok(table) => self.rows += table.texts.len(),
+            Err(_) => self.is_over = true,
+        }
+        Some(piece)
+    }
+}
+
+impl Pieces {
+    /// As [`read_pieces`], whatever the file's extension.
+    pub(crate) fn open(format: Format, path: &Path, text: &str, label: Option<&str>) -> Result<Self, DataError> {
+        let metadata = std::fs::metadata(path).map_err(|source| DataError::Io { path: path.into(), source })?;
+        if !metadata.is_file() {
+            return Err(DataError::NotAFile { path: path.into() });
+        }
+        if metadata.len() == 0 {
+            return Err(DataError::Empty { path: path.into() });
+        }
+        let source = Source { path: path.into(), format, text: text.into(), label: label.map(String::from) };
+        let file = File::open(path).map_err(|error| source.io(error))?;
+        let mut lines = 0;
+        let reader = match format {
+            Format::Csv | Format::Tsv => {
+                let separator = if format == Format::Csv { b',' } else { b'\t' };
+                let mut records = Records::new(file, separator);
+                let head = source.utf8(records.head().map_err(|error| source.io(error))?, &mut lines)?;
+                let head = head.strip_prefix('\u{feff}').unwrap_or(&head).to_owned();
+                Reader::Separated { records, head, separator, is_begun: false }
+            }
+            Format::Parquet => Reader::Parquet { groups: source.row_groups(file)?.into_iter() },
+            Format::JsonLines => Reader::JsonLines { lines: BufReader::new(file) },
+        };
+        Ok(Self { source, reader, rows: 0, lines, is_over: false })
+    }
+
+    /// The next rows, if there are more.
+    fn read(&mut self) -> Result<Option<Columns>, DataError> {
+        let Self { source, reader, lines, .. } = self;
+        match reader {
+            Reader::Separated { records, head, separator, is_begun } => loop {
+                let piece = records.next().map_err(|error| source.io(error))?;
+                // A header alone is read too, so that a column that it lacks is named.
+                if piece.is_none() && std::mem::replace(is_begun, true) {
+                    return Ok(None);
+                }
+                *is_begun = true;
+                let content = [head.as_str(), &source.utf8(piece.unwrap_or_default(), lines)?].concat();
+                let columns = source.columns_of(source.parse(content, *separator)?)?;
+                if !columns.0.is_empty() {
+                    return Ok(Some(columns));
+                }
+            },
+            Reader::Parquet { groups } => match groups.find(|(_, count)| *count > 0) {
+                Some(group) => source.columns_of(source.read_rows(group)?).map(Some),
+                None => Ok(None),
+            },
+            Reader::JsonLines { lines: file } => source.read_json_lines(file, lines),
+        }
+    }
 }
 
 type Column = Vec<Option<String>>;
+/// Texts, and labels where they were asked for.
+type Columns = (Column, Option<Column>);
 
-struct Source<'a> {
-    path: &'a Path,
-    format: Format,
-}
+impl Source {
+    /// Columns whose every row must hold something; the first is that after `before` others.
+    fn table(&self, (texts, labels): Columns, before: usize) -> Result<Table, DataError> {
+        let path = || self.path.clone();
+        let texts =
+            complete(texts, |row| DataError::NoText { path: path(), row: before + row, column: self.text.clone() })?;
+        let labels = match (labels, &self.label) {
+            (Some(labels), Some(column)) => {
+                let missing = |row| DataError::NoLabel { path: path(), row: before + row, column: column.clone() };
+                Some(complete(labels, missing)?.into_iter().map(|label| label.trim().to_owned()).collect())
+            }
+            _ => None,
+        };
+        Ok(Table { texts, labels })
+    }
 
-impl Source<'_> {
     fn malformed(&self, message: impl ToString) -> DataError {
         // Polars explains itself over many lines; the first says what is wrong.
         let message = message.to_string().lines().next().unwrap_or_default().to_owned();
-        DataError::Malformed { path: self.path.into(), format: self.format.name(), message }
+        DataError::Malformed { path: self.path.clone(), format: self.format.name(), message }
     }
 
     fn io(&self, source: std::io::Error) -> DataError {
-        DataError::Io { path: self.path.into(), source }
+        DataError::Io { path: self.path.clone(), source }
     }
 
     fn no_column(&self, column: &str, columns: &[&str], flag: &'static str) -> DataError {
         let columns = columns.join(", ");
-        DataError::NoColumn { path: self.path.into(), column: column.into(), columns, flag }
+        DataError::NoColumn { path: self.path.clone(), column: column.into(), columns, flag }
     }
 
-    fn read_utf8(&self) -> Result<String, DataError> {
-        let bytes = std::fs::read(self.path).map_err(|source| self.io(source))?;
-        String::from_utf8(bytes).map_err(|error| {
+    /// Bytes as text; counts the lines.
+    fn utf8(&self, bytes: Vec<u8>, lines: &mut usize) -> Result<String, DataError> {
+        let count = |bytes: &[u8]| bytes.iter().filter(|&&byte| byte == b'\n').count();
+        let text = String::from_utf8(bytes).map_err(|error| {
             let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
-            let line = 1 + valid.iter().filter(|&&byte| byte == b'\n').count();
-            DataError::NotUtf8 { path: self.path.into(), line }
-        })
+            DataError::NotUtf8 { path: self.path.clone(), line: *lines + 1 + count(valid) }
+        })?;
+        *lines += count(text.as_bytes());
+        Ok(text)
     }
 
-    fn read_csv(&self, separator: u8) -> Result<DataFrame, DataError> {
-        let content = self.read_utf8()?;
-        let content = content.strip_prefix('\u{feff}').unwrap_or(&content).to_owned();
+    fn parse(&self, content: String, separator: u8) -> Result<DataFrame, DataError> {
         CsvReadOptions::default()
             .with_infer_schema_length(Some(0)) // every column is text
             .with_parse_options(CsvParseOptions::default().with_separator(separator))
@@ -145,39 +254,70 @@ impl Source<'_> {
             .map_err(|error| self.malformed(error))
     }
 
-    fn read_parquet(&self) -> Result<DataFrame, DataError> {
-        let file = File::open(self.path).map_err(|source| self.io(source))?;
+    /// Groups of rows that are read together: Parquet's own where they are small.
+    fn row_groups(&self, file: File) -> Result<Vec<(usize, usize)>, DataError> {
+        let counts = self.parquet(|| {
+            let mut reader = ParquetReader::new(file);
+            let metadata = reader.get_metadata()?;
+            Ok(metadata.row_groups.iter().map(|group| group.num_rows()).collect::<Vec<_>>())
+        })?;
+        let mut groups: Vec<(usize, usize)> = vec![(0, 0)];
+        for count in counts {
+            match groups.last_mut() {
+                Some((_, rows)) if *rows + count <= ROWS => *rows += count,
+                Some(&mut (start, rows)) => groups.push((start + rows, count)),
+                None => {}
+            }
+        }
+        Ok(groups)
+    }
+
+    fn read_rows(&self, (start, count): (usize, usize)) -> Result<DataFrame, DataError> {
+        let file = File::open(&self.path).map_err(|source| self.io(source))?;
+        self.parquet(|| {
+            let mut reader = ParquetReader::new(file);
+            let schema = reader.schema()?;
+            // Columns that are not there are found missing by whoever looks for them.
+            let wanted = [Some(&self.text), self.label.as_ref()];
+            let known: Vec<String> =
+                wanted.into_iter().flatten().filter(|name| schema.contains(name)).cloned().collect();
+            let columns = (known.len() == wanted.into_iter().flatten().count()).then_some(known);
+            reader.with_columns(columns).with_slice(Some((start, count))).finish()
+        })
+    }
+
+    fn parquet<T>(&self, read: impl FnOnce() -> PolarsResult<T>) -> Result<T, DataError> {
         // Polars panics on some damaged files; a damaged file is the user's news, not a crash.
-        std::panic::catch_unwind(|| ParquetReader::new(file).finish())
+        std::panic::catch_unwind(std::panic::AssertUnwindSafe(read))
             .map_err(|_| self.malformed("the file is damaged"))?
             .map_err(|error| self.malformed(error))
     }
 
-    fn columns_of(
-        &self,
-        frame: DataFrame,
-        text: &str,
-        label: Option<&str>,
-    ) -> Result<(Column, Option<Column>), DataError> {
+    fn columns_of(&self, frame: DataFrame) -> Result<Columns, DataError> {
         let names: Vec<&str> = frame.get_column_names().into_iter().map(|name| name.as_str()).collect();
         let read = |column: &str, flag| {
             let series = frame.column(column).map_err(|_| self.no_column(column, &names, flag))?;
             strings(series).map_err(|error| self.malformed(error))
         };
-        let texts = read(text, "--text-column")?;
-        let labels = label.map(|label| read(label, "--label-column")).transpose()?;
+        let texts = read(&self.text, TEXT_FLAG)?;
+        let labels = self.label.as_ref().map(|label| read(label, LABEL_FLAG)).transpose()?;
         Ok((texts, labels))
     }
 
     // Polars reads JSON Lines too, but takes minutes more to build with it and names no line.
-    fn read_json_lines(&self, text: &str, label: Option<&str>) -> Result<(Column, Option<Column>), DataError> {
-        let content = self.read_utf8()?;
+    fn read_json_lines(&self, file: &mut BufReader<File>, lines: &mut usize) -> Result<Option<Columns>, DataError> {
         let mut texts = Column::new();
-        let mut labels = label.map(|_| Column::new());
-        let lines = content.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
-        for (index, line) in lines {
+        let mut labels = self.label.as_ref().map(|_| Column::new());
+        let mut bytes = Vec::new();
+        while texts.len() < ROWS && file.read_until(b'\n', &mut bytes).map_err(|error| self.io(error))? > 0 {
+            let number = *lines + 1;
+            let line = self.utf8(std::mem::take(&mut bytes), lines)?;
+            *lines = number;
+            if line.trim().is_empty() {
+                continue;
+            }
             let object: serde_json::Map<String, serde_json::Value> =
-                serde_json::from_str(line).map_err(|error| self.malformed(format!("line {}: {error}", index + 1)))?;
+                serde_json::from_str(&line).map_err(|error| self.malformed(format!("line {number}: {error}")))?;
             let names: Vec<&str> = object.keys().map(String::as_str).collect();
             let read = |column: &str, flag| match object.get(column) {
                 None => Err(self.no_column(column, &names, flag)),
@@ -185,13 +325,25 @@ impl Source<'_> {
                 Some(serde_json::Value::String(value)) => Ok(Some(value.clone())),
                 Some(value) => Ok(Some(value.to_string())),
             };
-            texts.push(read(text, "--text-column")?);
-            if let (Some(labels), Some(label)) = (&mut labels, label) {
-                labels.push(read(label, "--label-column")?);
+            texts.push(read(&self.text, TEXT_FLAG)?);
+            if let (Some(labels), Some(label)) = (&mut labels, &self.label) {
+                labels.push(read(label, LABEL_FLAG)?);
             }
         }
-        Ok((texts, labels))
+        Ok((!texts.is_empty()).then_some((texts, labels)))
     }
+}
+
+const TEXT_FLAG: &str = "--text-column";
+const LABEL_FLAG: &str = "--label-column";
+
+/// A column whose every row must hold something.
+fn complete(column: Column, missing: impl Fn(usize) -> DataError) -> Result<Vec<String>, DataError> {
+    column
+        .into_iter()
+        .enumerate()
+        .map(|(index, value)| value.filter(|value| !value.trim().is_empty()).ok_or_else(|| missing(index + 1)))
+        .collect()
 }
 
 fn strings(column: &polars::prelude::Column) -> Result<Column, PolarsError> {

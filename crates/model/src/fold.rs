@@ -4,10 +4,10 @@
 //! matrix. Looking words up in it and adding what their places give is the same function, with
 //! the same gradients, at a fraction of the arithmetic.
 
-use burn::tensor::module::embedding;
 use burn::tensor::{Int, Tensor};
 
 use crate::ReceptiveField;
+use crate::lookup::sum_of_lookups;
 
 /// The table of a linear model.
 #[derive(Clone, Debug)]
@@ -45,18 +45,6 @@ impl Folded {
     /// - `mask`: `[batch, length]`, 1 where a position counts and 0 elsewhere
     /// - output: `[batch, length, outputs]`
     pub fn predict_positions(&self, ids: Tensor<2, Int>, mask: Tensor<2>) -> Tensor<3> {
-        let [batch, length] = ids.dims();
-        let kernel_size = self.field.size();
-        let outputs = self.table.dims()[1] / kernel_size;
-
-        let parts = embedding(self.table.clone(), ids) * mask.unsqueeze_dim::<3>(2); // [batch, length, places · outputs]
-        let parts = parts.pad([(0, 0), (self.field.left, self.field.right), (0, 0)], 0.0);
-        (0..kernel_size)
-            .map(|place| {
-                let columns = place * outputs..(place + 1) * outputs;
-                parts.clone().slice([0..batch, place..place + length, columns])
-            })
-            .reduce(|sum, part| sum + part)
-            .unwrap_or_else(|| unreachable!("a receptive field holds at least its own position"))
+        sum_of_lookups(self.table.clone(), ids, mask, self.field)
     }
 }

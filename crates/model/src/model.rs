@@ -7,7 +7,7 @@ use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
 use crate::pooling::mean_over_positions;
-use crate::{Batch, Encoder, EncoderConfig, Folded, ReceptiveField};
+use crate::{Batch, Encoder, EncoderConfig, Folded, ReceptiveField, Words};
 
 /// What a model does with the places that a text leaves empty.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -113,15 +113,18 @@ impl TextModel {
 
     /// The prediction at every position, `[batch, length, outputs]`, without the bias (which is
     /// the same everywhere): a linear model looks it up in the [`Folded`] table of the words that
-    /// occur, any other computes it layer by layer.
+    /// occur, any other looks its first layer up and computes the rest.
     pub fn predict_positions(&self, batch: &Batch) -> Tensor<3> {
+        let rows = self.embed.weight.val().select(0, batch.distinct.clone());
         match self.encoder.linear_kernel() {
             Some(kernel) => {
-                let rows = self.embed.weight.val().select(0, batch.distinct.clone());
                 let folded = Folded::new(rows, kernel, self.head.weight.val(), self.receptive_field());
                 folded.predict_positions(batch.among_distinct.clone(), batch.mask.clone())
             }
-            None => self.predict_positions_by_layer(batch),
+            None => {
+                let words = Words { rows, among: batch.among_distinct.clone(), mask: batch.mask.clone() };
+                self.predict_encoded(self.encoder.forward_words(&words))
+            }
         }
     }
 
@@ -141,9 +144,15 @@ impl TextModel {
     pub fn predict_embedded(&self, x: Tensor<3>, mask: Tensor<2>) -> Tensor<3> {
         let mask = mask.unsqueeze_dim::<3>(1); // [batch, 1, length]
         let x = x.swap_dims(1, 2) * mask.clone(); // [batch, embedding, length]
-        let x = self.encoder.forward(x, mask); // [batch, hidden, length]
-        let weight = self.head.weight.val().squeeze_dim::<2>(2).unsqueeze::<3>(); // [1, outputs, hidden]
-        weight.matmul(x).swap_dims(1, 2) // [batch, length, outputs]
+        self.predict_encoded(self.encoder.forward(x, mask))
+    }
+
+    /// The head: `[batch, hidden, length]` to `[batch, length, outputs]`.
+    fn predict_encoded(&self, x: Tensor<3>) -> Tensor<3> {
+        let [batch, hidden, length] = x.dims();
+        let weight = self.head.weight.val().squeeze_dim::<2>(2).swap_dims(0, 1); // [hidden, outputs]
+        let x = x.swap_dims(1, 2).reshape([batch * length, hidden]);
+        x.matmul(weight).reshape([batch as i64, length as i64, -1])
     }
 
     /// Predictions at every position become one: their mean, and the bias.

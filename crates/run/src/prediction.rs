@@ -4,6 +4,7 @@ use burn::tensor::Tensor;
 use convlens_model::Padding;
 use serde_json::{Map, Value, json};
 
+use crate::predictor::most_probable;
 use crate::{Run, RunError, to_host};
 
 /// A token of a text.
@@ -77,8 +78,7 @@ impl Prediction {
             })
             .collect();
         let probabilities = probabilities(&logits);
-        let label =
-            (0..probabilities.len()).max_by(|&a, &b| probabilities[a].total_cmp(&probabilities[b])).unwrap_or(0);
+        let label = most_probable(&probabilities);
         let token = |index: usize| Token {
             id: encoding.ids[index],
             token: run.tokenizer.token(encoding.ids[index]).unwrap_or_default(),
@@ -194,7 +194,7 @@ impl Seen {
 }
 
 /// Softmax; of one logit the sigmoid and its complement.
-fn probabilities(logits: &[f64]) -> Vec<f64> {
+pub(crate) fn probabilities(logits: &[f64]) -> Vec<f64> {
     match logits {
         [logit] => {
             let positive = 1.0 / (1.0 + (-logit).exp());

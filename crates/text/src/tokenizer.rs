@@ -86,6 +86,18 @@ impl Tokenizer {
         Ok(Encoding { ids: encoding.get_ids().to_vec(), offsets: encoding.get_offsets().to_vec() })
     }
 
+    /// A text as ids.
+    ///
+    /// # Errors
+    ///
+    /// As [`encode`](Self::encode).
+    pub fn ids(&self, text: &str) -> Result<Vec<u32>, TextError> {
+        match &self.word_level {
+            Some(words) => Ok(words.ids(text)),
+            None => Ok(self.inner.encode_fast(text, true)?.get_ids().to_vec()),
+        }
+    }
+
     /// Many texts as ids, on all cores.
     ///
     /// # Errors

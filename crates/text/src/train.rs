@@ -56,10 +56,10 @@ pub enum TokenizerKind {
 ///
 /// [`TextError::VocabularyTooSmall`] below four tokens, [`TextError::EmptyCorpus`] where the
 /// texts hold none.
-pub fn train<'a>(
+pub fn train<T: AsRef<str> + Send>(
     kind: TokenizerKind,
     vocab_size: usize,
-    texts: impl Iterator<Item = &'a str> + Send,
+    texts: impl Iterator<Item = T> + Send,
 ) -> Result<Tokenizer, TextError> {
     if vocab_size < 4 {
         return Err(TextError::VocabularyTooSmall(vocab_size));
@@ -81,9 +81,9 @@ pub fn train<'a>(
 }
 
 /// As [`train_by_library`], with the words counted in one pass over the bytes.
-fn train_words<'a>(
+fn train_words(
     vocab_size: usize,
-    texts: impl Iterator<Item = &'a str>,
+    texts: impl Iterator<Item = impl AsRef<str>>,
 ) -> Result<tokenizers::Tokenizer, TextError> {
     let mut counts: Vec<(Vec<u8>, u64)> = count_words(texts).into_iter().collect();
     counts.sort_unstable_by(|(word, count), (other, others)| others.cmp(count).then_with(|| word.cmp(other)));
@@ -97,10 +97,10 @@ fn train_words<'a>(
     Ok(tokenizer)
 }
 
-fn train_by_library<'a>(
+fn train_by_library<T: AsRef<str> + Send>(
     kind: TokenizerKind,
     vocab_size: usize,
-    texts: impl Iterator<Item = &'a str> + Send,
+    texts: impl Iterator<Item = T> + Send,
 ) -> Result<tokenizers::Tokenizer, TextError> {
     let mut tokenizer = tokenizers::Tokenizer::new(untrained(kind)?);
     tokenizer.with_normalizer(Some(Lowercase))?;

@@ -61,10 +61,10 @@ impl WordLevelIds {
 }
 
 /// How often each word occurs.
-pub(crate) fn count_words<'a>(texts: impl Iterator<Item = &'a str>) -> AHashMap<Vec<u8>, u64> {
+pub(crate) fn count_words(texts: impl Iterator<Item = impl AsRef<str>>) -> AHashMap<Vec<u8>, u64> {
     let mut counts: AHashMap<Vec<u8>, u64> = AHashMap::new();
     for text in texts {
-        split_words(text, |word, _| match counts.get_mut(word) {
+        split_words(text.as_ref(), |word, _| match counts.get_mut(word) {
             Some(count) => *count += 1,
             None => {
                 counts.insert(word.to_vec(), 1);

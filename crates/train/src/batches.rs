@@ -1,68 +1,13 @@
-//! Texts as ids, and the order in which training reads them.
+//! The order in which training reads texts, and what it draws at random.
 
 use rand::rngs::ChaCha8Rng;
 use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
 
+use crate::Texts;
+
 /// How many batches are sorted by length together, so that a batch wastes little on padding.
 const BUCKET: usize = 50;
-
-/// Texts as ids, one after the other, with labels.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Texts {
-    ids: Vec<u32>,
-    /// Where each text begins, and where the last ends.
-    starts: Vec<usize>,
-    /// Each text's label.
-    pub labels: Vec<usize>,
-}
-
-impl Texts {
-    /// Texts from one list of ids, where each begins (and the last ends), and labels.
-    pub(crate) fn new(ids: Vec<u32>, starts: Vec<usize>, labels: Vec<usize>) -> Option<Self> {
-        let in_order = starts.windows(2).all(|pair| pair[0] <= pair[1]);
-        let fits = starts.len() == labels.len() + 1 && starts.last() == Some(&ids.len());
-        (in_order && fits && starts.first() == Some(&0)).then_some(Self { ids, starts, labels })
-    }
-
-    /// Texts from lists of ids.
-    pub fn from_rows(rows: &[Vec<u32>], labels: Vec<usize>) -> Self {
-        let ends = rows.iter().scan(0, |end, row| {
-            *end += row.len();
-            Some(*end)
-        });
-        Self { ids: rows.concat(), starts: std::iter::once(0).chain(ends).collect(), labels }
-    }
-
-    /// How many there are.
-    pub fn len(&self) -> usize {
-        self.labels.len()
-    }
-
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.labels.is_empty()
-    }
-
-    /// The ids of a text.
-    pub fn ids(&self, index: usize) -> &[u32] {
-        &self.ids[self.starts[index]..self.starts[index + 1]]
-    }
-
-    /// The texts for which `is_chosen` holds, and the others.
-    pub fn part(&self, is_chosen: &[bool]) -> (Self, Self) {
-        let pick = |wanted: bool| {
-            let chosen = || (0..self.len()).filter(|&index| is_chosen[index] == wanted);
-            let rows: Vec<Vec<u32>> = chosen().map(|index| self.ids(index).to_vec()).collect();
-            Self::from_rows(&rows, chosen().map(|index| self.labels[index]).collect())
-        };
-        (pick(true), pick(false))
-    }
-
-    pub(crate) fn raw(&self) -> (&[u32], &[usize]) {
-        (&self.ids, &self.starts)
-    }
-}
 
 /// The batches of an epoch, as indices: the same for the same seed and epoch.
 ///
@@ -74,7 +19,7 @@ pub fn epoch_order(texts: &Texts, batch_size: usize, by_length: bool, seed: u64,
     order.shuffle(&mut rng);
     if by_length {
         for bucket in order.chunks_mut(batch_size * BUCKET) {
-            bucket.sort_by_key(|&index| texts.ids(index).len());
+            bucket.sort_by_key(|&index| texts.length(index));
         }
     }
     let mut batches: Vec<Vec<usize>> = order.chunks(batch_size).map(<[usize]>::to_vec).collect();
@@ -86,8 +31,12 @@ pub fn epoch_order(texts: &Texts, batch_size: usize, by_length: bool, seed: u64,
 
 /// Reads each id as `unk_id` with the chance `word_dropout`; the same for the same seed, epoch
 /// and step.
-pub(crate) fn drop_words(ids: &[u32], unk_id: u32, word_dropout: f64, rng: &mut ChaCha8Rng) -> Vec<u32> {
-    ids.iter().map(|&id| if rng.random_bool(word_dropout) { unk_id } else { id }).collect()
+pub(crate) fn drop_words(ids: &mut [u32], unk_id: u32, word_dropout: f64, rng: &mut ChaCha8Rng) {
+    for id in ids {
+        if rng.random_bool(word_dropout) {
+            *id = unk_id;
+        }
+    }
 }
 
 /// Random draws of their own for each step (from 1; 0 is the epoch's order), so that a resumed
@@ -108,14 +57,6 @@ mod tests {
     fn texts(lengths: &[usize]) -> Texts {
         let rows: Vec<Vec<u32>> = lengths.iter().map(|&length| vec![7; length]).collect();
         Texts::from_rows(&rows, (0..lengths.len()).collect())
-    }
-
-    #[test]
-    fn parts_keep_texts_with_their_labels() {
-        let (chosen, others) = texts(&[1, 2, 3]).part(&[false, true, false]);
-        assert_eq!((chosen.ids(0).len(), chosen.labels), (2, vec![1]));
-        assert_eq!((others.ids(1).len(), others.labels), (3, vec![0, 2]));
-        assert!(Texts::new(vec![1], vec![0, 2], vec![0]).is_none());
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! A data set as ids: its tokenizer trained or read, its texts encoded, both cached by content.
 
+use std::borrow::Cow;
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -8,13 +9,13 @@ use convlens_data::{Dataset, Examples, choose};
 use convlens_run::text::{Tokenizer, train};
 use convlens_run::{TextConfig, TokenizerSource};
 use etcetera::BaseStrategy;
-use safetensors::tensor::{Dtype, TensorView};
 use sha2::{Digest, Sha256};
 
+use crate::texts::{self, TextsBuilder};
 use crate::{Texts, TrainError};
 
 /// The version of what is cached; another one never reads it.
-const VERSION: &str = "1";
+const VERSION: &str = "2";
 /// How many texts are encoded between two reports of progress.
 const CHUNK: usize = 500;
 
@@ -61,19 +62,20 @@ impl Corpus {
         cache: &Cache,
         on_stage: &(dyn Fn(Stage) + Sync),
     ) -> Result<Self, TrainError> {
-        let fingerprint = dataset.fingerprint();
+        let fingerprint = dataset.fingerprint()?;
         let tokenizer_json = tokenizer_json(dataset, &fingerprint, text, cache, on_stage)?;
         let tokenizer = Tokenizer::from_json(tokenizer_json.as_bytes())?;
 
-        let key = key(&["texts", &tokenizer_json, &fingerprint]);
-        let cached = cache.read(&key, "safetensors").and_then(|bytes| decode(&bytes, dataset));
-        let (all, test) = match cached {
+        let path = cache.path(&key(&["texts", &tokenizer_json, &fingerprint]), "ids");
+        let labels = [dataset.train.labels.as_slice(), &dataset.test.labels];
+        let cached = path.as_ref().and_then(|path| texts::open(path, labels));
+        let [all, test] = match cached {
             Some(splits) => splits,
             None => {
-                let splits =
-                    (encode(&tokenizer, &dataset.train, on_stage)?, encode(&tokenizer, &dataset.test, on_stage)?);
-                cache.write(&key, "safetensors", &store(&splits.0, &splits.1));
-                splits
+                let mut texts = TextsBuilder::new(&cache.spill_folder());
+                encode_into(&mut texts, &tokenizer, &dataset.train, on_stage)?;
+                encode_into(&mut texts, &tokenizer, &dataset.test, on_stage)?;
+                texts.finish(labels, path.as_deref())?
             }
         };
         if all.len() < 2 {
@@ -100,11 +102,17 @@ fn tokenizer_json(
         return Ok(json);
     }
     let total = dataset.train.len();
-    let texts = dataset.train.texts.iter().enumerate().map(|(done, text)| {
+    // The first text that cannot be read ends the texts, and is the error.
+    let mut unread = None;
+    let texts = dataset.train.texts.iter().enumerate().map_while(|(done, text)| {
         on_stage(Stage { name: "learning the vocabulary", done, total });
-        text.as_str()
+        text.map_err(|error| unread = Some(error)).ok()
     });
-    let json = train(kind, text.vocab_size, texts)?.to_json()?;
+    let tokenizer = train(kind, text.vocab_size, texts);
+    if let Some(error) = unread {
+        return Err(error.into());
+    }
+    let json = tokenizer?.to_json()?;
     on_stage(Stage { name: "learning the vocabulary", done: total, total });
     cache.write(&key, "json", json.as_bytes());
     Ok(json)
@@ -117,54 +125,34 @@ fn read_tokenizer(path: &Path) -> Result<String, TrainError> {
     Ok(json)
 }
 
+fn encode_into(
+    texts: &mut TextsBuilder,
+    tokenizer: &Tokenizer,
+    examples: &Examples,
+    on_stage: &(dyn Fn(Stage) + Sync),
+) -> Result<(), TrainError> {
+    let total = examples.len();
+    for start in (0..total).step_by(CHUNK) {
+        on_stage(Stage { name: "encoding texts", done: start, total });
+        let chunk = (start..total.min(start + CHUNK)).map(|index| examples.texts.get(index));
+        let chunk: Vec<Cow<'_, str>> = chunk.collect::<Result<_, _>>()?;
+        let chunk: Vec<&str> = chunk.iter().map(AsRef::as_ref).collect();
+        tokenizer.encode_ids(&chunk)?.iter().try_for_each(|ids| texts.push(ids))?;
+    }
+    on_stage(Stage { name: "encoding texts", done: total, total });
+    Ok(())
+}
+
+/// Texts as ids, for once.
 pub(crate) fn encode(
     tokenizer: &Tokenizer,
     examples: &Examples,
     on_stage: &(dyn Fn(Stage) + Sync),
 ) -> Result<Texts, TrainError> {
-    let total = examples.len();
-    let mut rows = Vec::with_capacity(total);
-    for chunk in examples.texts.chunks(CHUNK) {
-        on_stage(Stage { name: "encoding texts", done: rows.len(), total });
-        let texts: Vec<&str> = chunk.iter().map(String::as_str).collect();
-        rows.extend(tokenizer.encode_ids(&texts)?);
-    }
-    on_stage(Stage { name: "encoding texts", done: total, total });
-    Ok(Texts::from_rows(&rows, examples.labels.clone()))
-}
-
-fn store(train: &Texts, test: &Texts) -> Vec<u8> {
-    let bytes = |texts: &Texts| {
-        let (ids, starts) = texts.raw();
-        let ids: Vec<u8> = ids.iter().flat_map(|id| id.to_le_bytes()).collect();
-        let starts: Vec<u8> = starts.iter().flat_map(|&start| (start as u64).to_le_bytes()).collect();
-        (ids, starts)
-    };
-    let ((train_ids, train_starts), (test_ids, test_starts)) = (bytes(train), bytes(test));
-    let views = [
-        ("train.ids", view(Dtype::U32, 4, &train_ids)),
-        ("train.starts", view(Dtype::U64, 8, &train_starts)),
-        ("test.ids", view(Dtype::U32, 4, &test_ids)),
-        ("test.starts", view(Dtype::U64, 8, &test_starts)),
-    ];
-    let views = views.into_iter().filter_map(|(name, view)| Some((name, view?)));
-    safetensors::serialize(views, None).unwrap_or_default()
-}
-
-fn view(dtype: Dtype, width: usize, bytes: &[u8]) -> Option<TensorView<'_>> {
-    TensorView::new(dtype, vec![bytes.len() / width], bytes).ok()
-}
-
-fn decode(bytes: &[u8], dataset: &Dataset) -> Option<(Texts, Texts)> {
-    let tensors = safetensors::SafeTensors::deserialize(bytes).ok()?;
-    let split = |name: &str, labels: &[usize]| {
-        let ids = tensors.tensor(&format!("{name}.ids")).ok()?;
-        let starts = tensors.tensor(&format!("{name}.starts")).ok()?;
-        let ids = ids.data().as_chunks::<4>().0.iter().map(|&id| u32::from_le_bytes(id)).collect();
-        let starts = starts.data().as_chunks::<8>().0.iter().map(|&start| u64::from_le_bytes(start) as usize).collect();
-        Texts::new(ids, starts, labels.to_vec())
-    };
-    Some((split("train", &dataset.train.labels)?, split("test", &dataset.test.labels)?))
+    let mut texts = TextsBuilder::new(&Cache::of_user().spill_folder());
+    encode_into(&mut texts, tokenizer, examples, on_stage)?;
+    let [texts, _] = texts.finish([&examples.labels, &[]], None)?;
+    Ok(texts)
 }
 
 fn key(parts: &[&str]) -> String {
@@ -195,8 +183,17 @@ impl Cache {
         Self { folder: Some(folder.into()) }
     }
 
+    /// Where encoded texts go that do not fit in memory.
+    fn spill_folder(&self) -> PathBuf {
+        self.folder.clone().unwrap_or_else(std::env::temp_dir)
+    }
+
+    fn path(&self, key: &str, extension: &str) -> Option<PathBuf> {
+        Some(self.folder.as_ref()?.join(format!("{key}.{extension}")))
+    }
+
     fn read(&self, key: &str, extension: &str) -> Option<Vec<u8>> {
-        fs::read(self.folder.as_ref()?.join(format!("{key}.{extension}"))).ok()
+        fs::read(self.path(key, extension)?).ok()
     }
 
     fn write(&self, key: &str, extension: &str, content: &[u8]) {
@@ -244,7 +241,7 @@ mod tests {
 
         // A damaged cache is no obstacle.
         for entry in fs::read_dir(folder.path()).expect("lists").flatten() {
-            if entry.path().extension().is_some_and(|extension| extension == "safetensors") {
+            if entry.path().extension().is_some_and(|extension| extension == "ids") {
                 fs::write(entry.path(), b"damaged").expect("writes");
             }
         }

@@ -20,6 +20,8 @@ pub enum TrainError {
     UnknownPreset { name: String, known: String },
     #[error("{}: {message}", path.display())]
     Tokenizer { path: PathBuf, message: String },
+    #[error("{}: {source}; encoded texts that do not fit in memory are kept there: make room, or set CONVLENS_CACHE to another folder", path.display())]
+    Cache { path: PathBuf, source: std::io::Error },
     #[error("{}: damaged ({message}); train anew into another --out", path.display())]
     Checkpoint { path: PathBuf, message: String },
     #[error(

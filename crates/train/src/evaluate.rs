@@ -14,6 +14,9 @@ use crate::{Stage, Texts, TrainError};
 /// equation 3).
 const BINS: usize = 15;
 
+/// How many texts are read together, at most, to be batched by length.
+const AT_ONCE: usize = 50_000;
+
 /// A classifier's showing on labelled texts.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Evaluation {
@@ -84,9 +87,15 @@ fn logits(
     on_stage: &(dyn Fn(Stage) + Sync),
 ) -> Result<Vec<f32>, TrainError> {
     let total = texts.len();
-    let rows: Vec<&[u32]> = (0..total).map(|index| texts.ids(index)).collect();
-    let on_done = |done| on_stage(Stage { name: "reading texts", done, total });
-    Ok(convlens_run::logits(model, &rows, padding, pad_id, device, &on_done)?)
+    let mut logits = Vec::with_capacity(total);
+    for start in (0..total).step_by(AT_ONCE) {
+        let rows = (start..total.min(start + AT_ONCE)).map(|index| texts.ids(index));
+        let rows = rows.collect::<Result<Vec<_>, _>>()?;
+        let rows: Vec<&[u32]> = rows.iter().map(AsRef::as_ref).collect();
+        let on_done = |done| on_stage(Stage { name: "reading texts", done: start + done, total });
+        logits.extend(convlens_run::logits(model, &rows, padding, pad_id, device, &on_done)?);
+    }
+    Ok(logits)
 }
 
 fn report(logits: &[f32], labels: &[usize], names: &[String], outputs: usize) -> Evaluation {

@@ -8,12 +8,14 @@ mod error;
 mod evaluate;
 mod loss;
 mod preset;
+mod texts;
 mod trainer;
 
 pub use adam::Adam;
-pub use batches::{Texts, epoch_order};
+pub use batches::epoch_order;
 pub use corpus::{Cache, Corpus, Stage};
 pub use error::TrainError;
 pub use evaluate::{ClassReport, Evaluation, evaluate};
 pub use preset::{PRESETS, Preset, preset};
+pub use texts::Texts;
 pub use trainer::{Event, Outcome, Trainer};

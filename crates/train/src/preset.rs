@@ -1,6 +1,6 @@
 //! Presets: named settings to begin from; a new one is a function here and a row of the table.
 
-use convlens_run::model::{EncoderConfig, LinearConvConfig, ModelConfig, Padding};
+use convlens_run::model::{Activation, ConvConfig, EncoderConfig, LinearConvConfig, ModelConfig, Padding};
 use convlens_run::text::TokenizerKind;
 use convlens_run::{TextConfig, TokenizerSource, TrainingConfig};
 
@@ -31,20 +31,13 @@ impl Preset {
 }
 
 /// Every preset; the first is the default.
-pub const PRESETS: [Preset; 2] = [
+pub const PRESETS: [Preset; 3] = [
     Preset {
         name: "default",
         summary: "one linear convolution, padding masked, texts of any length, regularised",
         text: words,
         model: |vocab_size, outputs| linear(vocab_size, outputs, Padding::Masked),
-        training: || TrainingConfig {
-            epochs: 8,
-            decay: true,
-            word_dropout: 0.1,
-            weight_decay: 3.0,
-            patience: Some(3),
-            ..as_document_a()
-        },
+        training: regularised,
         min_steps: 1_500,
     },
     Preset {
@@ -54,6 +47,17 @@ pub const PRESETS: [Preset; 2] = [
         model: |vocab_size, outputs| linear(vocab_size, outputs, Padding::Counted { length: 400 }),
         training: as_document_a,
         min_steps: 0,
+    },
+    Preset {
+        name: "relu",
+        summary: "as default, with bias and ReLU after the convolution",
+        text: words,
+        model: |vocab_size, outputs| ModelConfig {
+            encoder: EncoderConfig::Conv(ConvConfig { filters: 128, kernel_size: 3, activation: Activation::Relu }),
+            ..linear(vocab_size, outputs, Padding::Masked)
+        },
+        training: || TrainingConfig { weight_decay: 0.5, ..regularised() },
+        min_steps: 1_500,
     },
 ];
 
@@ -78,6 +82,19 @@ fn words() -> TextConfig {
 fn linear(vocab_size: usize, outputs: usize, padding: Padding) -> ModelConfig {
     let encoder = LinearConvConfig { filters: 128, kernel_size: 3, init_std: 0.05 };
     ModelConfig { vocab_size, embedding: 32, init_std: 0.05, encoder: EncoderConfig::Linear(encoder), outputs, padding }
+}
+
+/// Document A's, with weight decay, word dropout, a rate that falls to zero, and an end when it no
+/// longer helps.
+fn regularised() -> TrainingConfig {
+    TrainingConfig {
+        epochs: 8,
+        decay: true,
+        word_dropout: 0.1,
+        weight_decay: 3.0,
+        patience: Some(3),
+        ..as_document_a()
+    }
 }
 
 /// Document A: Adam at 1e-3 with Keras's epsilon, batches of 32.

@@ -181,7 +181,7 @@ impl Trainer<'_> {
         let training = &self.config.training;
         let device = self.training_device();
         let labels: Vec<usize> = indices.iter().map(|&index| self.corpus.train.labels[index]).collect();
-        let logits = model.forward(&self.batch(indices, &progress, &device));
+        let logits = model.forward(&self.batch(indices, &progress, &device)?);
         let loss = cross_entropy(logits.clone(), &labels, &device);
         let gradients = loss.backward();
         let logits = to_host(logits.inner())?;
@@ -201,22 +201,16 @@ impl Trainer<'_> {
         Ok(State { model, adam, progress })
     }
 
-    fn batch(&self, indices: &[usize], progress: &Progress, device: &Device) -> Batch {
+    fn batch(&self, indices: &[usize], progress: &Progress, device: &Device) -> Result<Batch, TrainError> {
         let training = &self.config.training;
-        let texts = &self.corpus.train;
         let pad_id = self.corpus.tokenizer.pad_id().unwrap_or(0);
-        let padding = self.config.model.padding;
-        let rows: Vec<&[u32]> = indices.iter().map(|&index| texts.ids(index)).collect();
-        match self.corpus.tokenizer.unk_id() {
-            Some(unk_id) if training.word_dropout > 0.0 => {
-                let mut rng = draws(training.seed, progress.epoch, progress.step + 1);
-                let dropped: Vec<Vec<u32>> =
-                    rows.iter().map(|ids| drop_words(ids, unk_id, training.word_dropout, &mut rng)).collect();
-                let rows: Vec<&[u32]> = dropped.iter().map(Vec::as_slice).collect();
-                Batch::new(&rows, padding, pad_id, device)
-            }
-            _ => Batch::new(&rows, padding, pad_id, device),
+        let mut rows = indices.iter().map(|&index| self.corpus.train.ids(index)).collect::<Result<Vec<_>, _>>()?;
+        if let Some(unk_id) = self.corpus.tokenizer.unk_id().filter(|_| training.word_dropout > 0.0) {
+            let mut rng = draws(training.seed, progress.epoch, progress.step + 1);
+            rows.iter_mut().for_each(|ids| drop_words(ids.to_mut(), unk_id, training.word_dropout, &mut rng));
         }
+        let rows: Vec<&[u32]> = rows.iter().map(AsRef::as_ref).collect();
+        Ok(Batch::new(&rows, self.config.model.padding, pad_id, device))
     }
 
     /// Validates, keeps the weights if they are the best, and writes a checkpoint, in this order:

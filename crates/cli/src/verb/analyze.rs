@@ -25,13 +25,15 @@ pub fn run(args: &AnalyzeArgs) -> Result<(), Failure> {
     if examples.is_empty() {
         return Err(Failure::Input(format!("{name}: no texts to look at the model with")));
     }
-    let first = Analyzed::of(folder, run, &examples, treebank.as_deref(), args)?;
+    let texts = examples.texts.to_vec()?;
+    let examples = (texts.as_slice(), examples.labels.as_slice());
+    let first = Analyzed::of(folder, run, examples, treebank.as_deref(), args)?;
     let page = match &args.against {
         None => first.write()?,
         Some(against) => {
             let folder = RunFolder::open(against)?;
             let run = Run::open_on(&folder, &device)?;
-            let second = Analyzed::of(folder, run, &examples, treebank.as_deref(), args)?;
+            let second = Analyzed::of(folder, run, examples, treebank.as_deref(), args)?;
             let page = ("comparison.html".to_owned(), comparison([first.compared(), second.compared()])?.into_bytes());
             first.write()?;
             second.write()?;
@@ -49,7 +51,8 @@ pub fn analyze_trained(folder: &RunFolder, test: &Examples) -> Result<PathBuf, F
     let run = Run::open(folder.path())?;
     let stages = Stages::default();
     let on_stage = |name, done, total| stages.show(Stage { name, done, total });
-    let texts = Texts::encode(&run, &test.texts, &test.labels, &on_stage)?;
+    let all = test.texts.to_vec()?;
+    let texts = Texts::encode(&run, &all, &test.labels, &on_stage)?;
     let analysis = Analysis::of(&run, &texts, None, &Options::default(), &on_stage)?;
     write(folder, &run, &analysis, folder.metrics()?.as_ref())
 }
@@ -80,7 +83,7 @@ impl<'a> Analyzed<'a> {
     fn of(
         folder: RunFolder,
         run: Run,
-        examples: &'a Examples,
+        (texts, labels): (&'a [String], &[usize]),
         treebank: Option<&[JudgedPhrase]>,
         args: &AnalyzeArgs,
     ) -> Result<Self, Failure> {
@@ -94,7 +97,7 @@ impl<'a> Analyzed<'a> {
         };
         let stages = Stages::default();
         let on_stage = |name, done, total| stages.show(Stage { name, done, total });
-        let texts = Texts::encode(&run, &examples.texts, &examples.labels, &on_stage)?;
+        let texts = Texts::encode(&run, texts, labels, &on_stage)?;
         let analysis = Analysis::of(&run, &texts, treebank, &options, &on_stage)?;
         let metrics = folder.metrics()?;
         Ok(Self { name: folder.path().display().to_string(), folder, run, metrics, texts, analysis })

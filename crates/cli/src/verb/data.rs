@@ -56,20 +56,23 @@ fn describe(dataset: &Dataset) -> Result<Value, Failure> {
     Ok(json!({
         "name": dataset.name,
         "fingerprint": corpus.fingerprint,
-        "train": split(&dataset.train, &train, dataset, &corpus),
-        "test": split(&dataset.test, &[&corpus.test], dataset, &corpus),
+        "train": split(&dataset.train, &train, dataset, &corpus)?,
+        "test": split(&dataset.test, &[&corpus.test], dataset, &corpus)?,
         "vocabulary": corpus.tokenizer.vocab_size(),
-        "texts_in_both_splits": dataset.texts_in_both_splits(),
+        "texts_in_both_splits": dataset.texts_in_both_splits()?,
     }))
 }
 
-fn split(examples: &Examples, parts: &[&Texts], dataset: &Dataset, corpus: &Corpus) -> Value {
-    let texts = || parts.iter().flat_map(|part| (0..part.len()).map(|index| part.ids(index)));
+fn split(examples: &Examples, parts: &[&Texts], dataset: &Dataset, corpus: &Corpus) -> Result<Value, Failure> {
+    let texts = || parts.iter().flat_map(|part| (0..part.len()).map(move |index| (part, index)));
     // The start token is none of the text's own.
-    let mut lengths: Vec<usize> = texts().map(|ids| ids.len() - 1).collect();
+    let mut lengths: Vec<usize> = texts().map(|(part, index)| part.length(index) - 1).collect();
     lengths.sort_unstable();
     let tokens: usize = lengths.iter().sum();
-    let unknown = texts().flatten().filter(|&&id| Some(id) == corpus.tokenizer.unk_id()).count();
+    let mut unknown = 0;
+    for (part, index) in texts() {
+        unknown += part.ids(index)?.iter().filter(|&&id| Some(id) == corpus.tokenizer.unk_id()).count();
+    }
     let quantile = |(name, share): (&str, f64)| {
         (name.to_owned(), json!(lengths[(share * (lengths.len() - 1) as f64).round() as usize]))
     };
@@ -78,12 +81,12 @@ fn split(examples: &Examples, parts: &[&Texts], dataset: &Dataset, corpus: &Corp
         .iter()
         .enumerate()
         .map(|(label, name)| (name.clone(), json!(examples.labels.iter().filter(|&&own| own == label).count())));
-    json!({
+    Ok(json!({
         "rows": examples.len(),
         "labels": balance.collect::<serde_json::Map<_, _>>(),
         "words": QUANTILES.map(quantile).into_iter().collect::<serde_json::Map<_, _>>(),
         "unknown_words": unknown as f64 / tokens.max(1) as f64,
-    })
+    }))
 }
 
 fn show(dataset: &Dataset, description: &Value) -> Result<(), Failure> {

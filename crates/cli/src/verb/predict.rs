@@ -6,60 +6,96 @@ use std::path::Path;
 
 use anstyle::Style;
 use convlens_analysis::{explained_output, paint, strongest_phrases};
-use convlens_data::{Format, read_table};
-use convlens_run::{Prediction, Run};
+use convlens_data::{Format, read_pieces};
+use convlens_run::{Prediction, Predictor, Run};
 
 use crate::args::PredictArgs;
 use crate::failure::Failure;
 use crate::output::line;
 use crate::source::run_folder;
 
+/// How many lines are read before any of them is classified, where nobody waits for each.
+const LINES: usize = 5_000;
+
 pub fn run(args: &PredictArgs) -> Result<(), Failure> {
     let folder = run_folder(args.run.as_deref())?;
     let run = Run::open_on(&folder, &args.device.open()?.device)?;
-    let mut show = |text: &str| {
-        let prediction = run.predict(text)?;
-        match args.json {
-            true => line(prediction.to_json().to_string()),
-            false => explain(&prediction, args.phrases),
+    match args.brief {
+        true => {
+            let predictor = Predictor::new(run)?;
+            each_part(args, &mut |texts| classify(&predictor, texts, args.json))
         }
-    };
+        false => each_part(args, &mut |texts| {
+            texts.iter().try_for_each(|text| {
+                let prediction = run.predict(text)?;
+                match args.json {
+                    true => line(prediction.to_json().to_string()),
+                    false => explain(&prediction, args.phrases),
+                }
+            })
+        }),
+    }
+}
+
+type OnTexts<'a> = &'a mut dyn FnMut(&[String]) -> Result<(), Failure>;
+
+/// Hands on the texts, some at a time: no file is in memory as a whole.
+fn each_part(args: &PredictArgs, on_texts: OnTexts) -> Result<(), Failure> {
     match &args.file {
-        _ if !args.text.is_empty() => args.text.iter().try_for_each(|text| show(text)),
+        _ if !args.text.is_empty() => on_texts(&args.text),
         Some(path) if Format::of(path).is_some() => {
-            let table = read_table(path, &args.text_column, None)?;
-            table.texts.iter().try_for_each(|text| show(text))
+            read_pieces(path, &args.text_column, None)?.try_for_each(|piece| on_texts(&piece?.texts))
         }
         Some(path) => {
             let file = File::open(path).map_err(|error| Failure::Input(format!("{}: {error}", path.display())))?;
-            each_line(BufReader::new(file), &path.display().to_string(), &mut show)
+            each_line(BufReader::new(file), &path.display().to_string(), LINES, on_texts)
         }
         None => {
+            // Whoever types or pipes a line at a time may wait for its answer.
+            let together = if args.brief && !std::io::stdin().is_terminal() { LINES } else { 1 };
             if std::io::stdin().is_terminal() {
                 anstream::eprintln!("(a text per line; Ctrl-D ends)");
             }
-            each_line(std::io::stdin().lock(), "standard input", &mut show)
+            each_line(std::io::stdin().lock(), "standard input", together, on_texts)
         }
     }
 }
 
-/// Hands on line after line, as they come.
-fn each_line(
-    mut source: impl BufRead,
-    name: &str,
-    show: &mut dyn FnMut(&str) -> Result<(), Failure>,
-) -> Result<(), Failure> {
+/// Hands on the lines, `together` at a time.
+fn each_line(mut source: impl BufRead, name: &str, together: usize, on_texts: OnTexts) -> Result<(), Failure> {
     let mut bytes = Vec::new();
+    let mut texts = Vec::new();
     for number in 1.. {
         bytes.clear();
         let wrong = |message: String| Failure::Input(format!("{name}: {message}"));
         if source.read_until(b'\n', &mut bytes).map_err(|error| wrong(error.to_string()))? == 0 {
             break;
         }
-        let text = str::from_utf8(&bytes).map_err(|_| wrong(format!("line {number} is not valid UTF-8")))?;
-        show(text.strip_suffix('\n').map_or(text, |text| text.strip_suffix('\r').unwrap_or(text)))?;
+        let Ok(text) = str::from_utf8(&bytes) else {
+            on_texts(&texts)?;
+            return Err(wrong(format!("line {number} is not valid UTF-8")));
+        };
+        texts.push(text.strip_suffix('\n').map_or(text, |text| text.strip_suffix('\r').unwrap_or(text)).to_owned());
+        if texts.len() == together {
+            on_texts(&std::mem::take(&mut texts))?;
+        }
     }
-    Ok(())
+    on_texts(&texts)
+}
+
+/// A line a text: its label and how sure the model is.
+fn classify(predictor: &Predictor, texts: &[String], as_json: bool) -> Result<(), Failure> {
+    let labels = &predictor.run().config.labels;
+    let lines = predictor.classify(texts)?.into_iter().map(|found| {
+        let (label, probability) = (&labels[found.label], found.probabilities[found.label]);
+        match as_json {
+            true => serde_json::json!({ "label": label, "probability": probability }).to_string(),
+            false => format!("{label} {:.1} %", 100.0 * probability),
+        }
+    });
+    // All at once: a call of the system for each would take longer than the texts.
+    let lines: Vec<String> = lines.collect();
+    if lines.is_empty() { Ok(()) } else { line(lines.join("\n")) }
 }
 
 /// A prediction for people: the label, the coloured text, the strongest phrases.
@@ -84,7 +120,7 @@ pub fn explain(prediction: &Prediction, phrases: usize) -> Result<(), Failure> {
 }
 
 /// Reads a run's folder and explains texts with it.
-pub fn explain_with(folder: &Path, texts: &[&str]) -> Result<(), Failure> {
+pub fn explain_with(folder: &Path, texts: &[impl AsRef<str>]) -> Result<(), Failure> {
     let run = Run::open(folder)?;
-    texts.iter().try_for_each(|text| explain(&run.predict(text)?, 3))
+    texts.iter().try_for_each(|text| explain(&run.predict(text.as_ref())?, 3))
 }

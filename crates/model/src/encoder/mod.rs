@@ -3,15 +3,19 @@
 //! A new encoder is one file here, one variant of each of the two enums below, and one row
 //! of the table in the README.
 
+mod activation;
+mod conv;
 mod linear;
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
+pub use activation::Activation;
+pub use conv::{Conv, ConvConfig};
 pub use linear::{LinearConv, LinearConvConfig};
 
-use crate::ReceptiveField;
+use crate::{ReceptiveField, Words};
 
 /// Which encoder, and its settings; in `config.json` tagged by `type`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -19,6 +23,8 @@ use crate::ReceptiveField;
 pub enum EncoderConfig {
     /// One convolution with neither activation nor bias (document A).
     Linear(LinearConvConfig),
+    /// One convolution with bias and activation.
+    Conv(ConvConfig),
 }
 
 impl EncoderConfig {
@@ -26,6 +32,7 @@ impl EncoderConfig {
     pub fn init(&self, embedding: usize, device: &Device) -> Encoder {
         match self {
             Self::Linear(config) => Encoder::Linear(config.init(embedding, device)),
+            Self::Conv(config) => Encoder::Conv(config.init(embedding, device)),
         }
     }
 
@@ -33,6 +40,7 @@ impl EncoderConfig {
     pub fn hidden(&self) -> usize {
         match self {
             Self::Linear(config) => config.filters,
+            Self::Conv(config) => config.filters,
         }
     }
 
@@ -40,6 +48,7 @@ impl EncoderConfig {
     pub fn receptive_field(&self) -> ReceptiveField {
         match self {
             Self::Linear(config) => config.receptive_field(),
+            Self::Conv(config) => config.receptive_field(),
         }
     }
 
@@ -47,6 +56,7 @@ impl EncoderConfig {
     pub(crate) fn check(&self) -> Result<(), &'static str> {
         match self {
             Self::Linear(config) => config.check(),
+            Self::Conv(config) => config.check(),
         }
     }
 }
@@ -56,6 +66,8 @@ impl EncoderConfig {
 pub enum Encoder {
     /// See [`EncoderConfig::Linear`].
     Linear(LinearConv),
+    /// See [`EncoderConfig::Conv`].
+    Conv(Conv),
 }
 
 impl Encoder {
@@ -69,6 +81,16 @@ impl Encoder {
     pub fn forward(&self, x: Tensor<3>, _mask: Tensor<3>) -> Tensor<3> {
         match self {
             Self::Linear(encoder) => encoder.forward(x),
+            Self::Conv(encoder) => encoder.forward(x),
+        }
+    }
+
+    /// As [`forward`](Self::forward), of words: an encoder whose first layer is a convolution
+    /// multiplies each distinct word with it once.
+    pub fn forward_words(&self, words: &Words) -> Tensor<3> {
+        match self {
+            Self::Conv(encoder) => encoder.forward_words(words),
+            Self::Linear(_) => self.forward(words.embed(), words.mask.clone().unsqueeze_dim(1)),
         }
     }
 
@@ -77,6 +99,7 @@ impl Encoder {
     pub fn filters(&self) -> Tensor<3> {
         match self {
             Self::Linear(encoder) => encoder.conv.weight.val(),
+            Self::Conv(encoder) => encoder.conv.weight.val(),
         }
     }
 
@@ -85,6 +108,7 @@ impl Encoder {
     pub fn linear_kernel(&self) -> Option<Tensor<3>> {
         match self {
             Self::Linear(encoder) => Some(encoder.conv.weight.val()),
+            Self::Conv(_) => None,
         }
     }
 }

@@ -3,6 +3,7 @@
 mod display;
 mod plan;
 
+use std::borrow::Cow;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -105,7 +106,7 @@ fn stop_on_ctrl_c() -> Arc<AtomicBool> {
 
 /// Two test texts explained, and what was written where.
 fn conclude(folder: &RunFolder, metrics: &RunMetrics, dataset: &Dataset, report: Option<&Path>) -> Result<(), Failure> {
-    explain_with(folder.path(), &short_texts(dataset))?;
+    explain_with(folder.path(), &short_texts(dataset)?)?;
     let run = folder.path().display();
     let next = match report {
         Some(report) => format!("open {}", report.display()),
@@ -122,13 +123,13 @@ fn conclude(folder: &RunFolder, metrics: &RunMetrics, dataset: &Dataset, report:
 }
 
 /// The shortest test text, and the shortest with another label.
-fn short_texts(dataset: &Dataset) -> Vec<&str> {
+fn short_texts(dataset: &Dataset) -> Result<Vec<Cow<'_, str>>, Failure> {
     let test = &dataset.test;
     let shortest = |other_than: Option<usize>| {
         let fits = |index: &usize| Some(test.labels[*index]) != other_than;
-        (0..test.len()).filter(fits).min_by_key(|&index| test.texts[index].len())
+        (0..test.len()).filter(fits).min_by_key(|&index| test.texts.bytes(index))
     };
     let first = shortest(None);
     let second = first.and_then(|first| shortest(Some(test.labels[first])));
-    first.into_iter().chain(second).map(|index| test.texts[index].as_str()).collect()
+    first.into_iter().chain(second).map(|index| Ok(test.texts.get(index)?)).collect()
 }

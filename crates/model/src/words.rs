@@ -1,0 +1,50 @@
+//! The words of a batch as an encoder's first layer reads them.
+
+use burn::tensor::module::embedding;
+use burn::tensor::{Int, Tensor};
+
+use crate::ReceptiveField;
+use crate::lookup::sum_of_lookups;
+
+/// The embeddings of the words that occur in a batch, each once, and where they occur.
+#[derive(Clone, Debug)]
+pub struct Words {
+    /// `[distinct, embedding]`
+    pub(crate) rows: Tensor<2>,
+    /// `[batch, length]`, rows of `rows`
+    pub(crate) among: Tensor<2, Int>,
+    /// `[batch, length]`, 1 where a position counts and 0 elsewhere
+    pub(crate) mask: Tensor<2>,
+}
+
+impl Words {
+    /// A vector a position, zero where the mask is: `[batch, embedding, length]`.
+    pub fn embed(&self) -> Tensor<3> {
+        let x = embedding(self.rows.clone(), self.among.clone());
+        x.swap_dims(1, 2) * self.mask.clone().unsqueeze_dim::<3>(1)
+    }
+
+    /// A convolution of the words. Every word that occurs is multiplied with the kernel once, and
+    /// what it gives by its place is looked up and summed: the same function and the same gradients
+    /// as [`embed`](Self::embed) and a convolution.
+    ///
+    /// # Shapes
+    ///
+    /// - `kernel`: `[channels, embedding, kernel_size]`
+    /// - `bias`: `[channels]`
+    /// - output: `[batch, length, channels]`; what stands at masked positions has no meaning
+    pub fn convolve(&self, kernel: Tensor<3>, bias: Option<Tensor<1>>, field: ReceptiveField) -> Tensor<3> {
+        let [channels, dimensions, kernel_size] = kernel.dims();
+        let kernel = kernel.permute([1, 2, 0]).reshape([dimensions, kernel_size * channels]);
+        let table = self.rows.clone().matmul(kernel);
+        let table = match bias {
+            // Every position is the centre of one phrase, its own: there a word brings the bias.
+            Some(bias) => {
+                let around = [(field.left * channels, field.right * channels)];
+                table + bias.pad(around, 0.0).unsqueeze::<2>()
+            }
+            None => table,
+        };
+        sum_of_lookups(table, self.among.clone(), self.mask.clone(), field)
+    }
+}

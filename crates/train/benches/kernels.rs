@@ -1,0 +1,109 @@
+//! The inner loops by themselves, on the CPU: `cargo bench --workspace --bench kernels`.
+//!
+//! Texts are of made-up words, as frequent as Zipf's law has them.
+#![allow(clippy::unwrap_used)]
+
+use burn::tensor::Device;
+use convlens_run::model::{
+    Activation, Batch, ConvConfig, EncoderConfig, LinearConvConfig, ModelConfig, Padding, TextModel,
+};
+use convlens_run::text::{TokenizerKind, train};
+use convlens_train::Adam;
+use divan::Bencher;
+use divan::counter::BytesCount;
+use rand::rngs::ChaCha8Rng;
+use rand::{RngExt, SeedableRng};
+
+/// As the program has it.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+const VOCABULARY: usize = 20_000;
+const BATCH: usize = 32;
+const LENGTH: usize = 400;
+
+fn main() {
+    divan::main();
+}
+
+fn zipf(rng: &mut ChaCha8Rng) -> u32 {
+    let word = (VOCABULARY as f64).powf(rng.random::<f64>());
+    (word as u32).min(VOCABULARY as u32 - 1)
+}
+
+fn rows() -> Vec<Vec<u32>> {
+    let mut rng = ChaCha8Rng::seed_from_u64(0);
+    (0..BATCH).map(|_| (0..LENGTH).map(|_| zipf(&mut rng)).collect()).collect()
+}
+
+fn model(encoder: EncoderConfig, device: &Device) -> TextModel {
+    let padding = Padding::Counted { length: LENGTH };
+    ModelConfig { vocab_size: VOCABULARY, embedding: 32, init_std: 0.05, encoder, outputs: 1, padding }
+        .init(device)
+        .unwrap()
+}
+
+fn linear() -> EncoderConfig {
+    EncoderConfig::Linear(LinearConvConfig { filters: 128, kernel_size: 3, init_std: 0.05 })
+}
+
+fn relu() -> EncoderConfig {
+    EncoderConfig::Conv(ConvConfig { filters: 128, kernel_size: 3, activation: Activation::Relu })
+}
+
+/// A step of training: batch, forward, backward, Adam.
+fn train_step(bencher: Bencher, encoder: EncoderConfig, by_layer: bool) {
+    let device = Device::flex().autodiff();
+    let rows = rows();
+    let texts: Vec<&[u32]> = rows.iter().map(Vec::as_slice).collect();
+    let mut state = Some((model(encoder, &device), Adam::new(1e-7, 0.0)));
+    bencher.bench_local(|| {
+        let (model, mut adam) = state.take().unwrap();
+        let batch = Batch::counted(&texts, 0, LENGTH, &device);
+        let logits = match by_layer {
+            true => model.pool(model.predict_positions_by_layer(&batch), batch.mask.clone()),
+            false => model.forward(&batch),
+        };
+        let gradients = logits.square().mean().backward();
+        state = Some((adam.step(model, gradients, 1e-3), adam));
+    });
+}
+
+#[divan::bench]
+fn train_step_linear(bencher: Bencher) {
+    train_step(bencher, linear(), false);
+}
+
+#[divan::bench(sample_count = 20)]
+fn train_step_linear_by_layer(bencher: Bencher) {
+    train_step(bencher, linear(), true);
+}
+
+#[divan::bench]
+fn train_step_relu(bencher: Bencher) {
+    train_step(bencher, relu(), false);
+}
+
+#[divan::bench(sample_count = 20)]
+fn train_step_relu_by_layer(bencher: Bencher) {
+    train_step(bencher, relu(), true);
+}
+
+#[divan::bench]
+fn forward_relu(bencher: Bencher) {
+    let device = Device::flex();
+    let rows = rows();
+    let texts: Vec<&[u32]> = rows.iter().map(Vec::as_slice).collect();
+    let model = model(relu(), &device);
+    bencher.bench_local(|| model.forward(&Batch::counted(&texts, 0, LENGTH, &device)).into_data());
+}
+
+#[divan::bench]
+fn text_to_ids(bencher: Bencher) {
+    let word = |id: u32| format!("w{id:x}");
+    let mut rng = ChaCha8Rng::seed_from_u64(0);
+    let text: Vec<String> = (0..LENGTH * BATCH).map(|_| word(zipf(&mut rng))).collect();
+    let text = text.join(" ");
+    let tokenizer = train(TokenizerKind::Words, VOCABULARY, std::iter::once(text.as_str())).unwrap();
+    bencher.counter(BytesCount::of_str(&text)).bench_local(|| tokenizer.encode_ids(&[&text]).unwrap());
+}
