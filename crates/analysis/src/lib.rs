@@ -35,7 +35,7 @@ pub use faithfulness::{Faithfulness, MethodResult};
 pub use judged::{Agreement, Judged};
 pub use pca::{FilterPoint, Pca, Plane};
 pub use phrases::{explained_output, strongest_phrases};
-pub use plot::Picture;
+pub use plot::{Chart, Picture, draw_charts};
 pub use receptive_fields::{Filter, FilterPosition, FilterVectors, receptive_fields};
 pub use report::{Compared, comparison, report};
 pub use terminal::paint;

@@ -158,6 +158,7 @@ fn faithfulness(faithfulness: &Faithfulness) -> Result<Picture, AnalysisError> {
             names: Vec::new(),
             lines: faithfulness.methods.iter().enumerate().map(line).collect(),
             names_right: is_sufficiency,
+            is_log: false,
         }
     };
     let caption = format!(
@@ -197,6 +198,7 @@ fn judged(judged: &Judged) -> Result<Picture, AnalysisError> {
             line("rank correlation", AGAINST, &|row| row.rank_correlation),
         ],
         names_right: false,
+        is_log: false,
     };
     let caption = "Phrase scores beside people's labels in the Stanford Sentiment Treebank, by length of the phrase.";
     Picture::of("sst", caption.into(), &LineCharts(vec![panel]))

@@ -23,6 +23,8 @@ pub(crate) struct Panel {
     pub lines: Vec<Line>,
     /// Where the names of the lines stand: above, to that side.
     pub names_right: bool,
+    /// Both axes are logarithmic.
+    pub is_log: bool,
 }
 
 /// Charts side by side.
@@ -42,8 +44,9 @@ impl Draw for LineCharts {
 }
 
 fn draw<DB: DrawingBackend>(area: &Area<'_, DB>, panel: &Panel) -> Drawn {
-    let points = || panel.lines.iter().flat_map(|line| &line.points);
-    let ys = range(points().map(|point| point.1).chain([0.0]));
+    let scaled = |&(x, y): &(f64, f64)| if panel.is_log { (x.log10(), y.log10()) } else { (x, y) };
+    let points = || panel.lines.iter().flat_map(|line| line.points.iter().map(scaled));
+    let ys = range(points().map(|point| point.1).chain((!panel.is_log).then_some(0.0)));
     let mut chart = ChartBuilder::on(area)
         .caption(&panel.title, (FONT, 22).into_font().color(&INK))
         .margin(14)
@@ -55,19 +58,20 @@ fn draw<DB: DrawingBackend>(area: &Area<'_, DB>, panel: &Panel) -> Drawn {
         let is_whole = (value - value.round()).abs() < 1e-6 && *value > -0.5;
         if is_whole { panel.names.get(value.round() as usize).cloned().unwrap_or_default() } else { String::new() }
     };
-    let number = |value: &f64| if panel.names.is_empty() { axis_number(value) } else { named(value) };
+    let unscaled = |value: &f64| if panel.is_log { power_of_ten(*value) } else { axis_number(value) };
+    let number = |value: &f64| if panel.names.is_empty() { unscaled(value) } else { named(value) };
     chart
         .configure_mesh()
         .light_line_style(TRANSPARENT)
         .bold_line_style(GRID)
         .axis_style(INK)
-        .x_labels(if panel.names.is_empty() { 6 } else { panel.names.len() + 1 })
+        .x_labels(if panel.names.is_empty() { 7 } else { panel.names.len() + 1 })
         .x_desc(&panel.axes[0])
         .y_desc(&panel.axes[1])
         .label_style((FONT, 16).into_font().color(&INK))
         .axis_desc_style((FONT, 18).into_font().color(&INK))
         .x_label_formatter(&number)
-        .y_label_formatter(&axis_number)
+        .y_label_formatter(&unscaled)
         .draw()
         .map_err(said)?;
     for (number, line) in panel.lines.iter().enumerate() {
@@ -75,11 +79,11 @@ fn draw<DB: DrawingBackend>(area: &Area<'_, DB>, panel: &Panel) -> Drawn {
         // The first lines are the widest, so that they show beneath others that coincide with them.
         let width = 3 + (panel.lines.len() - 1 - number) as u32;
         chart
-            .draw_series(LineSeries::new(line.points.iter().copied(), color.stroke_width(width)))
+            .draw_series(LineSeries::new(line.points.iter().map(scaled), color.stroke_width(width)))
             .map_err(said)?
             .label(&line.name)
             .legend(move |(x, y)| PathElement::new(vec![(x, y), (x + 22, y)], color.stroke_width(3)));
-        chart.draw_series(line.points.iter().map(|&at| Circle::new(at, 4, color.filled()))).map_err(said)?;
+        chart.draw_series(line.points.iter().map(|at| Circle::new(scaled(at), 4, color.filled()))).map_err(said)?;
     }
     chart
         .configure_series_labels()
@@ -91,4 +95,13 @@ fn draw<DB: DrawingBackend>(area: &Area<'_, DB>, panel: &Panel) -> Drawn {
         .label_font((FONT, 16).into_font().color(&INK))
         .draw()
         .map_err(said)
+}
+
+/// Ten to the power of `value`, with two digits: 3200 is 3.2 k.
+fn power_of_ten(value: f64) -> String {
+    let value = 10f64.powf(value);
+    let (unit, name) =
+        [(1e9, " G"), (1e6, " M"), (1e3, " k")].into_iter().find(|unit| value >= unit.0).unwrap_or((1.0, ""));
+    let digits = (1 - (value / unit).log10().floor() as i32).max(0) as usize;
+    format!("{}{name}", axis_number(&format!("{:.digits$}", value / unit).parse().unwrap_or(value)))
 }

@@ -1,6 +1,7 @@
 //! Pictures: each drawn once, by plotters, as SVG and as PNG, with a font brought along.
 
 mod bars;
+mod charts;
 mod histograms;
 mod labels;
 mod lines;
@@ -15,6 +16,7 @@ use plotters::style::{FontStyle, register_font};
 use crate::AnalysisError;
 
 pub(crate) use bars::WordBars;
+pub use charts::{Chart, draw_charts};
 pub(crate) use histograms::Histograms;
 pub(crate) use lines::{Line, LineCharts, Panel};
 pub(crate) use scatter::{Dot, Scatter};

@@ -1,0 +1,43 @@
+//! Line charts of whatever numbers.
+
+use serde::Deserialize;
+
+use super::{CATEGORIES, Line, LineCharts, Panel};
+use crate::{AnalysisError, Picture};
+
+/// A line chart.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Chart {
+    /// What stands above it.
+    pub title: String,
+    /// What the axes are, with their units.
+    pub axes: [String; 2],
+    /// Whether both axes are logarithmic.
+    #[serde(default)]
+    pub is_log: bool,
+    /// Lines by name, each with its points.
+    pub lines: Vec<Named>,
+}
+
+type Named = (String, Vec<(f64, f64)>);
+
+/// Draws charts side by side.
+///
+/// # Errors
+///
+/// [`AnalysisError::Plot`].
+pub fn draw_charts(name: &str, caption: &str, charts: &[Chart]) -> Result<Picture, AnalysisError> {
+    let panel = |chart: &Chart| {
+        let lines = chart.lines.iter().zip(CATEGORIES.iter().cycle());
+        let line = |((name, points), &color): (&Named, _)| Line { name: name.clone(), color, points: points.clone() };
+        Panel {
+            title: chart.title.clone(),
+            axes: chart.axes.clone(),
+            names: Vec::new(),
+            lines: lines.map(line).collect(),
+            names_right: false,
+            is_log: chart.is_log,
+        }
+    };
+    Picture::of(name, caption.into(), &LineCharts(charts.iter().map(panel).collect()))
+}

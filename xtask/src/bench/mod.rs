@@ -1,0 +1,84 @@
+//! `cargo xtask bench`: what training and inference cost, beside the peers in `xtask/peers`, and how
+//! the cost grows.
+
+mod growth;
+mod measure;
+mod peers;
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+const USAGE: &str = "\
+cargo xtask bench [--peers PYTHON]
+cargo xtask bench growth [--out FOLDER]
+cargo xtask bench kernels
+
+The first measures, on the real IMDB: an epoch of training, two epochs from Parquet to the test
+accuracy, inference by batch size, text to ids, a training step with ReLU, and a single sentence
+from the start of the process; and prints one table.
+  --peers PYTHON   a Python with xtask/peers/requirements.txt installed: Keras, PyTorch,
+                   onnxruntime and fastText do the same work in turn, and the table has the ratios
+The second trains on ever more texts, on ever longer ones, and with ever larger vocabularies.
+  --out FOLDER     where growth.json and growth.svg are written [default: docs/performance]
+The third times the inner loops by themselves.";
+
+/// Measures, and prints tables.
+pub fn run(arguments: &[OsString]) -> ExitCode {
+    let words: Vec<&str> = arguments.iter().filter_map(|word| word.to_str()).collect();
+    let result = match words.as_slice() {
+        [] => peers::compare(None),
+        ["--peers", python] => peers::compare(Some(Path::new(python))),
+        ["growth"] => growth::measure(Path::new("docs/performance")),
+        ["growth", "--out", folder] => growth::measure(Path::new(folder)),
+        ["kernels"] => cargo(&["bench", "--workspace", "--bench", "kernels"]),
+        words => {
+            println!("{USAGE}");
+            return ExitCode::from(if words.iter().any(|word| ["--help", "-h"].contains(word)) { 0 } else { 2 });
+        }
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("bench: {message}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// Runs Cargo on this workspace to its end.
+fn cargo(arguments: &[&str]) -> Result<(), String> {
+    match command(arguments).status() {
+        Ok(status) if status.success() => Ok(()),
+        Ok(_) => Err(format!("cargo {} failed", arguments.join(" "))),
+        Err(error) => Err(format!("cargo: {error}")),
+    }
+}
+
+fn command(arguments: &[&str]) -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("."));
+    command.args(arguments).current_dir(root);
+    command
+}
+
+/// A folder of this process, gone when this is dropped.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new() -> Result<Self, String> {
+        let path = std::env::temp_dir().join(format!("convlens-bench-{}", std::process::id()));
+        std::fs::create_dir_all(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+        Ok(Self(path))
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
