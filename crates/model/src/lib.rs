@@ -13,5 +13,6 @@ pub use batch::Batch;
 pub use encoder::{Activation, Conv, ConvConfig, Encoder, EncoderConfig, LinearConv, LinearConvConfig};
 pub use fold::Folded;
 pub use model::{ConfigError, ModelConfig, Padding, TextModel};
+pub use pooling::Pooling;
 pub use receptive_field::ReceptiveField;
 pub use words::Words;

@@ -7,7 +7,7 @@ use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
 use crate::pooling::mean_over_positions;
-use crate::{Batch, Encoder, EncoderConfig, Folded, ReceptiveField, Words};
+use crate::{Batch, Encoder, EncoderConfig, Folded, Pooling, ReceptiveField, Words};
 
 /// What a model does with the places that a text leaves empty.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -107,25 +107,36 @@ pub struct TextModel {
 
 impl TextModel {
     /// The logits of each text, `[batch, outputs]`.
+    ///
+    /// The head is linear, so the mean of its predictions is its prediction of the mean: where a
+    /// kernel pools as it goes, nothing is kept a position.
     pub fn forward(&self, batch: &Batch) -> Tensor<2> {
-        self.pool(self.predict_positions(batch), batch.mask.clone())
+        match self.encoder.forward_pooled(&self.words(batch), Pooling::Mean) {
+            Some(pooled) => {
+                let weight = self.head.weight.val().squeeze_dim::<2>(2).swap_dims(0, 1); // [hidden, outputs]
+                self.add_bias(pooled.matmul(weight))
+            }
+            None => self.pool(self.predict_positions(batch), batch.mask.clone()),
+        }
     }
 
     /// The prediction at every position, `[batch, length, outputs]`, without the bias (which is
     /// the same everywhere): a linear model looks it up in the [`Folded`] table of the words that
     /// occur, any other looks its first layer up and computes the rest.
     pub fn predict_positions(&self, batch: &Batch) -> Tensor<3> {
-        let rows = self.embed.weight.val().select(0, batch.distinct.clone());
+        let words = self.words(batch);
         match self.encoder.linear_kernel() {
             Some(kernel) => {
-                let folded = Folded::new(rows, kernel, self.head.weight.val(), self.receptive_field());
-                folded.predict_positions(batch.among_distinct.clone(), batch.mask.clone())
+                let folded = Folded::new(words.rows, kernel, self.head.weight.val(), self.receptive_field());
+                folded.predict_positions(words.among, words.mask)
             }
-            None => {
-                let words = Words { rows, among: batch.among_distinct.clone(), mask: batch.mask.clone() };
-                self.predict_encoded(self.encoder.forward_words(&words))
-            }
+            None => self.predict_encoded(self.encoder.forward_words(&words)),
         }
+    }
+
+    fn words(&self, batch: &Batch) -> Words {
+        let rows = self.embed.weight.val().select(0, batch.distinct.clone());
+        Words { rows, among: batch.among_distinct.clone(), mask: batch.mask.clone() }
     }
 
     /// As [`predict_positions`](Self::predict_positions), always layer by layer.
@@ -163,7 +174,10 @@ impl TextModel {
     /// - `mask`: `[batch, length]`, 1 where a position counts and 0 elsewhere
     /// - output: `[batch, outputs]`
     pub fn pool(&self, positions: Tensor<3>, mask: Tensor<2>) -> Tensor<2> {
-        let pooled = mean_over_positions(positions, mask);
+        self.add_bias(mean_over_positions(positions, mask))
+    }
+
+    fn add_bias(&self, pooled: Tensor<2>) -> Tensor<2> {
         match &self.head.bias {
             Some(bias) => pooled + bias.val().unsqueeze::<2>(),
             None => pooled,

@@ -1,6 +1,18 @@
 //! The last step: predictions at every position become one prediction.
 
 use burn::tensor::Tensor;
+use serde::{Deserialize, Serialize};
+
+/// How the values at every position become one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Pooling {
+    /// Their mean (document A).
+    #[default]
+    Mean,
+    /// The largest of each channel (Kim 2014, section 2: max-over-time pooling).
+    Max,
+}
 
 /// The mean over the positions that count; zero where none does.
 ///
@@ -13,6 +25,19 @@ pub(crate) fn mean_over_positions(positions: Tensor<3>, mask: Tensor<2>) -> Tens
     let count = mask.clone().sum_dim(1).clamp_min(1.0); // [batch, 1]
     let sum = (positions * mask.unsqueeze_dim::<3>(2)).sum_dim(1).squeeze_dim::<2>(1); // [batch, outputs]
     sum / count
+}
+
+/// The largest of each channel over the positions that count; zero where none does.
+///
+/// # Shapes
+///
+/// As those of [`mean_over_positions`].
+pub(crate) fn max_over_positions(positions: Tensor<3>, mask: Tensor<2>) -> Tensor<2> {
+    let is_counted = mask.clone().sum_dim(1).clamp_max(1.0); // [batch, 1]
+    let lowest = f32::MIN / 2.0;
+    let hidden = mask.mul_scalar(-1.0).add_scalar(1.0).mul_scalar(lowest).unsqueeze_dim::<3>(2);
+    let most = (positions + hidden).max_dim(1).squeeze_dim::<2>(1);
+    most.clamp_min(lowest / 2.0) * is_counted
 }
 
 #[cfg(test)]

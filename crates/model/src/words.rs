@@ -3,8 +3,8 @@
 use burn::tensor::module::embedding;
 use burn::tensor::{Int, Tensor};
 
-use crate::ReceptiveField;
-use crate::lookup::sum_of_lookups;
+use crate::lookup::{pool_of_lookups, sum_of_lookups};
+use crate::{Pooling, ReceptiveField};
 
 /// The embeddings of the words that occur in a batch, each once, and where they occur.
 #[derive(Clone, Debug)]
@@ -34,17 +34,35 @@ impl Words {
     /// - `bias`: `[channels]`
     /// - output: `[batch, length, channels]`; what stands at masked positions has no meaning
     pub fn convolve(&self, kernel: Tensor<3>, bias: Option<Tensor<1>>, field: ReceptiveField) -> Tensor<3> {
+        let table = self.table(kernel, bias, field);
+        sum_of_lookups(table, self.among.clone(), self.mask.clone(), field)
+    }
+
+    /// As [`convolve`](Self::convolve), then ReLU, then pooled over the positions that count:
+    /// `[batch, channels]`.
+    pub fn convolve_pooled(
+        &self,
+        kernel: Tensor<3>,
+        bias: Option<Tensor<1>>,
+        field: ReceptiveField,
+        pooling: Pooling,
+    ) -> Tensor<2> {
+        let table = self.table(kernel, bias, field);
+        pool_of_lookups(table, self.among.clone(), self.mask.clone(), field, pooling)
+    }
+
+    /// What each word gives by its place, `[distinct, kernel_size · channels]`.
+    fn table(&self, kernel: Tensor<3>, bias: Option<Tensor<1>>, field: ReceptiveField) -> Tensor<2> {
         let [channels, dimensions, kernel_size] = kernel.dims();
         let kernel = kernel.permute([1, 2, 0]).reshape([dimensions, kernel_size * channels]);
         let table = self.rows.clone().matmul(kernel);
-        let table = match bias {
+        match bias {
             // Every position is the centre of one phrase, its own: there a word brings the bias.
             Some(bias) => {
                 let around = [(field.left * channels, field.right * channels)];
                 table + bias.pad(around, 0.0).unsqueeze::<2>()
             }
             None => table,
-        };
-        sum_of_lookups(table, self.among.clone(), self.mask.clone(), field)
+        }
     }
 }

@@ -7,7 +7,7 @@ use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
 use super::Activation;
-use crate::{ReceptiveField, Words};
+use crate::{Pooling, ReceptiveField, Words};
 
 /// Settings of [`Conv`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -69,10 +69,20 @@ impl Conv {
     /// As [`forward`](Self::forward), of words: each of them is multiplied with the filters once,
     /// however often it occurs.
     pub fn forward_words(&self, words: &Words) -> Tensor<3> {
+        let (kernel, bias, field) = self.parts();
+        self.activation.forward(words.convolve(kernel, bias, field)).swap_dims(1, 2)
+    }
+
+    /// As [`forward_words`](Self::forward_words), pooled over the positions: `[batch, filters]`;
+    /// none where the activation has no kernel that does both.
+    pub fn forward_pooled(&self, words: &Words, pooling: Pooling) -> Option<Tensor<2>> {
+        let (kernel, bias, field) = self.parts();
+        (self.activation == Activation::Relu).then(|| words.convolve_pooled(kernel, bias, field, pooling))
+    }
+
+    fn parts(&self) -> (Tensor<3>, Option<Tensor<1>>, ReceptiveField) {
         let kernel = self.conv.weight.val();
         let field = ReceptiveField::of_same_convolution(kernel.dims()[2], 1);
-        let bias = self.conv.bias.as_ref().map(|bias| bias.val());
-        let x = words.convolve(kernel, bias, field); // [batch, length, filters]
-        self.activation.forward(x).swap_dims(1, 2)
+        (kernel, self.conv.bias.as_ref().map(|bias| bias.val()), field)
     }
 }

@@ -15,7 +15,7 @@ pub use activation::Activation;
 pub use conv::{Conv, ConvConfig};
 pub use linear::{LinearConv, LinearConvConfig};
 
-use crate::{ReceptiveField, Words};
+use crate::{Pooling, ReceptiveField, Words};
 
 /// Which encoder, and its settings; in `config.json` tagged by `type`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -91,6 +91,15 @@ impl Encoder {
         match self {
             Self::Conv(encoder) => encoder.forward_words(words),
             Self::Linear(_) => self.forward(words.embed(), words.mask.clone().unsqueeze_dim(1)),
+        }
+    }
+
+    /// As [`forward_words`](Self::forward_words), pooled over the positions, `[batch, hidden]`,
+    /// where one kernel does both.
+    pub(crate) fn forward_pooled(&self, words: &Words, pooling: Pooling) -> Option<Tensor<2>> {
+        match self {
+            Self::Conv(encoder) => encoder.forward_pooled(words, pooling),
+            Self::Linear(_) => None,
         }
     }
 

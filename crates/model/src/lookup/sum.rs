@@ -1,8 +1,4 @@
-//! The first convolution of words, as a look-up: every word of a phrase gives what the table says
-//! of it at its place, and the phrase is their sum.
-//!
-//! On the CPU this is one kernel each way, an extension of Burn's backend: composed of Burn's own
-//! operations it moves several times the memory. Elsewhere it is composed of them.
+//! The sums of look-ups at every position.
 
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
@@ -11,10 +7,12 @@ use burn::backend::autodiff::ops::{Backward, Ops, OpsKind, unary};
 use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Autodiff, Backend, Dispatch, Flex, backend_extension};
 use burn::tensor::module::embedding;
-use burn::tensor::{Device, Int, Shape, Tensor, TensorData};
+use burn::tensor::{Device, Int, Tensor};
 use burn_flex::FlexTensor;
 use rayon::prelude::*;
 
+use super::occurrences::Occurrences;
+use super::{add, places_within, tensor};
 use crate::ReceptiveField;
 
 /// For each position the sum of what the words around it give by their place.
@@ -39,7 +37,7 @@ pub(crate) fn sum_of_lookups(
     Tensor::from_dispatch(Dispatch::lookup_sum(table, ids, mask, field.left, field.size()))
 }
 
-fn composed(table: Tensor<2>, ids: Tensor<2, Int>, mask: Tensor<2>, field: ReceptiveField) -> Tensor<3> {
+pub(super) fn composed(table: Tensor<2>, ids: Tensor<2, Int>, mask: Tensor<2>, field: ReceptiveField) -> Tensor<3> {
     let [batch, length] = ids.dims();
     let channels = table.dims()[1] / field.size();
     let parts = embedding(table, ids) * mask.unsqueeze_dim::<3>(2); // [batch, length, places · channels]
@@ -185,49 +183,5 @@ fn sum_word(sums: &mut [f32], gradient: &[f32], occurrences: &[u32], length: usi
                 add(sum, &gradient[start..start + channels]);
             }
         }
-    }
-}
-
-fn add(sum: &mut [f32], part: &[f32]) {
-    sum.iter_mut().zip(part).for_each(|(sum, part)| *sum += part);
-}
-
-/// The places of the phrase around `center` that lie in a text of `length` positions.
-fn places_within(center: usize, left: usize, places: usize, length: usize) -> std::ops::Range<usize> {
-    left.saturating_sub(center)..(length + left - center).min(places)
-}
-
-fn tensor<const D: usize>(values: Vec<f32>, shape: [usize; D]) -> FlexTensor {
-    FlexTensor::from_data(TensorData::new(values, Shape::from(shape)))
-}
-
-/// Where each word stands, by a counting sort.
-struct Occurrences {
-    indices: Vec<u32>,
-    /// Where a word's indices end; they begin where the word's before end.
-    ends: Vec<u32>,
-}
-
-impl Occurrences {
-    fn new(ids: &[i32], mask: &[f32], words: usize) -> Self {
-        let counted = || ids.iter().zip(mask).enumerate().filter(|(_, (_, mask))| **mask != 0.0);
-        let mut ends = vec![0u32; words + 1];
-        counted().for_each(|(_, (&id, _))| ends[id as usize + 1] += 1);
-        for word in 1..=words {
-            ends[word] += ends[word - 1];
-        }
-        let mut indices = vec![0; ends[words] as usize];
-        // Each entry begins as its word's start and is moved on to its end.
-        for (index, (&id, _)) in counted() {
-            indices[ends[id as usize] as usize] = index as u32;
-            ends[id as usize] += 1;
-        }
-        ends.pop();
-        Self { indices, ends }
-    }
-
-    fn of(&self, word: usize) -> &[u32] {
-        let start = if word == 0 { 0 } else { self.ends[word - 1] };
-        &self.indices[start as usize..self.ends[word] as usize]
     }
 }

@@ -1,0 +1,28 @@
+//! The first convolution of words, as a look-up: every word of a phrase gives what the table says
+//! of it at its place, and the phrase is their sum.
+//!
+//! On the CPU these are kernels, extensions of Burn's backend: composed of Burn's own operations
+//! they move several times the memory. Elsewhere they are composed of them.
+
+mod occurrences;
+mod pool;
+mod sum;
+
+use burn::tensor::{Shape, TensorData};
+use burn_flex::FlexTensor;
+
+pub(crate) use pool::pool_of_lookups;
+pub(crate) use sum::sum_of_lookups;
+
+/// The places of the phrase around `center` that lie in a text of `length` positions.
+fn places_within(center: usize, left: usize, places: usize, length: usize) -> std::ops::Range<usize> {
+    left.saturating_sub(center)..(length + left - center).min(places)
+}
+
+fn tensor<const D: usize, E: burn::tensor::Element>(values: Vec<E>, shape: [usize; D]) -> FlexTensor {
+    FlexTensor::from_data(TensorData::new(values, Shape::from(shape)))
+}
+
+fn add(sum: &mut [f32], part: &[f32]) {
+    sum.iter_mut().zip(part).for_each(|(sum, part)| *sum += part);
+}
