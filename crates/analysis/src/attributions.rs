@@ -85,7 +85,9 @@ pub fn attributions(
 
 /// The score of the best phrase that each token stands in, from the scores by the phrase's centre.
 fn best_phrase(scores: &[f64], field: ReceptiveField) -> Vec<f64> {
-    let centers = |token: usize| token.saturating_sub(field.right)..(token + field.left + 1).min(scores.len());
+    let centers = |token: usize| {
+        token.saturating_sub(field.right)..token.saturating_add(field.left).saturating_add(1).min(scores.len())
+    };
     (0..scores.len()).map(|token| scores[centers(token)].iter().copied().fold(f64::MIN, f64::max)).collect()
 }
 
@@ -163,10 +165,17 @@ fn selector(sides: &[Side], run: &Run, device: &burn::tensor::Device) -> Tensor<
 }
 
 fn phrase_scores(run: &Run, ids: &[&[u32]], sides: &[Side]) -> Result<(Vec<f32>, usize), RunError> {
-    let positions = run.model.predict_positions(&run.batch(ids)); // [batch, length, outputs]
-    let length = positions.dims()[1];
-    let chosen = (positions * selector(sides, run, &run.device)).sum_dim(2); // [batch, length, 1]
-    Ok((to_host(chosen)?, length))
+    let batch = run.batch(ids);
+    let [count, length] = batch.ids.dims();
+    let scores = run.model.scores(&batch); // [batch, positions, outputs]
+    let positions = scores.dims()[1];
+    let chosen = to_host((scores * selector(sides, run, &run.device)).sum_dim(2))?; // [batch, positions, 1]
+    // Where not every token has a position of its own, the others say nothing.
+    let mut found = vec![f32::MIN; count * length];
+    for (at, score) in chosen.into_iter().enumerate() {
+        found[at / positions * length + at % positions * run.model.stride()] = score;
+    }
+    Ok((found, length))
 }
 
 fn gradient_times_input(run: &Run, ids: &[&[u32]], sides: &[Side]) -> Result<(Vec<f32>, usize), RunError> {
@@ -176,7 +185,7 @@ fn gradient_times_input(run: &Run, ids: &[&[u32]], sides: &[Side]) -> Result<(Ve
     let length = embedded.dims()[1];
     let x = Tensor::from_inner(embedded.clone()).require_grad();
     let mask = Tensor::from_inner(batch.mask);
-    let logits = model.pool(model.predict_embedded(x.clone(), mask.clone()), mask); // [batch, outputs]
+    let logits = model.forward_embedded(x.clone(), mask); // [batch, outputs]
     let device = logits.device();
     let chosen = logits.unsqueeze_dim::<3>(1) * selector(sides, run, &device);
     let gradients = chosen.sum().backward();

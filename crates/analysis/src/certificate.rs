@@ -109,20 +109,14 @@ impl Certificate {
 /// The logits of texts, layer by layer, and the sums of their phrases' scores, a row a text.
 fn by_layer(run: &Run, ids: &[&[u32]]) -> Result<(Vec<f64>, Vec<f64>), RunError> {
     let batch = run.batch(ids);
-    let positions = run.model.predict_positions_by_layer(&batch); // [batch, length, outputs]
-    let [count, length, outputs] = positions.dims();
-    let logits = to_host(run.model.pool(positions.clone(), batch.mask.clone()))?;
-    let (positions, mask) = (to_host(positions)?, to_host(batch.mask)?);
+    let scores = run.model.scores_by_layer(&batch); // [batch, positions, outputs]
+    let [count, positions, outputs] = scores.dims();
+    let embedded = run.model.embed.forward(batch.ids.clone());
+    let logits = to_host(run.model.forward_embedded(embedded, batch.mask))?;
+    let scores = to_host(scores)?;
     let mut sums = vec![0.0; count * outputs];
-    for row in 0..count {
-        let counted = &mask[row * length..(row + 1) * length];
-        let divisor = f64::from(counted.iter().sum::<f32>().max(1.0));
-        for at in (0..length).filter(|&at| counted[at] > 0.0) {
-            let start = (row * length + at) * outputs;
-            for output in 0..outputs {
-                sums[row * outputs + output] += f64::from(positions[start + output]) / divisor;
-            }
-        }
+    for (at, score) in scores.iter().enumerate() {
+        sums[at / (positions * outputs) * outputs + at % outputs] += f64::from(*score);
     }
     Ok((logits.into_iter().map(f64::from).collect(), sums))
 }

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use burn::tensor::Tensor;
 use burn::tensor::module::conv1d;
 use burn::tensor::ops::ConvOptions;
+use convlens_run::model::Encode;
 use convlens_run::{Run, RunError, batches_by_length, to_host};
 use serde::Serialize;
 
@@ -44,13 +45,13 @@ pub fn excitations(
     on_stage: OnStage<'_>,
 ) -> Result<Vec<Excitations>, RunError> {
     let rows = texts.rows();
-    let kernel_size = run.model.encoder.filters().dims()[2];
-    let filters = run.model.encoder.filters().dims()[0];
+    let Some(kernel) = run.model.encoder.filters() else { return Ok(Vec::new()) };
+    let [filters, _, kernel_size] = kernel.dims();
     let mut best = vec![(Best::new(count), Best::new(count)); filters];
     let mut done = 0;
     for batch in batches_by_length(&rows, run.config.model.padding) {
         let ids: Vec<&[u32]> = batch.iter().map(|&index| rows[index]).collect();
-        let (outputs, shape) = responses(run, &ids)?; // [batch, filters, length]
+        let (outputs, shape) = responses(run, &ids, kernel.clone())?; // [batch, filters, length]
         for (row, &index) in batch.iter().enumerate() {
             for (at, phrase) in phrases(rows[index], kernel_size, shape[2], run) {
                 for (filter, (most, least)) in best.iter_mut().enumerate() {
@@ -77,9 +78,8 @@ pub fn excitations(
 }
 
 /// The outputs of the first layer's filters, `[batch, filters, length]`, before any activation.
-fn responses(run: &Run, ids: &[&[u32]]) -> Result<(Vec<f32>, [usize; 3]), RunError> {
+fn responses(run: &Run, ids: &[&[u32]], filters: Tensor<3>) -> Result<(Vec<f32>, [usize; 3]), RunError> {
     let batch = run.batch(ids);
-    let filters = run.model.encoder.filters();
     let reach = filters.dims()[2] - 1;
     let mask = batch.mask.unsqueeze_dim::<3>(1); // [batch, 1, length]
     let x = run.model.embed.forward(batch.ids).swap_dims(1, 2) * mask; // [batch, embedding, length]

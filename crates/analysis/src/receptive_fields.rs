@@ -1,6 +1,8 @@
 //! Receptive fields after document A: for each filter and each of its positions, the words whose
 //! embeddings excite it most; and those that inhibit it most.
 
+use burn::tensor::Tensor;
+use convlens_run::model::Encode;
 use convlens_run::{Run, RunError, to_host};
 use serde::Serialize;
 
@@ -60,13 +62,14 @@ impl FilterVectors {
     /// [`RunError::Device`].
     pub fn of(run: &Run) -> Result<Self, RunError> {
         let filters = run.model.encoder.filters(); // [filters, embedding, kernel_size]
-        let [count, dimensions, kernel_size] = filters.dims();
+        let dimensions = run.config.model.embedding;
+        let [count, _, kernel_size] = filters.as_ref().map_or([0, dimensions, 1], Tensor::dims);
         let [outputs, hidden, _] = run.model.head.weight.val().dims();
         let head = to_host(run.model.head.weight.val())?;
         let is_direct = hidden == count && head.len() == outputs * count && run.model.fold().is_some();
         Ok(Self {
             embeddings: to_host(run.model.embed.weight.val())?,
-            vectors: to_host(filters.swap_dims(1, 2))?,
+            vectors: filters.map(|filters| to_host(filters.swap_dims(1, 2))).transpose()?.unwrap_or_default(),
             filters: count,
             kernel_size,
             dimensions,

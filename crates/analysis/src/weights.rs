@@ -1,5 +1,6 @@
 //! Histograms of a model's weights.
 
+use convlens_run::model::Encode;
 use convlens_run::{Run, RunError, to_host};
 use serde::Serialize;
 
@@ -32,11 +33,11 @@ pub struct Histogram {
 /// [`RunError::Device`].
 pub fn histograms(run: &Run) -> Result<Vec<Histogram>, RunError> {
     let model = &run.model;
-    Ok(vec![
-        Histogram::of("embed.weight", &to_host(model.embed.weight.val())?),
-        Histogram::of("filters", &to_host(model.encoder.filters())?),
-        Histogram::of("head.weight", &to_host(model.head.weight.val())?),
-    ])
+    let filters = model.encoder.filters().map(to_host).transpose()?;
+    let embeddings = Histogram::of("embed.weight", &to_host(model.embed.weight.val())?);
+    let head = Histogram::of("head.weight", &to_host(model.head.weight.val())?);
+    let filters = filters.map(|filters| Histogram::of("filters", &filters));
+    Ok([Some(embeddings), filters, Some(head)].into_iter().flatten().collect())
 }
 
 impl Histogram {

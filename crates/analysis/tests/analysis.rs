@@ -4,7 +4,7 @@ use convlens_analysis::{
     Analysis, AnalysisError, Certificate, FilterVectors, Method, Options, Side, Texts, Vocabulary, attributions,
     excitations, receptive_fields, report,
 };
-use convlens_run::model::{EncoderConfig, LinearConvConfig, ModelConfig, Padding};
+use convlens_run::model::{EncoderConfig, LinearConvConfig, ModelConfig, Padding, Pooling};
 use convlens_run::text::{TokenizerKind, train};
 use convlens_run::{
     DatasetConfig, DeviceChoice, FORMAT, Run, RunConfig, RunFolder, Task, TextConfig, TokenizerSource, TrainingConfig,
@@ -26,6 +26,8 @@ fn random_run(labels: &[&str], padding: Padding, kernel_size: usize) -> Run {
         encoder: EncoderConfig::Linear(encoder),
         outputs,
         padding,
+        pooling: Pooling::Mean,
+        dropout: 0.0,
     };
     let device = DeviceChoice::Cpu.open().expect("the CPU").device;
     device.seed(7);

@@ -10,7 +10,11 @@ mod receptive_field;
 mod words;
 
 pub use batch::Batch;
-pub use encoder::{Activation, Conv, ConvConfig, Encoder, EncoderConfig, LinearConv, LinearConvConfig};
+pub use encoder::{
+    Activation, Block, Conv, ConvConfig, ConvLayer, Dense, DenseConfig, Downsampling, Encode, Encoder, EncoderConfig,
+    EncoderSettings, Gated, GatedConfig, Gru, LayerConfig, LinearConv, LinearConvConfig, Lstm, OneHot, OneHotConfig,
+    Plain, PlainConfig, RecurrentConfig, Residual, ResidualConfig, Unit,
+};
 pub use fold::Folded;
 pub use model::{ConfigError, ModelConfig, Padding, TextModel};
 pub use pooling::Pooling;

@@ -2,11 +2,12 @@
 
 use burn::module::Module;
 use burn::nn::conv::{Conv1d, Conv1dConfig};
-use burn::nn::{Embedding, EmbeddingConfig, Initializer};
+use burn::nn::{Dropout, DropoutConfig, Embedding, EmbeddingConfig, Initializer};
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
-use crate::pooling::mean_over_positions;
+use crate::encoder::{Encode, downsampled};
+use crate::pooling::{max_over_positions, mean_over_positions, only_the_largest};
 use crate::{Batch, Encoder, EncoderConfig, Folded, Pooling, ReceptiveField, Words};
 
 /// What a model does with the places that a text leaves empty.
@@ -38,6 +39,12 @@ pub struct ModelConfig {
     pub outputs: usize,
     /// How empty places are treated.
     pub padding: Padding,
+    /// How a text's positions become one.
+    #[serde(default)]
+    pub pooling: Pooling,
+    /// The chance that a feature is dropped before the head, in training.
+    #[serde(default)]
+    pub dropout: f64,
 }
 
 /// A configuration that no model can be built from.
@@ -58,7 +65,7 @@ impl ModelConfig {
     /// [`ConfigError`] where a size is zero.
     pub fn init(&self, device: &Device) -> Result<TextModel, ConfigError> {
         self.check()?;
-        let head = Conv1dConfig::new(self.encoder.hidden(), self.outputs, 1)
+        let head = Conv1dConfig::new(self.encoder.settings().hidden(), self.outputs, 1)
             .with_initializer(Initializer::XavierUniform { gain: 1.0 })
             .init(device);
         let bias = Initializer::Zeros.init::<1, _>([self.outputs], device);
@@ -68,13 +75,16 @@ impl ModelConfig {
                 .init(device),
             encoder: self.encoder.init(self.embedding, device),
             head: Conv1d { bias: Some(bias), ..head },
+            dropout: DropoutConfig::new(self.dropout).init(),
             field: self.receptive_field(),
+            stride: self.encoder.settings().stride(),
+            pooling: self.pooling,
         })
     }
 
     /// What one prediction sees of the text: the width of a phrase.
     pub fn receptive_field(&self) -> ReceptiveField {
-        self.encoder.receptive_field()
+        self.encoder.settings().receptive_field()
     }
 
     fn check(&self) -> Result<(), ConfigError> {
@@ -84,15 +94,26 @@ impl ModelConfig {
         if !(self.init_std.is_finite() && self.init_std >= 0.0) {
             return Err(ConfigError("init_std must be a finite number, 0 or more"));
         }
-        self.encoder.check().map_err(ConfigError)
+        if !(0.0..1.0).contains(&self.dropout) {
+            return Err(ConfigError("dropout must be from 0 to below 1"));
+        }
+        if self.encoder.settings().stride() > 1 && self.padding != Padding::Masked {
+            return Err(ConfigError("an encoder that leaves fewer positions goes with masked padding"));
+        }
+        match &self.encoder {
+            EncoderConfig::OneHot(one_hot) if self.embedding != one_hot.filters * one_hot.kernel_size => {
+                Err(ConfigError("with one-hot words embedding must be filters · kernel_size"))
+            }
+            encoder => encoder.settings().check().map_err(ConfigError),
+        }
     }
 }
 
 /// A convolutional text model.
 ///
 /// Its parameters carry PyTorch's names and layout: `embed.weight` `[vocab_size, embedding]`,
-/// `encoder.conv.weight` `[hidden, embedding, kernel_size]`, `head.weight` `[outputs, hidden, 1]`,
-/// `head.bias` `[outputs]`.
+/// `head.weight` `[outputs, hidden, 1]`, `head.bias` `[outputs]`, and those of the encoder, of a
+/// linear one `encoder.conv.weight` `[hidden, embedding, kernel_size]`.
 #[derive(Module, Debug)]
 pub struct TextModel {
     /// A vector a token.
@@ -101,26 +122,59 @@ pub struct TextModel {
     pub encoder: Encoder,
     /// A prediction a position: a convolution of width 1.
     pub head: Conv1d,
+    dropout: Dropout,
     #[module(skip)]
     field: ReceptiveField,
+    #[module(skip)]
+    stride: usize,
+    #[module(skip)]
+    pooling: Pooling,
 }
 
 impl TextModel {
-    /// The logits of each text, `[batch, outputs]`.
-    ///
-    /// The head is linear, so the mean of its predictions is its prediction of the mean: where a
-    /// kernel pools as it goes, nothing is kept a position.
+    /// The logits of each text, `[batch, outputs]`: by the table where the model is linear, by a
+    /// kernel that pools as it goes where there is one, else layer by layer.
     pub fn forward(&self, batch: &Batch) -> Tensor<2> {
-        match self.encoder.forward_pooled(&self.words(batch), Pooling::Mean) {
-            Some(pooled) => {
-                let weight = self.head.weight.val().squeeze_dim::<2>(2).swap_dims(0, 1); // [hidden, outputs]
-                self.add_bias(pooled.matmul(weight))
-            }
-            None => self.pool(self.predict_positions(batch), batch.mask.clone()),
+        let words = self.words(batch);
+        if self.encoder.linear_kernel().is_some() && self.pooling == Pooling::Mean && self.dropout.prob == 0.0 {
+            return self.pool(self.predict_positions(batch), batch.mask.clone());
+        }
+        match self.encoder.forward_pooled(&words, self.pooling) {
+            Some(pooled) => self.predict_pooled(pooled),
+            None => self.finish(self.encoder.forward_words(&words), batch.mask.clone()),
         }
     }
 
-    /// The prediction at every position, `[batch, length, outputs]`, without the bias (which is
+    /// As [`forward`](Self::forward), of vectors instead of ids and layer by layer: what a gradient
+    /// with regard to the words goes through.
+    ///
+    /// # Shapes
+    ///
+    /// - `x`: `[batch, length, embedding]`
+    /// - `mask`: `[batch, length]`, 1 where a position counts and 0 elsewhere
+    /// - output: `[batch, outputs]`
+    pub fn forward_embedded(&self, x: Tensor<3>, mask: Tensor<2>) -> Tensor<2> {
+        self.finish(self.encode_embedded(x, mask.clone()), mask)
+    }
+
+    /// What each position adds to each logit, `[batch, positions, outputs]`: with the bias they sum
+    /// to the logits. Where the positions' predictions are averaged, a position adds its prediction
+    /// by their number; where the largest of each feature counts, it adds the features that are
+    /// largest there, which is exact as long as the same positions stay the largest.
+    pub fn scores(&self, batch: &Batch) -> Tensor<3> {
+        match (self.encoder.linear_kernel(), self.pooling) {
+            (Some(_), Pooling::Mean) => self.shares(self.predict_positions(batch), batch.mask.clone()),
+            _ => self.score(self.encoder.forward_words(&self.words(batch)), batch.mask.clone()),
+        }
+    }
+
+    /// As [`scores`](Self::scores), always layer by layer.
+    pub fn scores_by_layer(&self, batch: &Batch) -> Tensor<3> {
+        let x = self.encode_embedded(self.embed.forward(batch.ids.clone()), batch.mask.clone());
+        self.score(x, batch.mask.clone())
+    }
+
+    /// The prediction at every position, `[batch, positions, outputs]`, without the bias (which is
     /// the same everywhere): a linear model looks it up in the [`Folded`] table of the words that
     /// occur, any other looks its first layer up and computes the rest.
     pub fn predict_positions(&self, batch: &Batch) -> Tensor<3> {
@@ -134,47 +188,98 @@ impl TextModel {
         }
     }
 
-    fn words(&self, batch: &Batch) -> Words {
-        let rows = self.embed.weight.val().select(0, batch.distinct.clone());
-        Words { rows, among: batch.among_distinct.clone(), mask: batch.mask.clone() }
-    }
-
     /// As [`predict_positions`](Self::predict_positions), always layer by layer.
     pub fn predict_positions_by_layer(&self, batch: &Batch) -> Tensor<3> {
-        self.predict_embedded(self.embed.forward(batch.ids.clone()), batch.mask.clone())
-    }
-
-    /// As [`predict_positions_by_layer`](Self::predict_positions_by_layer), of vectors instead of
-    /// ids: what a gradient with regard to the words goes through.
-    ///
-    /// # Shapes
-    ///
-    /// - `x`: `[batch, length, embedding]`
-    /// - `mask`: `[batch, length]`, 1 where a position counts and 0 elsewhere
-    /// - output: `[batch, length, outputs]`
-    pub fn predict_embedded(&self, x: Tensor<3>, mask: Tensor<2>) -> Tensor<3> {
-        let mask = mask.unsqueeze_dim::<3>(1); // [batch, 1, length]
-        let x = x.swap_dims(1, 2) * mask.clone(); // [batch, embedding, length]
-        self.predict_encoded(self.encoder.forward(x, mask))
-    }
-
-    /// The head: `[batch, hidden, length]` to `[batch, length, outputs]`.
-    fn predict_encoded(&self, x: Tensor<3>) -> Tensor<3> {
-        let [batch, hidden, length] = x.dims();
-        let weight = self.head.weight.val().squeeze_dim::<2>(2).swap_dims(0, 1); // [hidden, outputs]
-        let x = x.swap_dims(1, 2).reshape([batch * length, hidden]);
-        x.matmul(weight).reshape([batch as i64, length as i64, -1])
+        self.predict_encoded(self.encode_embedded(self.embed.forward(batch.ids.clone()), batch.mask.clone()))
     }
 
     /// Predictions at every position become one: their mean, and the bias.
     ///
     /// # Shapes
     ///
-    /// - `positions`: `[batch, length, outputs]`
+    /// - `positions`: `[batch, positions, outputs]`
     /// - `mask`: `[batch, length]`, 1 where a position counts and 0 elsewhere
     /// - output: `[batch, outputs]`
     pub fn pool(&self, positions: Tensor<3>, mask: Tensor<2>) -> Tensor<2> {
-        self.add_bias(mean_over_positions(positions, mask))
+        self.add_bias(mean_over_positions(positions, self.position_mask(mask)))
+    }
+
+    /// The table that the model folds into, where it is linear up to its pooling.
+    pub fn fold(&self) -> Option<Folded> {
+        let kernel = self.encoder.linear_kernel().filter(|_| self.pooling == Pooling::Mean)?;
+        Some(Folded::new(self.embed.weight.val(), kernel, self.head.weight.val(), self.receptive_field()))
+    }
+
+    /// What one prediction sees of the text.
+    pub fn receptive_field(&self) -> ReceptiveField {
+        self.field
+    }
+
+    /// How many tokens there are for each position that predicts.
+    pub fn stride(&self) -> usize {
+        self.stride
+    }
+
+    /// How the positions become one.
+    pub fn pooling(&self) -> Pooling {
+        self.pooling
+    }
+
+    /// The device that the weights are on.
+    pub fn device(&self) -> Device {
+        self.embed.weight.val().device()
+    }
+
+    fn words(&self, batch: &Batch) -> Words {
+        let rows = self.embed.weight.val().select(0, batch.distinct.clone());
+        Words { rows, among: batch.among_distinct.clone(), mask: batch.mask.clone() }
+    }
+
+    /// `[batch, length, embedding]` to `[batch, hidden, positions]`.
+    fn encode_embedded(&self, x: Tensor<3>, mask: Tensor<2>) -> Tensor<3> {
+        let mask = mask.unsqueeze_dim::<3>(1); // [batch, 1, length]
+        let x = x.swap_dims(1, 2) * mask.clone(); // [batch, embedding, length]
+        self.encoder.forward(x, mask)
+    }
+
+    /// The head at every position: `[batch, hidden, positions]` to `[batch, positions, outputs]`.
+    fn predict_encoded(&self, x: Tensor<3>) -> Tensor<3> {
+        let [batch, hidden, positions] = x.dims();
+        let x = x.swap_dims(1, 2).reshape([batch * positions, hidden]);
+        x.matmul(self.head_weight()).reshape([batch as i64, positions as i64, -1])
+    }
+
+    /// The logits from the features at every position.
+    fn finish(&self, x: Tensor<3>, mask: Tensor<2>) -> Tensor<2> {
+        match self.pooling {
+            Pooling::Mean => self.pool(self.predict_encoded(self.dropout.forward(x)), mask),
+            Pooling::Max => self.predict_pooled(max_over_positions(x.swap_dims(1, 2), self.position_mask(mask))),
+        }
+    }
+
+    fn score(&self, x: Tensor<3>, mask: Tensor<2>) -> Tensor<3> {
+        match self.pooling {
+            Pooling::Mean => self.shares(self.predict_encoded(x), mask),
+            Pooling::Max => self.predict_encoded(only_the_largest(x, self.position_mask(mask))),
+        }
+    }
+
+    /// Predictions by the number of positions that count, zero elsewhere.
+    fn shares(&self, positions: Tensor<3>, mask: Tensor<2>) -> Tensor<3> {
+        let mask = self.position_mask(mask);
+        let count = mask.clone().sum_dim(1).clamp_min(1.0); // [batch, 1]
+        positions * (mask / count).unsqueeze_dim::<3>(2)
+    }
+
+    /// The head of pooled features, `[batch, hidden]`; the head is linear, so the mean of its
+    /// predictions is its prediction of the mean.
+    fn predict_pooled(&self, pooled: Tensor<2>) -> Tensor<2> {
+        self.add_bias(self.dropout.forward(pooled).matmul(self.head_weight()))
+    }
+
+    /// `[hidden, outputs]`
+    fn head_weight(&self) -> Tensor<2> {
+        self.head.weight.val().squeeze_dim::<2>(2).swap_dims(0, 1)
     }
 
     fn add_bias(&self, pooled: Tensor<2>) -> Tensor<2> {
@@ -184,19 +289,8 @@ impl TextModel {
         }
     }
 
-    /// The table that the model folds into, where it is linear up to its pooling.
-    pub fn fold(&self) -> Option<Folded> {
-        let kernel = self.encoder.linear_kernel()?;
-        Some(Folded::new(self.embed.weight.val(), kernel, self.head.weight.val(), self.receptive_field()))
-    }
-
-    /// What one prediction sees of the text.
-    pub fn receptive_field(&self) -> ReceptiveField {
-        self.field
-    }
-
-    /// The device that the weights are on.
-    pub fn device(&self) -> Device {
-        self.embed.weight.val().device()
+    /// From a mask of tokens to one of the positions that predict.
+    fn position_mask(&self, mask: Tensor<2>) -> Tensor<2> {
+        downsampled(mask.unsqueeze_dim::<3>(1), self.stride).squeeze_dim::<2>(1)
     }
 }

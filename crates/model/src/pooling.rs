@@ -1,6 +1,6 @@
 //! The last step: predictions at every position become one prediction.
 
-use burn::tensor::Tensor;
+use burn::tensor::{Int, Tensor};
 use serde::{Deserialize, Serialize};
 
 /// How the values at every position become one.
@@ -38,6 +38,24 @@ pub(crate) fn max_over_positions(positions: Tensor<3>, mask: Tensor<2>) -> Tenso
     let hidden = mask.mul_scalar(-1.0).add_scalar(1.0).mul_scalar(lowest).unsqueeze_dim::<3>(2);
     let most = (positions + hidden).max_dim(1).squeeze_dim::<2>(1);
     most.clamp_min(lowest / 2.0) * is_counted
+}
+
+/// Each channel where it is largest, and zero elsewhere: summed over the positions it is what
+/// [`max_over_positions`] gives.
+///
+/// # Shapes
+///
+/// - `x`: `[batch, channels, positions]`
+/// - `mask`: `[batch, positions]`, 1 where a position counts and 0 elsewhere
+/// - output: as `x`
+pub(crate) fn only_the_largest(x: Tensor<3>, mask: Tensor<2>) -> Tensor<3> {
+    let [batch, channels, positions] = x.dims();
+    let hidden = mask.clone().mul_scalar(-1.0).add_scalar(1.0).mul_scalar(f32::MIN / 2.0).unsqueeze_dim::<3>(1);
+    let largest = (x.clone() + hidden).argmax(2); // [batch, channels, 1]
+    let places = Tensor::<1, Int>::arange(0..positions as i64, &x.device()).unsqueeze::<3>();
+    let shape = [batch, channels, positions];
+    let is_largest = places.expand(shape).equal(largest.expand(shape));
+    x * is_largest.float() * mask.unsqueeze_dim::<3>(1)
 }
 
 #[cfg(test)]

@@ -12,6 +12,28 @@ pub struct ReceptiveField {
 }
 
 impl ReceptiveField {
+    /// A position sees itself.
+    pub const ONE: Self = Self { left: 0, right: 0 };
+    /// As far as a text goes.
+    pub const ALL: usize = usize::MAX;
+
+    /// The field of a layer with the field `next` on top of this one, each step of which is `jump`
+    /// positions of the text.
+    pub fn then(self, next: Self, jump: usize) -> Self {
+        let add = |own: usize, next: usize| own.saturating_add(next.saturating_mul(jump));
+        Self { left: add(self.left, next.left), right: add(self.right, next.right) }
+    }
+
+    /// The smallest field that holds this one and another.
+    pub fn or(self, other: Self) -> Self {
+        Self { left: self.left.max(other.left), right: self.right.max(other.right) }
+    }
+
+    /// Whether it reaches as far as a text goes, at least to one side.
+    pub fn is_unbounded(&self) -> bool {
+        self.left == Self::ALL || self.right == Self::ALL
+    }
+
     /// The field of one convolution with "same" padding: of an even `kernel_size` the larger
     /// part lies to the right, as in Keras and PyTorch.
     pub fn of_same_convolution(kernel_size: usize, dilation: usize) -> Self {
@@ -21,12 +43,22 @@ impl ReceptiveField {
 
     /// How many positions in all: the width of a phrase, in tokens.
     pub fn size(&self) -> usize {
-        self.left + 1 + self.right
+        self.left.saturating_add(1).saturating_add(self.right)
     }
 
     /// The tokens that position `position` of a text of `length` tokens sees.
     pub fn phrase(&self, position: usize, length: usize) -> std::ops::Range<usize> {
-        position.saturating_sub(self.left)..(position + self.right + 1).min(length)
+        position.saturating_sub(self.left)..position.saturating_add(self.right).saturating_add(1).min(length)
+    }
+}
+
+impl std::fmt::Display for ReceptiveField {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match (self.left, self.right) {
+            (Self::ALL, Self::ALL) => write!(f, "the whole text"),
+            (Self::ALL, _) => write!(f, "all of the text before"),
+            _ => write!(f, "{} tokens", self.size()),
+        }
     }
 }
 

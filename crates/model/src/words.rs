@@ -24,6 +24,11 @@ impl Words {
         x.swap_dims(1, 2) * self.mask.clone().unsqueeze_dim::<3>(1)
     }
 
+    /// 1 where a position counts and 0 elsewhere, `[batch, 1, length]`.
+    pub fn mask(&self) -> Tensor<3> {
+        self.mask.clone().unsqueeze_dim(1)
+    }
+
     /// A convolution of the words. Every word that occurs is multiplied with the kernel once, and
     /// what it gives by its place is looked up and summed: the same function and the same gradients
     /// as [`embed`](Self::embed) and a convolution.
@@ -51,18 +56,35 @@ impl Words {
         pool_of_lookups(table, self.among.clone(), self.mask.clone(), field, pooling)
     }
 
+    /// As [`convolve`](Self::convolve), where the embeddings are what each word gives by its place,
+    /// the channels of a place side by side.
+    pub fn sum_places(&self, bias: Option<Tensor<1>>, field: ReceptiveField) -> Tensor<3> {
+        let table = with_bias(self.rows.clone(), bias, field);
+        sum_of_lookups(table, self.among.clone(), self.mask.clone(), field)
+    }
+
+    /// As [`convolve_pooled`](Self::convolve_pooled), of [`sum_places`](Self::sum_places).
+    pub fn pool_places(&self, bias: Option<Tensor<1>>, field: ReceptiveField, pooling: Pooling) -> Tensor<2> {
+        let table = with_bias(self.rows.clone(), bias, field);
+        pool_of_lookups(table, self.among.clone(), self.mask.clone(), field, pooling)
+    }
+
     /// What each word gives by its place, `[distinct, kernel_size · channels]`.
     fn table(&self, kernel: Tensor<3>, bias: Option<Tensor<1>>, field: ReceptiveField) -> Tensor<2> {
         let [channels, dimensions, kernel_size] = kernel.dims();
         let kernel = kernel.permute([1, 2, 0]).reshape([dimensions, kernel_size * channels]);
-        let table = self.rows.clone().matmul(kernel);
-        match bias {
-            // Every position is the centre of one phrase, its own: there a word brings the bias.
-            Some(bias) => {
-                let around = [(field.left * channels, field.right * channels)];
-                table + bias.pad(around, 0.0).unsqueeze::<2>()
-            }
-            None => table,
+        with_bias(self.rows.clone().matmul(kernel), bias, field)
+    }
+}
+
+/// Every position is the centre of one phrase, its own: there a word brings the bias.
+fn with_bias(table: Tensor<2>, bias: Option<Tensor<1>>, field: ReceptiveField) -> Tensor<2> {
+    match bias {
+        Some(bias) => {
+            let [channels] = bias.dims();
+            let around = [(field.left * channels, field.right * channels)];
+            table + bias.pad(around, 0.0).unsqueeze::<2>()
         }
+        None => table,
     }
 }

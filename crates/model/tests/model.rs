@@ -5,19 +5,22 @@ use burn::module::{Module, Param};
 use burn::nn::loss::CrossEntropyLossConfig;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use convlens_model::{
-    Activation, Batch, ConvConfig, Encoder, EncoderConfig, LinearConvConfig, ModelConfig, Padding, TextModel,
+    Activation, Batch, ConvConfig, Encode, Encoder, EncoderConfig, LinearConvConfig, ModelConfig, Padding, Pooling,
+    TextModel,
 };
 use proptest::prelude::*;
 
 fn config(vocab_size: usize, kernel_size: usize, outputs: usize) -> ModelConfig {
     let encoder = EncoderConfig::Linear(LinearConvConfig { filters: 4, kernel_size, init_std: 0.5 });
-    ModelConfig { vocab_size, embedding: 3, init_std: 0.5, encoder, outputs, padding: Padding::Masked }
+    let (padding, pooling) = (Padding::Masked, Pooling::Mean);
+    ModelConfig { vocab_size, embedding: 3, init_std: 0.5, encoder, outputs, padding, pooling, dropout: 0.0 }
 }
 
-/// One configuration for every encoder.
+/// A linear encoder and one with an activation; tests/encoders.rs has the others.
 fn configs(vocab_size: usize, kernel_size: usize, outputs: usize) -> [ModelConfig; 2] {
     let linear = config(vocab_size, kernel_size, outputs);
-    let encoder = EncoderConfig::Conv(ConvConfig { filters: 4, kernel_size, activation: Activation::Relu });
+    let encoder =
+        EncoderConfig::Conv(ConvConfig { filters: 4, kernel_sizes: vec![kernel_size], activation: Activation::Relu });
     [linear.clone(), ModelConfig { encoder, ..linear }]
 }
 
@@ -31,9 +34,10 @@ fn set_filters(encoder: &mut Encoder, device: &Device) {
     match encoder {
         Encoder::Linear(encoder) => encoder.conv.weight = sines([4, 3, 3], device),
         Encoder::Conv(encoder) => {
-            encoder.conv.weight = sines([4, 3, 3], device);
-            encoder.conv.bias = Some(sines([4], device));
+            encoder.widths[0].conv.weight = sines([4, 3, 3], device);
+            encoder.widths[0].conv.bias = Some(sines([4], device));
         }
+        _ => panic!("tests/encoders.rs has the others"),
     }
 }
 
@@ -116,7 +120,7 @@ fn gradients_are_pytorchs_by_table_and_by_layer() {
         let loss = CrossEntropyLossConfig::new().init(&device).forward(logits, target.clone());
         let grads = loss.backward();
         let embed = values(model.embed.weight.val().grad(&grads).unwrap());
-        let conv = values(model.encoder.filters().grad(&grads).unwrap());
+        let conv = values(model.encoder.filters().unwrap().grad(&grads).unwrap());
         let head = values(model.head.weight.val().grad(&grads).unwrap());
         assert_close(&embed[18..21], &EMBED_GRAD_6, 1e-6);
         assert_close(&conv[33..36], &CONV_GRAD_3_2, 1e-6);
@@ -152,8 +156,8 @@ fn values_and_gradients_with_relu_are_pytorchs() {
         let grads = CrossEntropyLossConfig::new().init(&device).forward(logits, target.clone()).backward();
         let Encoder::Conv(encoder) = &model.encoder else { panic!("a convolution") };
         let embed = values(model.embed.weight.val().grad(&grads).unwrap());
-        let conv = values(encoder.conv.weight.val().grad(&grads).unwrap());
-        let bias = values(encoder.conv.bias.as_ref().unwrap().val().grad(&grads).unwrap());
+        let conv = values(encoder.widths[0].conv.weight.val().grad(&grads).unwrap());
+        let bias = values(encoder.widths[0].conv.bias.as_ref().unwrap().val().grad(&grads).unwrap());
         let head = values(model.head.weight.val().grad(&grads).unwrap());
         assert_close(&embed[18..21], &[-0.028571697, 0.012624152, 0.00357607], 1e-6);
         assert_close(&conv[6..9], &CONV_GRAD_0_2, 1e-6);
@@ -233,7 +237,7 @@ proptest! {
                 [
                     values(positions),
                     values(model.embed.weight.val().grad(&grads).unwrap()),
-                    values(model.encoder.filters().grad(&grads).unwrap()),
+                    values(model.encoder.filters().unwrap().grad(&grads).unwrap()),
                 ]
             });
             for (short, by_layer) in both[0].iter().zip(&both[1]) {

@@ -8,7 +8,10 @@ pub fn model_card(config: &RunConfig, metrics: &RunMetrics) -> String {
     let rows = [
         ("labels", config.labels.join(", ")),
         ("parameters", metrics.parameters.to_string()),
-        ("phrase (receptive field)", format!("{} tokens", metrics.receptive_field)),
+        (
+            "phrase (receptive field)",
+            metrics.receptive_field.map_or("the whole text".into(), |size| format!("{size} tokens")),
+        ),
         ("vocabulary", format!("{} tokens", config.model.vocab_size)),
         ("test accuracy", percent(metrics.test.accuracy)),
         ("test loss", format!("{:.4}", metrics.test.loss)),

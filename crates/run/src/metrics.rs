@@ -35,8 +35,8 @@ pub struct RunMetrics {
     pub dataset: String,
     /// How many numbers were learnt.
     pub parameters: usize,
-    /// How many tokens one prediction sees.
-    pub receptive_field: usize,
+    /// How many tokens one prediction sees; none where it sees as many as there are.
+    pub receptive_field: Option<usize>,
     /// How many epochs were trained.
     pub epochs: usize,
     /// The epoch whose weights were kept, from 1.

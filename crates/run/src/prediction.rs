@@ -62,16 +62,16 @@ impl Prediction {
     pub(crate) fn new(run: &Run, text: &str) -> Result<Self, RunError> {
         let encoding = run.tokenizer.encode(text)?;
         let batch = run.batch(&[&encoding.ids]);
-        let positions = run.model.predict_positions(&batch); // [1, length, outputs]
-        let logits = run.model.pool(positions.clone(), batch.mask); // [1, outputs]
+        let scores = run.model.scores(&batch); // [1, positions, outputs]
+        let logits = run.model.forward(&batch); // [1, outputs]
         let bias = run.bias()?;
 
         let outputs = run.config.model.outputs;
         let logits = to_f64(logits)?;
-        let positions = to_f64(positions)?;
+        let scores = to_f64(scores)?;
 
         let seen = Seen::new(&encoding.ids, run.config.model.padding);
-        let phrases = seen.phrases(&positions, run, outputs);
+        let phrases = seen.phrases(&scores, run, outputs);
         let residual = (0..outputs)
             .map(|output| {
                 logits[output] - bias[output] - phrases.iter().map(|phrase| phrase.score[output]).sum::<f64>()
@@ -156,27 +156,22 @@ struct Seen {
     /// How many positions of padding stand before it.
     padding: usize,
     tokens: usize,
-    /// How many positions the mean is over.
-    counted: usize,
 }
 
 impl Seen {
     fn new(ids: &[u32], padding: Padding) -> Self {
         match padding {
-            Padding::Masked => Self { first: 0, padding: 0, tokens: ids.len(), counted: ids.len().max(1) },
+            Padding::Masked => Self { first: 0, padding: 0, tokens: ids.len() },
             Padding::Counted { length } => {
                 let tokens = ids.len().min(length);
-                Self { first: ids.len() - tokens, padding: length - tokens, tokens, counted: length }
+                Self { first: ids.len() - tokens, padding: length - tokens, tokens }
             }
         }
     }
 
-    fn phrases(&self, positions: &[f64], run: &Run, outputs: usize) -> Vec<Phrase> {
+    fn phrases(&self, scores: &[f64], run: &Run, outputs: usize) -> Vec<Phrase> {
         let field = run.model.receptive_field();
-        let score = |position: usize| -> Vec<f64> {
-            let values = &positions[position * outputs..(position + 1) * outputs];
-            values.iter().map(|value| value / self.counted as f64).collect()
-        };
+        let score = |position: usize| scores[position * outputs..(position + 1) * outputs].to_vec();
         let padding = (self.padding > 0).then(|| Phrase {
             center: None,
             tokens: 0..0,
@@ -184,10 +179,10 @@ impl Seen {
                 .map(score)
                 .fold(vec![0.0; outputs], |sum, score| sum.iter().zip(score).map(|(sum, score)| sum + score).collect()),
         });
-        let words = (0..self.tokens).map(|center| Phrase {
+        let words = (0..self.tokens).step_by(run.model.stride()).enumerate().map(|(position, center)| Phrase {
             center: Some(center),
             tokens: field.phrase(center, self.tokens),
-            score: score(self.padding + center),
+            score: score(self.padding + position),
         });
         padding.into_iter().chain(words).collect()
     }

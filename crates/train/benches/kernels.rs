@@ -5,7 +5,7 @@
 
 use burn::tensor::Device;
 use convlens_run::model::{
-    Activation, Batch, ConvConfig, EncoderConfig, LinearConvConfig, ModelConfig, Padding, TextModel,
+    Activation, Batch, ConvConfig, EncoderConfig, LinearConvConfig, ModelConfig, Padding, Pooling, TextModel,
 };
 use convlens_run::text::{TokenizerKind, train};
 use convlens_train::Adam;
@@ -38,9 +38,17 @@ fn rows() -> Vec<Vec<u32>> {
 
 fn model(encoder: EncoderConfig, device: &Device) -> TextModel {
     let padding = Padding::Counted { length: LENGTH };
-    ModelConfig { vocab_size: VOCABULARY, embedding: 32, init_std: 0.05, encoder, outputs: 1, padding }
-        .init(device)
-        .unwrap()
+    let config = ModelConfig {
+        vocab_size: VOCABULARY,
+        embedding: 32,
+        init_std: 0.05,
+        encoder,
+        outputs: 1,
+        padding,
+        pooling: Pooling::Mean,
+        dropout: 0.0,
+    };
+    config.init(device).unwrap()
 }
 
 fn linear() -> EncoderConfig {
@@ -48,7 +56,7 @@ fn linear() -> EncoderConfig {
 }
 
 fn relu() -> EncoderConfig {
-    EncoderConfig::Conv(ConvConfig { filters: 128, kernel_size: 3, activation: Activation::Relu })
+    EncoderConfig::Conv(ConvConfig { filters: 128, kernel_sizes: vec![3], activation: Activation::Relu })
 }
 
 /// A step of training: batch, forward, backward, Adam.

@@ -49,6 +49,11 @@ pub(crate) fn draws(seed: u64, epoch: usize, step: usize) -> ChaCha8Rng {
     ChaCha8Rng::from_seed(key)
 }
 
+/// A seed of its own for each step, for what a device draws.
+pub(crate) fn step_seed(seed: u64, epoch: usize, step: usize) -> u64 {
+    draws(seed, epoch, step).random()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

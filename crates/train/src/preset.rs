@@ -1,6 +1,9 @@
 //! Presets: named settings to begin from; a new one is a function here and a row of the table.
 
-use convlens_run::model::{Activation, ConvConfig, EncoderConfig, LinearConvConfig, ModelConfig, Padding};
+use convlens_run::model::{
+    Activation, ConvConfig, DenseConfig, Downsampling, EncoderConfig, GatedConfig, LayerConfig, LinearConvConfig,
+    ModelConfig, Padding, PlainConfig, Pooling, RecurrentConfig, ResidualConfig,
+};
 use convlens_run::text::TokenizerKind;
 use convlens_run::{TextConfig, TokenizerSource, TrainingConfig};
 
@@ -31,7 +34,7 @@ impl Preset {
 }
 
 /// Every preset; the first is the default.
-pub const PRESETS: [Preset; 3] = [
+pub const PRESETS: [Preset; 12] = [
     Preset {
         name: "default",
         summary: "one linear convolution, padding masked, texts of any length, regularised",
@@ -53,13 +56,130 @@ pub const PRESETS: [Preset; 3] = [
         summary: "as default, with bias and ReLU after the convolution",
         text: words,
         model: |vocab_size, outputs| ModelConfig {
-            encoder: EncoderConfig::Conv(ConvConfig { filters: 128, kernel_size: 3, activation: Activation::Relu }),
+            encoder: EncoderConfig::Conv(conv(128, &[3])),
             ..linear(vocab_size, outputs, Padding::Masked)
         },
         training: || TrainingConfig { weight_decay: 0.5, ..regularised() },
         min_steps: 1_500,
     },
+    Preset {
+        name: "conv",
+        summary: "convolutions of 3, 4 and 5 words side by side, ReLU, the largest of each feature (Kim 2014)",
+        text: words,
+        model: |vocab_size, outputs| ModelConfig {
+            embedding: 128,
+            pooling: Pooling::Max,
+            dropout: 0.5,
+            ..stack(vocab_size, outputs, EncoderConfig::Conv(conv(100, &[3, 4, 5])))
+        },
+        training: stacked,
+        min_steps: 1_500,
+    },
+    Preset {
+        name: "plain",
+        summary: "four convolutions one after the other",
+        text: words,
+        model: |vocab_size, outputs| {
+            let downsampling = Downsampling::None;
+            let plain = PlainConfig { hidden: HIDDEN, layers: 4, downsampling, layer: layer() };
+            stack(vocab_size, outputs, EncoderConfig::Plain(plain))
+        },
+        training: stacked,
+        min_steps: 1_500,
+    },
+    Preset {
+        name: "residual",
+        summary: "two residual blocks (He et al. 2016)",
+        text: words,
+        model: |vocab_size, outputs| residual(vocab_size, outputs, 2, 1),
+        training: stacked,
+        min_steps: 1_500,
+    },
+    Preset {
+        name: "dense",
+        summary: "four densely connected convolutions (Huang et al. 2017)",
+        text: words,
+        model: |vocab_size, outputs| {
+            let dense = DenseConfig { growth: HIDDEN / 2, layers: 4, layer: layer() };
+            stack(vocab_size, outputs, EncoderConfig::Dense(dense))
+        },
+        training: stacked,
+        min_steps: 1_500,
+    },
+    Preset {
+        name: "dilated",
+        summary: "four residual blocks, dilated 1, 2, 4, 8 (ByteNet; TCN, Bai et al. 2018)",
+        text: words,
+        model: |vocab_size, outputs| residual(vocab_size, outputs, 4, 2),
+        training: stacked,
+        min_steps: 1_500,
+    },
+    Preset {
+        name: "gated",
+        summary: "four gated units, dilated 1, 2, 4, 8, with skip connections (WaveNet)",
+        text: words,
+        model: |vocab_size, outputs| {
+            let gated = GatedConfig { hidden: HIDDEN, units: 4, dilation_base: 2, layer: layer() };
+            stack(vocab_size, outputs, EncoderConfig::Gated(gated))
+        },
+        training: stacked,
+        min_steps: 1_500,
+    },
+    Preset {
+        name: "lstm",
+        summary: "long short-term memory, the baseline",
+        text: words,
+        model: |vocab_size, outputs| stack(vocab_size, outputs, EncoderConfig::Lstm(recurrent(false))),
+        training: stacked,
+        min_steps: 1_500,
+    },
+    Preset {
+        name: "bilstm",
+        summary: "long short-term memory in both directions",
+        text: words,
+        model: |vocab_size, outputs| stack(vocab_size, outputs, EncoderConfig::Lstm(recurrent(true))),
+        training: stacked,
+        min_steps: 1_500,
+    },
+    Preset {
+        name: "gru",
+        summary: "gated recurrent units",
+        text: words,
+        model: |vocab_size, outputs| stack(vocab_size, outputs, EncoderConfig::Gru(recurrent(false))),
+        training: stacked,
+        min_steps: 1_500,
+    },
 ];
+
+/// How many channels the stacks and the recurrent baselines have.
+const HIDDEN: usize = 64;
+
+fn conv(filters: usize, kernel_sizes: &[usize]) -> ConvConfig {
+    ConvConfig { filters, kernel_sizes: kernel_sizes.to_vec(), activation: Activation::Relu }
+}
+
+fn layer() -> LayerConfig {
+    LayerConfig { dropout: 0.1, ..LayerConfig::default() }
+}
+
+fn recurrent(bidirectional: bool) -> RecurrentConfig {
+    RecurrentConfig { hidden: HIDDEN, bidirectional }
+}
+
+fn residual(vocab_size: usize, outputs: usize, blocks: usize, dilation_base: usize) -> ModelConfig {
+    let residual = ResidualConfig { hidden: HIDDEN, blocks, dilation_base, layer: layer() };
+    stack(vocab_size, outputs, EncoderConfig::Residual(residual))
+}
+
+/// Embeddings as wide as the channels, masked padding, the mean of the predictions.
+fn stack(vocab_size: usize, outputs: usize, encoder: EncoderConfig) -> ModelConfig {
+    ModelConfig { embedding: HIDDEN, encoder, ..linear(vocab_size, outputs, Padding::Masked) }
+}
+
+/// As `regularised`, with less decay: an activation needs the size of its weights.
+fn stacked() -> TrainingConfig {
+    TrainingConfig { weight_decay: 0.1, epochs: 6, ..regularised() }
+}
 
 /// The preset of that name.
 ///
@@ -81,7 +201,16 @@ fn words() -> TextConfig {
 /// Document A: 32 dimensions, 128 filters of width 3, no bias, no activation, N(0, 0.05).
 fn linear(vocab_size: usize, outputs: usize, padding: Padding) -> ModelConfig {
     let encoder = LinearConvConfig { filters: 128, kernel_size: 3, init_std: 0.05 };
-    ModelConfig { vocab_size, embedding: 32, init_std: 0.05, encoder: EncoderConfig::Linear(encoder), outputs, padding }
+    ModelConfig {
+        vocab_size,
+        embedding: 32,
+        init_std: 0.05,
+        encoder: EncoderConfig::Linear(encoder),
+        outputs,
+        padding,
+        pooling: Pooling::Mean,
+        dropout: 0.0,
+    }
 }
 
 /// Document A's, with weight decay, word dropout, a rate that falls to zero, and an end when it no

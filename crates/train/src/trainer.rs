@@ -13,7 +13,7 @@ use convlens_run::{
     to_host,
 };
 
-use crate::batches::{draws, drop_words};
+use crate::batches::{draws, drop_words, step_seed};
 use crate::checkpoint::{self, Progress};
 use crate::evaluate::metrics;
 use crate::loss::cross_entropy;
@@ -181,6 +181,8 @@ impl Trainer<'_> {
         let training = &self.config.training;
         let device = self.training_device();
         let labels: Vec<usize> = indices.iter().map(|&index| self.corpus.train.labels[index]).collect();
+        // Dropout draws on the device, from the step's own seed.
+        device.seed(step_seed(training.seed, progress.epoch, progress.step + 1));
         let logits = model.forward(&self.batch(indices, &progress, &device)?);
         let loss = cross_entropy(logits.clone(), &labels, &device);
         let gradients = loss.backward();
@@ -256,7 +258,9 @@ impl Trainer<'_> {
             preset: self.config.preset.clone(),
             dataset: self.config.dataset.name.clone(),
             parameters: run.model.num_params(),
-            receptive_field: run.model.receptive_field().size(),
+            receptive_field: Some(run.model.receptive_field())
+                .filter(|field| !field.is_unbounded())
+                .map(|field| field.size()),
             epochs: progress.history.len(),
             best_epoch: best.epoch,
             examples_per_second: texts as f64 / progress.seconds.max(f64::MIN_POSITIVE),

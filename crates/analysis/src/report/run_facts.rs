@@ -12,7 +12,7 @@ pub(super) fn facts(run: &Run, metrics: Option<&RunMetrics>, analysis: &Analysis
         ("preset", config.preset.clone()),
         ("trained on", format!("{} ({} texts)", config.dataset.name, config.dataset.train)),
         ("labels", config.labels.join(", ")),
-        ("phrase", format!("{} tokens", run.model.receptive_field().size())),
+        ("phrase", run.model.receptive_field().to_string()),
         ("vocabulary", format!("{} tokens", config.model.vocab_size)),
         ("filters", analysis.filters.len().to_string()),
         ("bias", analysis_bias(run)),

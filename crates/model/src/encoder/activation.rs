@@ -7,8 +7,12 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Activation {
+    /// None at all.
+    None,
     /// max(x, 0)
     Relu,
+    /// x · Φ(x) (Hendrycks and Gimpel 2016)
+    Gelu,
     /// The hyperbolic tangent, as in Kim 2014.
     Tanh,
 }
@@ -16,7 +20,9 @@ pub enum Activation {
 impl Activation {
     pub(crate) fn forward<const D: usize>(self, x: Tensor<D>) -> Tensor<D> {
         match self {
+            Self::None => x,
             Self::Relu => activation::relu(x),
+            Self::Gelu => activation::gelu(x),
             Self::Tanh => activation::tanh(x),
         }
     }

@@ -1,88 +1,87 @@
-//! One convolution with bias and activation (Kim 2014, equation 2; document B's first encoder).
+//! Convolutions of one or several widths side by side, with bias and activation (Kim 2014,
+//! equation 2; document B's first encoder).
 
 use burn::module::Module;
-use burn::nn::conv::{Conv1d, Conv1dConfig};
-use burn::nn::{Initializer, PaddingConfig1d};
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
-use super::Activation;
+use super::layer::{ConvLayer, LayerConfig};
+use super::{Activation, Encode, EncoderSettings};
 use crate::{Pooling, ReceptiveField, Words};
 
 /// Settings of [`Conv`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ConvConfig {
-    /// How many filters; each one channel of the output.
+    /// How many filters of each width.
     pub filters: usize,
-    /// How many tokens a filter is wide.
-    pub kernel_size: usize,
+    /// How many tokens the filters are wide.
+    pub kernel_sizes: Vec<usize>,
     /// What follows the convolution.
     pub activation: Activation,
 }
 
 impl ConvConfig {
-    /// Initializes the layer for inputs of `embedding` dimensions; the filters are drawn as
-    /// activations want them (He et al. 2015, uniform), the biases are zero.
+    fn layer(&self, kernel_size: usize) -> LayerConfig {
+        LayerConfig { kernel_size, activation: self.activation, ..LayerConfig::default() }
+    }
+
+    /// Initializes the layers for inputs of `embedding` dimensions.
     pub fn init(&self, embedding: usize, device: &Device) -> Conv {
-        let mut conv = Conv1dConfig::new(embedding, self.filters, self.kernel_size)
-            .with_padding(PaddingConfig1d::Same)
-            .with_initializer(Initializer::KaimingUniform { gain: 2f64.sqrt(), fan_out_only: false })
-            .init(device);
-        conv.bias = Some(Initializer::Zeros.init([self.filters], device));
-        Conv { conv, activation: self.activation }
+        let init = |&kernel_size: &usize| self.layer(kernel_size).init(embedding, self.filters, 1, 1, device);
+        Conv { widths: self.kernel_sizes.iter().map(init).collect() }
+    }
+}
+
+impl EncoderSettings for ConvConfig {
+    fn hidden(&self) -> usize {
+        self.filters * self.kernel_sizes.len()
     }
 
-    /// A filter's width.
-    pub fn receptive_field(&self) -> ReceptiveField {
-        ReceptiveField::of_same_convolution(self.kernel_size, 1)
+    /// The widest filter's.
+    fn receptive_field(&self) -> ReceptiveField {
+        let fields = self.kernel_sizes.iter().map(|&kernel_size| self.layer(kernel_size).field(1));
+        fields.fold(ReceptiveField::ONE, ReceptiveField::or)
     }
 
-    pub(super) fn check(&self) -> Result<(), &'static str> {
-        match (self.filters, self.kernel_size) {
-            (0, _) => Err("filters must be 1 or more"),
-            (_, 0) => Err("kernel_size must be 1 or more"),
+    fn check(&self) -> Result<(), &'static str> {
+        match self {
+            Self { filters: 0, .. } => Err("filters must be 1 or more"),
+            _ if self.kernel_sizes.is_empty() => Err("kernel_sizes must name at least one width"),
+            _ if self.kernel_sizes.contains(&0) => Err("kernel_sizes must be 1 or more"),
             _ => Ok(()),
         }
     }
 }
 
-/// One convolution, "same" padding, bias and activation.
+/// Convolutions side by side.
 #[derive(Module, Debug)]
 pub struct Conv {
-    /// The filters, `[filters, embedding, kernel_size]`, and their biases, `[filters]`.
-    pub conv: Conv1d,
-    #[module(skip)]
-    activation: Activation,
+    /// One layer for each width.
+    pub widths: Vec<ConvLayer>,
 }
 
-impl Conv {
-    /// Applies the filters at every position.
-    ///
-    /// # Shapes
-    ///
-    /// - `x`: `[batch, embedding, length]`
-    /// - output: `[batch, filters, length]`
-    pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
-        self.activation.forward(self.conv.forward(x))
+impl Encode for Conv {
+    fn forward(&self, x: Tensor<3>, _mask: Tensor<3>) -> Tensor<3> {
+        Tensor::cat(self.widths.iter().map(|layer| layer.forward(x.clone())).collect(), 1)
     }
 
-    /// As [`forward`](Self::forward), of words: each of them is multiplied with the filters once,
-    /// however often it occurs.
-    pub fn forward_words(&self, words: &Words) -> Tensor<3> {
-        let (kernel, bias, field) = self.parts();
-        self.activation.forward(words.convolve(kernel, bias, field)).swap_dims(1, 2)
+    fn forward_words(&self, words: &Words) -> Tensor<3> {
+        Tensor::cat(self.widths.iter().map(|layer| layer.forward_words(words)).collect(), 1)
     }
 
-    /// As [`forward_words`](Self::forward_words), pooled over the positions: `[batch, filters]`;
-    /// none where the activation has no kernel that does both.
-    pub fn forward_pooled(&self, words: &Words, pooling: Pooling) -> Option<Tensor<2>> {
-        let (kernel, bias, field) = self.parts();
-        (self.activation == Activation::Relu).then(|| words.convolve_pooled(kernel, bias, field, pooling))
+    fn forward_pooled(&self, words: &Words, pooling: Pooling) -> Option<Tensor<2>> {
+        let pooled = self.widths.iter().map(|layer| layer.forward_pooled(words, pooling));
+        Some(Tensor::cat(pooled.collect::<Option<_>>()?, 1))
     }
 
-    fn parts(&self) -> (Tensor<3>, Option<Tensor<1>>, ReceptiveField) {
-        let kernel = self.conv.weight.val();
-        let field = ReceptiveField::of_same_convolution(kernel.dims()[2], 1);
-        (kernel, self.conv.bias.as_ref().map(|bias| bias.val()), field)
+    /// Narrow filters stand in the middle of the widest's places, with zeros around them.
+    fn filters(&self) -> Option<Tensor<3>> {
+        let fields = self.widths.iter().map(ConvLayer::field);
+        let widest = fields.fold(ReceptiveField::ONE, ReceptiveField::or);
+        let filters = self.widths.iter().map(|layer| {
+            let around = (widest.left - layer.field().left, widest.right - layer.field().right);
+            layer.filters().pad([(0, 0), (0, 0), around], 0.0)
+        });
+        Some(Tensor::cat(filters.collect(), 0))
     }
 }

@@ -6,6 +6,7 @@ use burn::nn::{Initializer, PaddingConfig1d};
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
+use super::{Encode, EncoderSettings};
 use crate::ReceptiveField;
 
 /// Settings of [`LinearConv`].
@@ -28,13 +29,19 @@ impl LinearConvConfig {
             .with_initializer(Initializer::Normal { mean: 0.0, std: self.init_std });
         LinearConv { conv: conv.init(device) }
     }
+}
+
+impl EncoderSettings for LinearConvConfig {
+    fn hidden(&self) -> usize {
+        self.filters
+    }
 
     /// A filter's width.
-    pub fn receptive_field(&self) -> ReceptiveField {
+    fn receptive_field(&self) -> ReceptiveField {
         ReceptiveField::of_same_convolution(self.kernel_size, 1)
     }
 
-    pub(super) fn check(&self) -> Result<(), &'static str> {
+    fn check(&self) -> Result<(), &'static str> {
         match (self.filters, self.kernel_size) {
             (0, _) => Err("filters must be 1 or more"),
             (_, 0) => Err("kernel_size must be 1 or more"),
@@ -50,14 +57,16 @@ pub struct LinearConv {
     pub conv: Conv1d,
 }
 
-impl LinearConv {
-    /// Applies the filters at every position.
-    ///
-    /// # Shapes
-    ///
-    /// - `x`: `[batch, embedding, length]`
-    /// - output: `[batch, filters, length]`
-    pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
+impl Encode for LinearConv {
+    fn forward(&self, x: Tensor<3>, _mask: Tensor<3>) -> Tensor<3> {
         self.conv.forward(x)
+    }
+
+    fn filters(&self) -> Option<Tensor<3>> {
+        Some(self.conv.weight.val())
+    }
+
+    fn linear_kernel(&self) -> Option<Tensor<3>> {
+        Some(self.conv.weight.val())
     }
 }

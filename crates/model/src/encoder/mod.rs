@@ -5,7 +5,15 @@
 
 mod activation;
 mod conv;
+mod dense;
+mod downsampling;
+mod gated;
+mod layer;
 mod linear;
+mod one_hot;
+mod plain;
+mod recurrent;
+mod residual;
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
@@ -13,7 +21,16 @@ use serde::{Deserialize, Serialize};
 
 pub use activation::Activation;
 pub use conv::{Conv, ConvConfig};
+pub use dense::{Dense, DenseConfig};
+pub use downsampling::Downsampling;
+pub(crate) use downsampling::downsampled;
+pub use gated::{Gated, GatedConfig, Unit};
+pub use layer::{ConvLayer, LayerConfig};
 pub use linear::{LinearConv, LinearConvConfig};
+pub use one_hot::{OneHot, OneHotConfig};
+pub use plain::{Plain, PlainConfig};
+pub use recurrent::{Gru, Lstm, RecurrentConfig};
+pub use residual::{Block, Residual, ResidualConfig};
 
 use crate::{Pooling, ReceptiveField, Words};
 
@@ -23,8 +40,43 @@ use crate::{Pooling, ReceptiveField, Words};
 pub enum EncoderConfig {
     /// One convolution with neither activation nor bias (document A).
     Linear(LinearConvConfig),
-    /// One convolution with bias and activation.
+    /// Convolutions of several widths side by side, with activation (Kim 2014).
     Conv(ConvConfig),
+    /// Convolutions one after the other.
+    Plain(PlainConfig),
+    /// Residual blocks, dilated or not (He et al. 2016; Bai, Kolter and Koltun 2018).
+    Residual(ResidualConfig),
+    /// Every layer reads all layers before it (Huang et al. 2017).
+    Dense(DenseConfig),
+    /// Gated units with skip connections (van den Oord et al. 2016).
+    Gated(GatedConfig),
+    /// A convolution straight over one-hot words (Johnson and Zhang 2015).
+    OneHot(OneHotConfig),
+    /// Long short-term memory, a baseline.
+    Lstm(RecurrentConfig),
+    /// Gated recurrent units, a baseline.
+    Gru(RecurrentConfig),
+}
+
+/// What every encoder's settings tell.
+pub trait EncoderSettings {
+    /// How many channels come out.
+    fn hidden(&self) -> usize;
+
+    /// What one position of the output sees of the input.
+    fn receptive_field(&self) -> ReceptiveField;
+
+    /// How many positions of the input become one of the output.
+    fn stride(&self) -> usize {
+        1
+    }
+
+    /// What is wrong with the settings, if anything.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong, and how it should be.
+    fn check(&self) -> Result<(), &'static str>;
 }
 
 impl EncoderConfig {
@@ -33,30 +85,27 @@ impl EncoderConfig {
         match self {
             Self::Linear(config) => Encoder::Linear(config.init(embedding, device)),
             Self::Conv(config) => Encoder::Conv(config.init(embedding, device)),
+            Self::Plain(config) => Encoder::Plain(config.init(embedding, device)),
+            Self::Residual(config) => Encoder::Residual(config.init(embedding, device)),
+            Self::Dense(config) => Encoder::Dense(config.init(embedding, device)),
+            Self::Gated(config) => Encoder::Gated(config.init(embedding, device)),
+            Self::OneHot(config) => Encoder::OneHot(config.init(device)),
+            Self::Lstm(config) => Encoder::Lstm(config.init_lstm(embedding, device)),
+            Self::Gru(config) => Encoder::Gru(config.init_gru(embedding, device)),
         }
     }
 
-    /// How many channels come out.
-    pub fn hidden(&self) -> usize {
+    /// What the settings tell.
+    pub fn settings(&self) -> &dyn EncoderSettings {
         match self {
-            Self::Linear(config) => config.filters,
-            Self::Conv(config) => config.filters,
-        }
-    }
-
-    /// What one position of the output sees of the input.
-    pub fn receptive_field(&self) -> ReceptiveField {
-        match self {
-            Self::Linear(config) => config.receptive_field(),
-            Self::Conv(config) => config.receptive_field(),
-        }
-    }
-
-    /// What is wrong with the settings, if anything.
-    pub(crate) fn check(&self) -> Result<(), &'static str> {
-        match self {
-            Self::Linear(config) => config.check(),
-            Self::Conv(config) => config.check(),
+            Self::Linear(config) => config,
+            Self::Conv(config) => config,
+            Self::Plain(config) => config,
+            Self::Residual(config) => config,
+            Self::Dense(config) => config,
+            Self::Gated(config) => config,
+            Self::OneHot(config) => config,
+            Self::Lstm(config) | Self::Gru(config) => config,
         }
     }
 }
@@ -68,56 +117,94 @@ pub enum Encoder {
     Linear(LinearConv),
     /// See [`EncoderConfig::Conv`].
     Conv(Conv),
+    /// See [`EncoderConfig::Plain`].
+    Plain(Plain),
+    /// See [`EncoderConfig::Residual`].
+    Residual(Residual),
+    /// See [`EncoderConfig::Dense`].
+    Dense(Dense),
+    /// See [`EncoderConfig::Gated`].
+    Gated(Gated),
+    /// See [`EncoderConfig::OneHot`].
+    OneHot(OneHot),
+    /// See [`EncoderConfig::Lstm`].
+    Lstm(Lstm),
+    /// See [`EncoderConfig::Gru`].
+    Gru(Gru),
 }
 
-impl Encoder {
+/// What every encoder does.
+pub trait Encode {
     /// Applies the encoder.
     ///
     /// # Shapes
     ///
     /// - `x`: `[batch, embedding, length]`, zero where `mask` is
-    /// - `mask`: `[batch, 1, length]`, 1 where a position counts and 0 elsewhere
-    /// - output: `[batch, hidden, length]`; what stands at masked positions has no meaning
-    pub fn forward(&self, x: Tensor<3>, _mask: Tensor<3>) -> Tensor<3> {
-        match self {
-            Self::Linear(encoder) => encoder.forward(x),
-            Self::Conv(encoder) => encoder.forward(x),
-        }
-    }
+    /// - `mask`: `[batch, 1, length]`, 1 where a position counts and 0 elsewhere; what counts
+    ///   stands at the begin
+    /// - output: `[batch, hidden, length / stride]`, rounded up; what stands at masked positions
+    ///   has no meaning
+    fn forward(&self, x: Tensor<3>, mask: Tensor<3>) -> Tensor<3>;
 
     /// As [`forward`](Self::forward), of words: an encoder whose first layer is a convolution
     /// multiplies each distinct word with it once.
-    pub fn forward_words(&self, words: &Words) -> Tensor<3> {
-        match self {
-            Self::Conv(encoder) => encoder.forward_words(words),
-            Self::Linear(_) => self.forward(words.embed(), words.mask.clone().unsqueeze_dim(1)),
-        }
+    fn forward_words(&self, words: &Words) -> Tensor<3> {
+        self.forward(words.embed(), words.mask())
     }
 
     /// As [`forward_words`](Self::forward_words), pooled over the positions, `[batch, hidden]`,
     /// where one kernel does both.
-    pub(crate) fn forward_pooled(&self, words: &Words, pooling: Pooling) -> Option<Tensor<2>> {
-        match self {
-            Self::Conv(encoder) => encoder.forward_pooled(words, pooling),
-            Self::Linear(_) => None,
-        }
+    fn forward_pooled(&self, _words: &Words, _pooling: Pooling) -> Option<Tensor<2>> {
+        None
     }
 
     /// The filters that read the words themselves, those of the first layer,
-    /// `[filters, embedding, kernel_size]`.
-    pub fn filters(&self) -> Tensor<3> {
-        match self {
-            Self::Linear(encoder) => encoder.conv.weight.val(),
-            Self::Conv(encoder) => encoder.conv.weight.val(),
-        }
+    /// `[filters, embedding, kernel_size]`; none where it is no convolution of embeddings.
+    fn filters(&self) -> Option<Tensor<3>> {
+        None
     }
 
     /// The one kernel that the encoder amounts to, `[hidden, embedding, kernel_size]`, where it
     /// is linear and so amounts to one.
-    pub fn linear_kernel(&self) -> Option<Tensor<3>> {
+    fn linear_kernel(&self) -> Option<Tensor<3>> {
+        None
+    }
+}
+
+impl Encoder {
+    fn inner(&self) -> &dyn Encode {
         match self {
-            Self::Linear(encoder) => Some(encoder.conv.weight.val()),
-            Self::Conv(_) => None,
+            Self::Linear(encoder) => encoder,
+            Self::Conv(encoder) => encoder,
+            Self::Plain(encoder) => encoder,
+            Self::Residual(encoder) => encoder,
+            Self::Dense(encoder) => encoder,
+            Self::Gated(encoder) => encoder,
+            Self::OneHot(encoder) => encoder,
+            Self::Lstm(encoder) => encoder,
+            Self::Gru(encoder) => encoder,
         }
+    }
+}
+
+impl Encode for Encoder {
+    fn forward(&self, x: Tensor<3>, mask: Tensor<3>) -> Tensor<3> {
+        self.inner().forward(x, mask)
+    }
+
+    fn forward_words(&self, words: &Words) -> Tensor<3> {
+        self.inner().forward_words(words)
+    }
+
+    fn forward_pooled(&self, words: &Words, pooling: Pooling) -> Option<Tensor<2>> {
+        self.inner().forward_pooled(words, pooling)
+    }
+
+    fn filters(&self) -> Option<Tensor<3>> {
+        self.inner().filters()
+    }
+
+    fn linear_kernel(&self) -> Option<Tensor<3>> {
+        self.inner().linear_kernel()
     }
 }

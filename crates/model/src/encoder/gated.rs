@@ -1,0 +1,120 @@
+//! WaveNet's gated units with skip connections (van den Oord et al. 2016, equation 2 and figure 4).
+
+use burn::module::Module;
+use burn::tensor::activation::{relu, sigmoid, tanh};
+use burn::tensor::{Device, Tensor};
+use serde::{Deserialize, Serialize};
+
+use super::layer::{ConvLayer, LayerConfig};
+use super::{Activation, Encode, EncoderSettings};
+use crate::{ReceptiveField, Words};
+
+/// Settings of [`Gated`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct GatedConfig {
+    /// How many channels each unit has.
+    pub hidden: usize,
+    /// How many units there are.
+    pub units: usize,
+    /// What the dilation is multiplied with from unit to unit.
+    #[serde(default = "two")]
+    pub dilation_base: usize,
+    /// How the layers are built; the activation is the gate's.
+    #[serde(default)]
+    pub layer: LayerConfig,
+}
+
+fn two() -> usize {
+    2
+}
+
+impl GatedConfig {
+    fn dilation(&self, unit: usize) -> usize {
+        self.dilation_base.saturating_pow(unit as u32)
+    }
+
+    /// Initializes the units for inputs of `embedding` dimensions.
+    pub fn init(&self, embedding: usize, device: &Device) -> Gated {
+        let wide = LayerConfig { activation: Activation::None, ..self.layer.clone() };
+        let narrow = LayerConfig { kernel_size: 1, activation: Activation::None, ..LayerConfig::default() };
+        let narrow = |input| narrow.init(input, self.hidden, 1, 1, device);
+        let unit = |number: usize| Unit {
+            // Both halves of the gate in one convolution.
+            gates: wide.init(self.hidden, 2 * self.hidden, self.dilation(number), 1, device),
+            through: narrow(self.hidden),
+            skip: narrow(self.hidden),
+        };
+        Gated { input: narrow(embedding), units: (0..self.units).map(unit).collect() }
+    }
+}
+
+impl EncoderSettings for GatedConfig {
+    fn hidden(&self) -> usize {
+        self.hidden
+    }
+
+    fn receptive_field(&self) -> ReceptiveField {
+        (0..self.units).fold(ReceptiveField::ONE, |field, unit| field.then(self.layer.field(self.dilation(unit)), 1))
+    }
+
+    fn check(&self) -> Result<(), &'static str> {
+        match self {
+            Self { hidden: 0, .. } => Err("hidden must be 1 or more"),
+            Self { units: 0, .. } => Err("units must be 1 or more"),
+            Self { dilation_base: 0, .. } => Err("dilation_base must be 1 or more"),
+            _ => self.layer.check(),
+        }
+    }
+}
+
+/// Gated units, and the sum of what each gives.
+#[derive(Module, Debug)]
+pub struct Gated {
+    /// A convolution of width 1, from embeddings to channels.
+    pub input: ConvLayer,
+    /// The units, from the words up.
+    pub units: Vec<Unit>,
+}
+
+/// One gated unit.
+#[derive(Module, Debug)]
+pub struct Unit {
+    /// What is gated, and its gate: `[2 · hidden, hidden, kernel_size]`.
+    pub gates: ConvLayer,
+    /// What is added to what the unit was given, of width 1.
+    pub through: ConvLayer,
+    /// What goes straight to the end, of width 1.
+    pub skip: ConvLayer,
+}
+
+impl Gated {
+    fn above(&self, mut x: Tensor<3>, mask: &Tensor<3>) -> Tensor<3> {
+        let mut sum: Option<Tensor<3>> = None;
+        for unit in &self.units {
+            x = x * mask.clone();
+            let halves = unit.gates.forward(x.clone()).chunk(2, 1);
+            let gated = tanh(halves[0].clone()) * sigmoid(halves[1].clone());
+            let skip = unit.skip.forward(gated.clone());
+            sum = Some(match sum {
+                Some(sum) => sum + skip,
+                None => skip,
+            });
+            x = x + unit.through.forward(gated);
+        }
+        relu(sum.unwrap_or(x))
+    }
+}
+
+impl Encode for Gated {
+    fn forward(&self, x: Tensor<3>, mask: Tensor<3>) -> Tensor<3> {
+        self.above(self.input.forward(x), &mask)
+    }
+
+    fn forward_words(&self, words: &Words) -> Tensor<3> {
+        self.above(self.input.forward_words(words), &words.mask())
+    }
+
+    fn filters(&self) -> Option<Tensor<3>> {
+        Some(self.input.filters())
+    }
+}

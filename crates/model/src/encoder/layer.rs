@@ -1,0 +1,192 @@
+//! One convolution of a stack, with what belongs to it: padding, weight normalisation,
+//! normalisation, activation, dropout.
+
+use burn::module::{Module, Param};
+use burn::nn::conv::{Conv1d, Conv1dConfig};
+use burn::nn::{Dropout, DropoutConfig, Initializer, LayerNorm, LayerNormConfig};
+use burn::tensor::module::conv1d;
+use burn::tensor::ops::ConvOptions;
+use burn::tensor::{Device, Slice, Tensor};
+use serde::{Deserialize, Serialize};
+
+use super::Activation;
+use crate::{Pooling, ReceptiveField, Words};
+
+/// How the layers of a stack are built, whatever the stack.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct LayerConfig {
+    /// How many positions a filter is wide.
+    pub kernel_size: usize,
+    /// Whether a position sees itself and what is before it, and nothing after it.
+    pub causal: bool,
+    /// What follows the convolution.
+    pub activation: Activation,
+    /// Whether the channels of each position are normalised before the activation (Ba, Kiros and
+    /// Hinton 2016, equation 4); over the batch it would let padding and neighbours in.
+    pub layer_norm: bool,
+    /// Whether a filter's length is a parameter of its own (Salimans and Kingma 2016, equation 2).
+    pub weight_norm: bool,
+    /// The chance that a value is dropped after the activation, in training.
+    pub dropout: f64,
+}
+
+impl Default for LayerConfig {
+    fn default() -> Self {
+        Self {
+            kernel_size: 3,
+            causal: false,
+            activation: Activation::Relu,
+            layer_norm: false,
+            weight_norm: false,
+            dropout: 0.0,
+        }
+    }
+}
+
+impl LayerConfig {
+    /// Initializes one layer.
+    pub fn init(&self, input: usize, output: usize, dilation: usize, stride: usize, device: &Device) -> ConvLayer {
+        let mut conv = Conv1dConfig::new(input, output, self.kernel_size)
+            .with_initializer(Initializer::KaimingUniform { gain: 2f64.sqrt(), fan_out_only: false })
+            .init(device);
+        conv.bias = Some(Initializer::Zeros.init([output], device));
+        let gain = self.weight_norm.then(|| {
+            let length = conv.weight.val().powi_scalar(2).sum_dims(&[1, 2]).sqrt().reshape([output]);
+            Param::from_tensor(length.detach())
+        });
+        ConvLayer {
+            conv,
+            gain,
+            norm: self.layer_norm.then(|| LayerNormConfig::new(output).init(device)),
+            dropout: DropoutConfig::new(self.dropout).init(),
+            activation: self.activation,
+            field: self.field(dilation),
+            dilation,
+            stride,
+        }
+    }
+
+    /// What one output of a layer sees of its input.
+    pub fn field(&self, dilation: usize) -> ReceptiveField {
+        match self.causal {
+            true => ReceptiveField { left: dilation * (self.kernel_size - 1), right: 0 },
+            false => ReceptiveField::of_same_convolution(self.kernel_size, dilation),
+        }
+    }
+
+    pub(super) fn check(&self) -> Result<(), &'static str> {
+        match self {
+            Self { kernel_size: 0, .. } => Err("kernel_size must be 1 or more"),
+            Self { dropout, .. } if !(0.0..1.0).contains(dropout) => Err("dropout must be from 0 to below 1"),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// One convolution of a stack.
+#[derive(Module, Debug)]
+pub struct ConvLayer {
+    /// The filters, `[output, input, kernel_size]`, and their biases, `[output]`. With weight
+    /// normalisation only the filters' directions count.
+    pub conv: Conv1d,
+    /// With weight normalisation: each filter's length, `[output]`.
+    pub gain: Option<Param<Tensor<1>>>,
+    norm: Option<LayerNorm>,
+    dropout: Dropout,
+    #[module(skip)]
+    activation: Activation,
+    #[module(skip)]
+    field: ReceptiveField,
+    #[module(skip)]
+    dilation: usize,
+    #[module(skip)]
+    stride: usize,
+}
+
+impl ConvLayer {
+    /// Applies the layer.
+    ///
+    /// # Shapes
+    ///
+    /// - `x`: `[batch, input, length]`, zero at masked positions
+    /// - output: `[batch, output, length / stride]`, rounded up
+    pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
+        self.finish(self.convolve(x))
+    }
+
+    /// As [`forward`](Self::forward), of words: each distinct one is multiplied with the filters
+    /// once.
+    pub fn forward_words(&self, words: &Words) -> Tensor<3> {
+        if self.stride != 1 || self.dilation != 1 {
+            return self.forward(words.embed());
+        }
+        let bias = self.conv.bias.as_ref().map(|bias| bias.val());
+        self.finish(words.convolve(self.filters(), bias, self.field).swap_dims(1, 2))
+    }
+
+    /// As [`forward_words`](Self::forward_words), pooled over the positions, `[batch, output]`,
+    /// where one kernel does both: with ReLU and nothing else after the convolution.
+    pub fn forward_pooled(&self, words: &Words, pooling: Pooling) -> Option<Tensor<2>> {
+        let is_short = self.stride == 1 && self.dilation == 1 && self.norm.is_none() && self.dropout.prob == 0.0;
+        let bias = self.conv.bias.as_ref().map(|bias| bias.val());
+        (is_short && self.activation == Activation::Relu)
+            .then(|| words.convolve_pooled(self.filters(), bias, self.field, pooling))
+    }
+
+    /// What one output sees of the input.
+    pub fn field(&self) -> ReceptiveField {
+        self.field
+    }
+
+    /// The filters as they are applied, `[output, input, kernel_size]`.
+    pub fn filters(&self) -> Tensor<3> {
+        let weight = self.conv.weight.val();
+        match &self.gain {
+            None => weight,
+            Some(gain) => {
+                let [output, _, _] = weight.dims();
+                let length = weight.clone().powi_scalar(2).sum_dims(&[1, 2]).sqrt(); // [output, 1, 1]
+                weight * (gain.val().reshape([output, 1, 1]) / length)
+            }
+        }
+    }
+
+    /// The convolution alone. On the CPU its windows are laid out side by side and multiplied with
+    /// the filters at once: less than half the time of Burn's padded or dilated convolution there
+    /// (docs/performance.md).
+    fn convolve(&self, x: Tensor<3>) -> Tensor<3> {
+        let [batch, input, length] = x.dims();
+        let weight = self.filters();
+        let [output, _, kernel_size] = weight.dims();
+        let x = x.pad([(0, 0), (0, 0), (self.field.left, self.field.right)], 0.0);
+        let bias = self.conv.bias.as_ref().map(|bias| bias.val());
+        if x.device().inner() != Device::flex() {
+            let options = ConvOptions::new([self.stride], [0], [self.dilation], 1);
+            return conv1d(x, weight, bias, options);
+        }
+        let window = |tap: usize| {
+            let start = tap * self.dilation;
+            let positions = Slice::new(start as isize, Some((start + length) as isize), self.stride as isize);
+            x.clone().slice([Slice::from(0..batch), Slice::from(0..input), positions])
+        };
+        let windows = match kernel_size {
+            1 => window(0),
+            _ => Tensor::cat((0..kernel_size).map(window).collect(), 1), // [batch, kernel_size · input, positions]
+        };
+        let weight = weight.permute([0, 2, 1]).reshape([1, output, kernel_size * input]);
+        let sums = weight.matmul(windows);
+        match bias {
+            Some(bias) => sums + bias.reshape([1, output, 1]),
+            None => sums,
+        }
+    }
+
+    fn finish(&self, x: Tensor<3>) -> Tensor<3> {
+        let x = match &self.norm {
+            Some(norm) => norm.forward(x.swap_dims(1, 2)).swap_dims(1, 2),
+            None => x,
+        };
+        self.dropout.forward(self.activation.forward(x))
+    }
+}

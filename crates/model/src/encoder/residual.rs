@@ -1,0 +1,130 @@
+//! Residual blocks: with dilation 1 (He et al. 2016), or doubled from block to block (ByteNet,
+//! Kalchbrenner et al. 2016; TCN, Bai, Kolter and Koltun 2018, figure 1b).
+
+use burn::module::Module;
+use burn::tensor::activation::relu;
+use burn::tensor::{Device, Tensor};
+use serde::{Deserialize, Serialize};
+
+use super::layer::{ConvLayer, LayerConfig};
+use super::{Activation, Encode, EncoderSettings};
+use crate::{ReceptiveField, Words};
+
+/// Settings of [`Residual`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ResidualConfig {
+    /// How many channels each block has.
+    pub hidden: usize,
+    /// How many blocks there are, of two convolutions each.
+    pub blocks: usize,
+    /// What the dilation is multiplied with from block to block: 1 leaves it at 1, 2 gives 1, 2, 4, …
+    #[serde(default = "one")]
+    pub dilation_base: usize,
+    /// How the layers are built.
+    #[serde(default)]
+    pub layer: LayerConfig,
+}
+
+fn one() -> usize {
+    1
+}
+
+impl ResidualConfig {
+    fn dilation(&self, block: usize) -> usize {
+        self.dilation_base.saturating_pow(block as u32)
+    }
+
+    /// Initializes the blocks for inputs of `embedding` dimensions.
+    pub fn init(&self, embedding: usize, device: &Device) -> Residual {
+        let block = |number: usize| {
+            let input = if number == 0 { embedding } else { self.hidden };
+            let dilation = self.dilation(number);
+            let through = LayerConfig { kernel_size: 1, activation: Activation::None, ..LayerConfig::default() };
+            Block {
+                first: self.layer.init(input, self.hidden, dilation, 1, device),
+                second: self.layer.init(self.hidden, self.hidden, dilation, 1, device),
+                through: (input != self.hidden).then(|| through.init(input, self.hidden, 1, 1, device)),
+            }
+        };
+        Residual { blocks: (0..self.blocks).map(block).collect() }
+    }
+}
+
+impl EncoderSettings for ResidualConfig {
+    fn hidden(&self) -> usize {
+        self.hidden
+    }
+
+    /// Each block adds two filters' widths less one, times its dilation.
+    fn receptive_field(&self) -> ReceptiveField {
+        (0..self.blocks).fold(ReceptiveField::ONE, |field, block| {
+            let layer = self.layer.field(self.dilation(block));
+            field.then(layer, 1).then(layer, 1)
+        })
+    }
+
+    fn check(&self) -> Result<(), &'static str> {
+        match self {
+            Self { hidden: 0, .. } => Err("hidden must be 1 or more"),
+            Self { blocks: 0, .. } => Err("blocks must be 1 or more"),
+            Self { dilation_base: 0, .. } => Err("dilation_base must be 1 or more"),
+            _ => self.layer.check(),
+        }
+    }
+}
+
+/// Residual blocks.
+#[derive(Module, Debug)]
+pub struct Residual {
+    /// The blocks, from the words up.
+    pub blocks: Vec<Block>,
+}
+
+/// Two convolutions, and what they were given added to what they give.
+#[derive(Module, Debug)]
+pub struct Block {
+    /// The first convolution.
+    pub first: ConvLayer,
+    /// The second.
+    pub second: ConvLayer,
+    /// Where the channels differ: a convolution of width 1 for what is added.
+    pub through: Option<ConvLayer>,
+}
+
+impl Block {
+    /// The rest of the block after its first convolution.
+    fn rest(&self, first: Tensor<3>, x: Tensor<3>, mask: &Tensor<3>) -> Tensor<3> {
+        let second = self.second.forward(first * mask.clone());
+        let x = match &self.through {
+            Some(through) => through.forward(x),
+            None => x,
+        };
+        relu(x + second)
+    }
+}
+
+impl Residual {
+    fn above(&self, mut x: Tensor<3>, mask: &Tensor<3>) -> Tensor<3> {
+        for block in &self.blocks[1..] {
+            x = x * mask.clone();
+            x = block.rest(block.first.forward(x.clone()), x, mask);
+        }
+        x
+    }
+}
+
+impl Encode for Residual {
+    fn forward(&self, x: Tensor<3>, mask: Tensor<3>) -> Tensor<3> {
+        let block = &self.blocks[0];
+        self.above(block.rest(block.first.forward(x.clone()), x, &mask), &mask)
+    }
+
+    fn forward_words(&self, words: &Words) -> Tensor<3> {
+        let (block, mask) = (&self.blocks[0], words.mask());
+        self.above(block.rest(block.first.forward_words(words), words.embed(), &mask), &mask)
+    }
+
+    fn filters(&self) -> Option<Tensor<3>> {
+        Some(self.blocks[0].first.filters())
+    }
+}
