@@ -39,6 +39,7 @@ pub(crate) fn pictures(run: &Run, analysis: &Analysis) -> Result<Vec<Picture>, A
 pub(crate) fn color(contribution: &[f64], strongest: f64) -> RGBColor {
     let faint = |size: f64| size < 0.08 * strongest;
     match contribution {
+        [] => NEITHER,
         [only] if faint(only.abs()) => NEITHER,
         [only] => {
             if *only > 0.0 {

@@ -66,7 +66,8 @@ impl FilterVectors {
         let [count, _, kernel_size] = filters.as_ref().map_or([0, dimensions, 1], Tensor::dims);
         let [outputs, hidden, _] = run.model.head.weight.val().dims();
         let head = to_host(run.model.head.weight.val())?;
-        let is_direct = hidden == count && head.len() == outputs * count && run.model.fold().is_some();
+        let is_one_layer = run.model.receptive_field().size() == kernel_size;
+        let is_direct = is_one_layer && hidden == count && head.len() == outputs * count;
         Ok(Self {
             embeddings: to_host(run.model.embed.weight.val())?,
             vectors: filters.map(|filters| to_host(filters.swap_dims(1, 2))).transpose()?.unwrap_or_default(),

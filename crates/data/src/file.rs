@@ -54,7 +54,7 @@ impl LabelledFile {
     ///
     /// # Errors
     ///
-    /// As [`read_table`], [`DataError::OneLabel`], and [`DataError::UnknownLabel`] for a label
+    /// As [`read_pieces`], [`DataError::OneLabel`], and [`DataError::UnknownLabel`] for a label
     /// that only `test` has.
     pub fn dataset(&self, test: Option<&Path>, seed: u64) -> Result<Dataset, DataError> {
         // Labels are numbered as they come, and then anew in their order.
@@ -86,7 +86,7 @@ impl LabelledFile {
     ///
     /// # Errors
     ///
-    /// As [`read_table`], and [`DataError::UnknownLabel`].
+    /// As [`read_pieces`], and [`DataError::UnknownLabel`].
     pub fn examples(&self, labels: &[String]) -> Result<Examples, DataError> {
         self.read_known(&self.path, labels)
     }

@@ -1,6 +1,6 @@
 //! Every encoder: PyTorch's numbers, padding that changes nothing, scores that add up, and a receptive
 //! field that is what the formula says.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::excessive_precision)]
 
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{Device, Tensor, TensorData};

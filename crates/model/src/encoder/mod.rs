@@ -112,6 +112,7 @@ impl EncoderConfig {
 
 /// An encoder, ready to run.
 #[derive(Module, Debug)]
+#[expect(clippy::large_enum_variant, reason = "a model holds one encoder, and Burn's modules go in no box")]
 pub enum Encoder {
     /// See [`EncoderConfig::Linear`].
     Linear(LinearConv),
