@@ -57,6 +57,7 @@ fn random_run(labels: &[&str], padding: Padding, kernel_size: usize) -> Run {
             decay: false,
             adam_epsilon: 1e-7,
             word_dropout: 0.0,
+            sparse_embedding: false,
             weight_decay: 0.0,
             patience: None,
             validation_fraction: 0.1,

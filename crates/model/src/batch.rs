@@ -11,9 +11,9 @@ pub struct Batch {
     pub ids: Tensor<2, Int>,
     /// 1 where a position counts, 0 where it is padding, `[batch, length]`.
     pub mask: Tensor<2>,
-    /// Each id that occurs, once, in rising order, `[distinct]`: a linear model folds the rows of
+    /// Each id that occurs, once, in rising order, `[distinct]`: a model reads the embeddings of
     /// these words and no others.
-    pub(crate) distinct: Tensor<1, Int>,
+    pub distinct: Tensor<1, Int>,
     /// Where each position's id stands among the distinct ones, `[batch, length]`.
     pub(crate) among_distinct: Tensor<2, Int>,
 }

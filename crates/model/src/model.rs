@@ -135,9 +135,20 @@ impl TextModel {
     /// The logits of each text, `[batch, outputs]`: by the table where the model is linear, by a
     /// kernel that pools as it goes where there is one, else layer by layer.
     pub fn forward(&self, batch: &Batch) -> Tensor<2> {
-        let words = self.words(batch);
+        self.forward_rows(self.rows(batch), batch)
+    }
+
+    /// The embeddings of the words that occur in a batch, `[distinct, embedding]`.
+    pub fn rows(&self, batch: &Batch) -> Tensor<2> {
+        self.embed.weight.val().select(0, batch.distinct.clone())
+    }
+
+    /// As [`forward`](Self::forward), of embeddings given as [`rows`](Self::rows) gives them: their
+    /// gradient is as large as they are, and not as large as the vocabulary.
+    pub fn forward_rows(&self, rows: Tensor<2>, batch: &Batch) -> Tensor<2> {
+        let words = Words::of(rows, batch);
         if self.encoder.linear_kernel().is_some() && self.pooling == Pooling::Mean && self.dropout.prob == 0.0 {
-            return self.pool(self.predict_positions(batch), batch.mask.clone());
+            return self.pool(self.predict_words(words), batch.mask.clone());
         }
         match self.encoder.forward_pooled(&words, self.pooling) {
             Some(pooled) => self.predict_pooled(pooled),
@@ -178,7 +189,10 @@ impl TextModel {
     /// the same everywhere): a linear model looks it up in the [`Folded`] table of the words that
     /// occur, any other looks its first layer up and computes the rest.
     pub fn predict_positions(&self, batch: &Batch) -> Tensor<3> {
-        let words = self.words(batch);
+        self.predict_words(self.words(batch))
+    }
+
+    fn predict_words(&self, words: Words) -> Tensor<3> {
         match self.encoder.linear_kernel() {
             Some(kernel) => {
                 let folded = Folded::new(words.rows, kernel, self.head.weight.val(), self.receptive_field());
@@ -231,8 +245,7 @@ impl TextModel {
     }
 
     fn words(&self, batch: &Batch) -> Words {
-        let rows = self.embed.weight.val().select(0, batch.distinct.clone());
-        Words { rows, among: batch.among_distinct.clone(), mask: batch.mask.clone() }
+        Words::of(self.rows(batch), batch)
     }
 
     /// `[batch, length, embedding]` to `[batch, hidden, positions]`.

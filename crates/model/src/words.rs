@@ -4,7 +4,7 @@ use burn::tensor::module::embedding;
 use burn::tensor::{Int, Tensor};
 
 use crate::lookup::{pool_of_lookups, sum_of_lookups};
-use crate::{Pooling, ReceptiveField};
+use crate::{Batch, Pooling, ReceptiveField};
 
 /// The embeddings of the words that occur in a batch, each once, and where they occur.
 #[derive(Clone, Debug)]
@@ -18,6 +18,11 @@ pub struct Words {
 }
 
 impl Words {
+    /// The words of a batch, their embeddings given.
+    pub(crate) fn of(rows: Tensor<2>, batch: &Batch) -> Self {
+        Self { rows, among: batch.among_distinct.clone(), mask: batch.mask.clone() }
+    }
+
     /// A vector a position, zero where the mask is: `[batch, embedding, length]`.
     pub fn embed(&self) -> Tensor<3> {
         let x = embedding(self.rows.clone(), self.among.clone());

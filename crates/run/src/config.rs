@@ -111,6 +111,10 @@ pub struct TrainingConfig {
     pub adam_epsilon: f32,
     /// The chance that a word of a training text is read as unknown.
     pub word_dropout: f64,
+    /// Whether a step moves the embeddings of the words of its batch alone, and their moments, as
+    /// PyTorch's SparseAdam does: for tables too large to be walked at every step.
+    #[serde(default)]
+    pub sparse_embedding: bool,
     /// How much a step shrinks the weights by, as a share of the step size times the weight
     /// (decoupled weight decay, Loshchilov and Hutter 2019).
     pub weight_decay: f32,

@@ -2,7 +2,7 @@
 
 use convlens_run::model::{
     Activation, ConvConfig, DenseConfig, Downsampling, EncoderConfig, GatedConfig, LayerConfig, LinearConvConfig,
-    ModelConfig, Padding, PlainConfig, Pooling, RecurrentConfig, ResidualConfig,
+    ModelConfig, OneHotConfig, Padding, PlainConfig, Pooling, RecurrentConfig, ResidualConfig,
 };
 use convlens_run::text::TokenizerKind;
 use convlens_run::{TextConfig, TokenizerSource, TrainingConfig};
@@ -34,7 +34,7 @@ impl Preset {
 }
 
 /// Every preset; the first is the default.
-pub const PRESETS: [Preset; 12] = [
+pub const PRESETS: [Preset; 13] = [
     Preset {
         name: "default",
         summary: "one linear convolution, padding masked, texts of any length, regularised",
@@ -73,6 +73,21 @@ pub const PRESETS: [Preset; 12] = [
             ..stack(vocab_size, outputs, EncoderConfig::Conv(conv(100, &[3, 4, 5])))
         },
         training: stacked,
+        min_steps: 1_500,
+    },
+    Preset {
+        name: "best",
+        summary: "filters over one-hot words, the largest of each (Johnson and Zhang 2015)",
+        text: || TextConfig { vocab_size: 30_000, ..words() },
+        model: |vocab_size, outputs| one_hot(vocab_size, outputs, 300, 3),
+        training: || TrainingConfig {
+            batch_size: 50,
+            learning_rate: 2e-3,
+            sparse_embedding: true,
+            weight_decay: 0.0,
+            word_dropout: 0.0,
+            ..regularised()
+        },
         min_steps: 1_500,
     },
     Preset {
@@ -150,6 +165,19 @@ pub const PRESETS: [Preset; 12] = [
         min_steps: 1_500,
     },
 ];
+
+/// Johnson and Zhang 2015, section 2.1, in one layer: every word has weights of its own for every
+/// filter and place.
+fn one_hot(vocab_size: usize, outputs: usize, filters: usize, kernel_size: usize) -> ModelConfig {
+    ModelConfig {
+        embedding: filters * kernel_size,
+        init_std: 0.01,
+        encoder: EncoderConfig::OneHot(OneHotConfig { filters, kernel_size }),
+        pooling: Pooling::Max,
+        dropout: 0.5,
+        ..linear(vocab_size, outputs, Padding::Masked)
+    }
+}
 
 /// How many channels the stacks and the recurrent baselines have.
 const HIDDEN: usize = 64;
@@ -237,6 +265,7 @@ fn as_document_a() -> TrainingConfig {
         adam_epsilon: 1e-7,
         word_dropout: 0.0,
         weight_decay: 0.0,
+        sparse_embedding: false,
         patience: None,
         validation_fraction: 0.1,
     }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use burn::module::Module;
-use burn::tensor::Device;
+use burn::tensor::{Device, Tensor};
 use convlens_run::model::{Batch, Padding, TextModel};
 use convlens_run::{
     ChosenDevice, EpochMetrics, METRICS, METRICS_BY_EPOCH, Run, RunConfig, RunError, RunFolder, RunMetrics, model_card,
@@ -183,9 +183,14 @@ impl Trainer<'_> {
         let labels: Vec<usize> = indices.iter().map(|&index| self.corpus.train.labels[index]).collect();
         // Dropout draws on the device, from the step's own seed.
         device.seed(step_seed(training.seed, progress.epoch, progress.step + 1));
-        let logits = model.forward(&self.batch(indices, &progress, &device)?);
+        let batch = self.batch(indices, &progress, &device)?;
+        let rows = match training.sparse_embedding {
+            true => Tensor::from_inner(model.rows(&batch).inner()).require_grad(),
+            false => model.rows(&batch),
+        };
+        let logits = model.forward_rows(rows.clone(), &batch);
         let loss = cross_entropy(logits.clone(), &labels, &device);
-        let gradients = loss.backward();
+        let mut gradients = loss.backward();
         let logits = to_host(logits.inner())?;
 
         let mut tally = progress.tally();
@@ -199,7 +204,11 @@ impl Trainer<'_> {
         progress.set_tally(tally);
         let left = 1.0 - (progress.steps - 1) as f64 / (training.epochs * steps_an_epoch) as f64;
         let rate = if training.decay { training.learning_rate * left } else { training.learning_rate };
-        let model = adam.step(model, gradients, rate);
+        let of_rows = if training.sparse_embedding { rows.grad_remove(&mut gradients) } else { None };
+        let mut model = adam.step(model, gradients, rate);
+        if let Some(gradient) = of_rows {
+            model = adam.step_rows(model, batch.distinct.inner(), gradient, rate);
+        }
         Ok(State { model, adam, progress })
     }
 
