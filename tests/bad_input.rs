@@ -57,7 +57,7 @@ fn of_flags() {
         ("train --epochs 0", "--epochs 0"),
         ("train --learning-rate=-1", "--learning-rate -1"),
         ("train --vocab-size 3", "--vocab-size 3"),
-        ("train --preset best", "no preset is called \"best\" (known: default, seed, relu)"),
+        ("train --preset worst", "no preset is called \"worst\" (known: default, seed, relu, conv, best, plain,"),
         ("train --dataset imbd", "no data set is called \"imbd\" (known: imdb, sample)"),
         ("train --dataset sample --out runs/r", "runs/r: exists already"),
         ("train --resume --out nothing/here.txt --dataset imbd", "no data set is called"),

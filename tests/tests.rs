@@ -12,6 +12,8 @@ mod analyze;
 mod bad_input;
 /// The report as its reader meets it: in headless Chromium, searched, hovered, by keyboard.
 mod browser;
+/// Every encoder: trained, explained, analysed, compared; its receptive field and its gradients.
+mod encoders;
 /// The first command of the README: train with no network, and phrase scores for two texts.
 mod first_command;
 /// IMDB fetched from a stand-in for the Hub that also misbehaves.

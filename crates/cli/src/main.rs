@@ -39,6 +39,9 @@ fn run() -> Result<(), Failure> {
         Verb::Predict(args) => verb::predict::run(&args),
         Verb::Analyze(args) => verb::analyze::run(&args),
         Verb::Export(args) => verb::export::run(&args),
+        Verb::ReceptiveField(args) => verb::receptive_field::run(&args),
+        Verb::Gradients(args) => verb::gradients::run(&args),
+        Verb::Compare(args) => verb::compare::run(&args),
         Verb::Data(args) => verb::data::run(&args),
         Verb::Completions(args) => verb::completions::run(&args),
     }

@@ -1,6 +1,10 @@
 //! Standard output: lines, and tables of aligned columns.
 
 use std::io::Write;
+use std::path::Path;
+
+use convlens_analysis::{Chart, draw_charts};
+use convlens_run::write_file;
 
 use crate::failure::Failure;
 
@@ -28,6 +32,22 @@ pub fn table(rows: &[Vec<String>]) -> Result<(), Failure> {
         line(padded.collect::<Vec<_>>().join("  ").trim_end())?;
     }
     Ok(())
+}
+
+/// Whether `--plot` names a picture that can be drawn.
+pub fn check_picture(path: &Path) -> Result<(), Failure> {
+    match path.extension().and_then(|extension| extension.to_str()) {
+        Some("svg" | "png") => Ok(()),
+        _ => Err(Failure::Input(format!("--plot {}: name a .svg or a .png file", path.display()))),
+    }
+}
+
+/// Draws charts side by side, in the format that the file's extension names.
+pub fn write_picture(path: &Path, charts: &[Chart]) -> Result<(), Failure> {
+    check_picture(path)?;
+    let picture = draw_charts("charts", "", charts)?;
+    let is_svg = path.extension().is_some_and(|extension| extension == "svg");
+    Ok(write_file(path, if is_svg { picture.svg.as_bytes() } else { &picture.png })?)
 }
 
 /// A count with its thousands apart.

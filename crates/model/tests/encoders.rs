@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::excessive_precision)]
 
 use burn::module::{Module, ModuleMapper, Param};
+use burn::tensor::module::{conv1d, conv2d};
+use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Device, Tensor, TensorData};
 use convlens_model::{
     Activation, Batch, ConvConfig, DenseConfig, Downsampling, EncoderConfig, GatedConfig, LayerConfig,
@@ -226,6 +228,24 @@ const PYTORCH: [(&str, [f32; 4], &[f32]); 15] = [
         &[0.0000000, 0.0762475, 0.9825910, 0.1524949, 0.4912955, 0.0000000],
     ),
 ];
+
+// Text is an image of height 1.
+#[test]
+fn a_convolution_of_text_is_one_of_an_image_of_height_1() {
+    let device = Device::flex();
+    device.seed(5);
+    let draw = |shape: [usize; 3]| Tensor::<3>::random(shape, burn::tensor::Distribution::Normal(0.0, 1.0), &device);
+    for (kernel_size, dilation, stride) in [(1, 1, 1), (3, 1, 1), (3, 2, 1), (4, 1, 2), (2, 3, 2)] {
+        let (x, weight) = (draw([2, 3, 17]), draw([5, 3, kernel_size]));
+        let bias = draw([1, 1, 5]).reshape([5]);
+        let options = ConvOptions::new([stride], [1], [dilation], 1);
+        let text = conv1d(x.clone(), weight.clone(), Some(bias.clone()), options);
+        let options = ConvOptions::new([1, stride], [0, 1], [1, dilation], 1);
+        let image = conv2d(x.unsqueeze_dim::<4>(2), weight.unsqueeze_dim::<4>(2), Some(bias), options);
+        assert_eq!(image.dims()[2], 1);
+        assert_close(&values(text), &values(image.squeeze_dim::<3>(2)), 1e-6, "height 1");
+    }
+}
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(8))]

@@ -15,10 +15,14 @@ pub fn run(args: &EvaluateArgs) -> Result<(), Failure> {
     let run = Run::open_on(&folder, &device.device)?;
     let (name, texts) = texts_for(&run.config, args.dataset.as_deref(), &args.file, &args.split)?;
     let stages = Stages::default();
+    let clock = std::time::Instant::now();
     let evaluation = evaluate(&run, &texts, &|stage| stages.show(stage))?;
+    let texts_per_second = evaluation.count as f64 / clock.elapsed().as_secs_f64().max(f64::MIN_POSITIVE);
     match args.json {
         true => {
-            let json = serde_json::json!({ "run": folder.path(), "dataset": name, "evaluation": evaluation });
+            let json = serde_json::json!({
+                "run": folder.path(), "dataset": name, "evaluation": evaluation, "texts_per_second": texts_per_second,
+            });
             line(json.to_string())
         }
         false => show(&evaluation, &name, &folder.path().display().to_string(), &device.name),

@@ -1,9 +1,12 @@
 //! The verbs, a file each.
 
 pub mod analyze;
+pub mod compare;
 pub mod completions;
 pub mod data;
 pub mod evaluate;
 pub mod export;
+pub mod gradients;
 pub mod predict;
+pub mod receptive_field;
 pub mod train;

@@ -1,0 +1,197 @@
+//! What an encoder sees, measured: which positions change an output at all, and how much of its
+//! gradient reaches each (the effective receptive field of Luo et al. 2016, section 2).
+
+use burn::module::Module;
+use burn::tensor::{Device, Distribution, Tensor};
+use convlens_run::model::{Encode, EncoderConfig, ReceptiveField};
+use convlens_run::{RunError, to_host};
+use serde::Serialize;
+
+use crate::OnStage;
+
+/// The longest text that every position of is changed in turn.
+const LONGEST: usize = 2_100;
+/// How long a text is looked at where the field has no end.
+const UNBOUNDED: usize = 201;
+/// How many inputs and initializations the gradient is averaged over.
+const DRAWS: usize = 16;
+/// How many changed texts are read at once.
+const AT_ONCE: usize = 32;
+
+/// A receptive field by formula and by measurement.
+#[derive(Clone, Debug, Serialize)]
+pub struct MeasuredField {
+    /// By formula.
+    pub formula: ReceptiveField,
+    /// How many positions become one.
+    pub stride: usize,
+    /// How many numbers the encoder learns.
+    pub parameters: usize,
+    /// By changing one position after the other; none where the field is too wide for that.
+    pub measured: Option<ReceptiveField>,
+    /// How many positions the text had that was measured on, and which of them was looked at.
+    pub length: usize,
+    /// See `length`.
+    pub center: usize,
+    /// By position, counted from the centre: the mean size of the output's gradient there, as a
+    /// share of the largest.
+    pub gradient: Vec<(isize, f64)>,
+    /// The fewest positions that hold 95 % of the squared gradient: what is seen in effect.
+    pub effective: usize,
+}
+
+impl MeasuredField {
+    /// Whether formula and measurement agree; where the formula knows no end, whatever was measured
+    /// agrees with it.
+    pub fn agrees(&self) -> Option<bool> {
+        let agree = |formula: usize, measured: usize| formula == measured || formula == ReceptiveField::ALL;
+        self.measured
+            .map(|measured| agree(self.formula.left, measured.left) && agree(self.formula.right, measured.right))
+    }
+
+    /// Measures an encoder of random weights.
+    ///
+    /// # Errors
+    ///
+    /// [`RunError::Device`].
+    pub fn of(config: &EncoderConfig, embedding: usize, seed: u64, on_stage: OnStage<'_>) -> Result<Self, RunError> {
+        let device = Device::flex();
+        device.seed(seed);
+        let (formula, stride) = (config.settings().receptive_field(), config.settings().stride());
+        let side = |side: usize| if side == ReceptiveField::ALL { UNBOUNDED / 2 } else { side + stride };
+        let center = side(formula.left).div_ceil(stride) * stride;
+        let length = center + 1 + side(formula.right);
+        let is_short = length <= LONGEST;
+        let encoder = config.init(embedding, &device);
+        let parameters = encoder.num_params();
+        let measured = match is_short {
+            true => Some(perturbed(&encoder, embedding, length, center, stride, on_stage)?),
+            false => None,
+        };
+        let gradient = gradient(config, embedding, length, center, stride, on_stage)?;
+        let largest = gradient.iter().copied().fold(0.0, f64::max).max(f64::MIN_POSITIVE);
+        let effective = effective(&gradient);
+        let offset = |at: usize| at as isize - center as isize;
+        let gradient = gradient.iter().enumerate().map(|(at, size)| (offset(at), size / largest)).collect();
+        Ok(Self { formula, stride, parameters, measured, length, center, gradient, effective })
+    }
+}
+
+fn ones(count: usize, length: usize, device: &Device) -> Tensor<3> {
+    Tensor::ones([count, 1, length], device)
+}
+
+fn perturbed(
+    encoder: &impl Encode,
+    embedding: usize,
+    length: usize,
+    center: usize,
+    stride: usize,
+    on_stage: OnStage<'_>,
+) -> Result<ReceptiveField, RunError> {
+    let device = Device::flex();
+    let draw = || Tensor::<3>::random([1, embedding, length], Distribution::Normal(0.0, 1.0), &device);
+    let (x, other) = (draw(), draw());
+    let output = |x: Tensor<3>| -> Result<Vec<f32>, RunError> {
+        let count = x.dims()[0];
+        let y = encoder.forward(x, ones(count, length, &device)); // [count, hidden, positions]
+        to_host(y.narrow(2, center / stride, 1))
+    };
+    // The unchanged text is read among others, as the changed ones are.
+    let same = output(x.clone().repeat_dim(0, AT_ONCE))?;
+    let hidden = same.len() / AT_ONCE;
+    let mut field = ReceptiveField::ONE;
+    for start in (0..length).step_by(AT_ONCE) {
+        on_stage("changing one position after the other", start, length);
+        let changed = (start..start + AT_ONCE).map(|at| {
+            let at = at.min(length - 1);
+            x.clone().slice_assign([0..1, 0..embedding, at..at + 1], other.clone().narrow(2, at, 1))
+        });
+        let found = output(Tensor::cat(changed.collect(), 0))?;
+        for (row, at) in (start..length.min(start + AT_ONCE)).enumerate() {
+            if found[row * hidden..(row + 1) * hidden] != same[row * hidden..(row + 1) * hidden] {
+                field.left = field.left.max(center.saturating_sub(at));
+                field.right = field.right.max(at.saturating_sub(center));
+            }
+        }
+    }
+    on_stage("changing one position after the other", length, length);
+    Ok(field)
+}
+
+/// The mean size of the gradient at every position.
+fn gradient(
+    config: &EncoderConfig,
+    embedding: usize,
+    length: usize,
+    center: usize,
+    stride: usize,
+    on_stage: OnStage<'_>,
+) -> Result<Vec<f64>, RunError> {
+    let device = Device::flex().autodiff();
+    let mut sizes = vec![0.0; length];
+    for draw in 0..DRAWS {
+        on_stage("following the gradient", draw, DRAWS);
+        let encoder = config.init(embedding, &device);
+        let x = Tensor::<3>::random([1, embedding, length], Distribution::Normal(0.0, 1.0), &device).require_grad();
+        let y = encoder.forward(x.clone(), ones(1, length, &device)).narrow(2, center / stride, 1);
+        let direction = y.clone().detach().random_like(Distribution::Normal(0.0, 1.0));
+        let gradients = (y * direction).sum().backward();
+        let Some(gradient) = x.grad(&gradients) else { continue };
+        let squares = to_host(gradient.powi_scalar(2).sum_dim(1))?;
+        sizes.iter_mut().zip(squares).for_each(|(size, square)| *size += f64::from(square).sqrt() / DRAWS as f64);
+    }
+    on_stage("following the gradient", DRAWS, DRAWS);
+    Ok(sizes)
+}
+
+fn effective(gradient: &[f64]) -> usize {
+    let mut squares: Vec<f64> = gradient.iter().map(|size| size * size).collect();
+    squares.sort_by(|a, b| b.total_cmp(a));
+    let total: f64 = squares.iter().sum();
+    let mut sum = 0.0;
+    let enough = squares.iter().take_while(|square| {
+        let is_short = sum < 0.95 * total;
+        sum += **square;
+        is_short
+    });
+    enough.count()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use convlens_run::model::{LayerConfig, RecurrentConfig, ResidualConfig};
+
+    fn measured(config: &EncoderConfig) -> MeasuredField {
+        MeasuredField::of(config, 4, 0, &|_, _, _| {}).expect("measures")
+    }
+
+    #[test]
+    fn formula_and_measurement_agree() {
+        for causal in [false, true] {
+            let layer = LayerConfig { causal, ..LayerConfig::default() };
+            let config = EncoderConfig::Residual(ResidualConfig { hidden: 8, blocks: 3, dilation_base: 2, layer });
+            let field = measured(&config);
+            assert_eq!((field.formula.size(), field.agrees()), (29, Some(true)));
+            assert!(
+                field.effective < 29
+                    && field.gradient.iter().all(|(offset, size)| {
+                        *size == 0.0
+                            || field
+                                .formula
+                                .phrase(field.center, field.length)
+                                .contains(&((field.center as isize + offset) as usize))
+                    })
+            );
+        }
+        let lstm = measured(&EncoderConfig::Lstm(RecurrentConfig { hidden: 8, bidirectional: false }));
+        assert!(lstm.formula.is_unbounded() && lstm.measured.is_some_and(|field| field.right == 0));
+    }
+
+    #[test]
+    fn most_of_the_gradient_is_counted() {
+        assert_eq!(effective(&[0.0, 1.0, 10.0, 1.0]), 1);
+        assert_eq!(effective(&[1.0; 20]), 19);
+    }
+}

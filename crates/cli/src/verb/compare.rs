@@ -1,0 +1,137 @@
+//! `convlens compare`: presets trained on the same data, side by side.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use convlens_analysis::Chart;
+use convlens_run::{RunFolder, RunMetrics, write_file};
+use convlens_train::preset;
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::args::CompareArgs;
+use crate::failure::Failure;
+use crate::output::{line, table, thousands, write_picture};
+
+/// A preset and what it reached.
+#[derive(Serialize)]
+struct Row {
+    preset: String,
+    metrics: RunMetrics,
+    /// Texts a second in inference, of the test split.
+    texts_per_second: f64,
+}
+
+pub fn run(args: &CompareArgs) -> Result<(), Failure> {
+    args.presets.iter().try_for_each(|name| preset(name).map(|_| ()))?;
+    let mut rows = Vec::new();
+    for name in &args.presets {
+        let folder = args.out.join(name);
+        if !folder.join(convlens_run::METRICS).exists() {
+            train(name, &folder, args)?;
+        }
+        let metrics = RunFolder::open(&folder)?.metrics()?;
+        let missing = || Failure::Input(format!("{}: no metrics; remove the folder and begin anew", folder.display()));
+        let texts_per_second = evaluate(&folder, args)?;
+        rows.push(Row { preset: name.clone(), metrics: metrics.ok_or_else(missing)?, texts_per_second });
+    }
+    let cells = cells(&rows);
+    let markdown: String = cells
+        .iter()
+        .enumerate()
+        .map(|(number, row)| {
+            let rule = if number == 0 { format!("\n|{}", "---|".repeat(row.len())) } else { String::new() };
+            format!("| {} |{rule}\n", row.join(" | "))
+        })
+        .collect();
+    write_file(&args.out.join("comparison.md"), markdown.as_bytes())?;
+    write_file(&args.out.join("comparison.json"), serde_json::json!(rows).to_string().as_bytes())?;
+    write_picture(&args.out.join("comparison.svg"), &charts(&rows))?;
+    match args.json {
+        true => line(serde_json::json!(rows).to_string()),
+        false => {
+            table(&cells)?;
+            line(format!("{}: comparison.md, comparison.json, comparison.svg, and a run for each", args.out.display()))
+        }
+    }
+}
+
+/// In a process of its own, so that its peak memory is its own.
+fn train(name: &str, folder: &Path, args: &CompareArgs) -> Result<(), Failure> {
+    anstream::eprintln!("{name}:");
+    let mut command = own()?;
+    command.args(["train", "--preset", name, "--dataset", &args.dataset, "--resume"]);
+    command.args(["--seed", &args.seed.to_string(), "--device", &args.device.to_string()]);
+    command.arg("--out").arg(folder).stdout(Stdio::null());
+    if let Some(epochs) = args.epochs {
+        command.args(["--epochs", &epochs.to_string()]);
+    }
+    let status = command.status().map_err(|error| Failure::Input(format!("{name}: {error}")))?;
+    match status.code() {
+        Some(0) => Ok(()),
+        Some(130) | None => {
+            Err(Failure::Interrupted(format!("stopped at {name}; the same command goes on from there")))
+        }
+        _ => Err(Failure::Input(format!("{name}: could not be trained; the lines above say why"))),
+    }
+}
+
+/// Texts a second, over the run's own test split.
+fn evaluate(folder: &Path, args: &CompareArgs) -> Result<f64, Failure> {
+    let mut command = own()?;
+    command.args(["evaluate", "--json", "--device", &args.device.to_string(), "--run"]).arg(folder);
+    let output = command.stderr(Stdio::null()).output();
+    let wrong = |message: String| Failure::Input(format!("{}: {message}", folder.display()));
+    let output = output.map_err(|error| wrong(error.to_string()))?;
+    let json: Value = serde_json::from_slice(&output.stdout).map_err(|_| wrong("could not be evaluated".into()))?;
+    Ok(json["texts_per_second"].as_f64().unwrap_or(0.0))
+}
+
+fn own() -> Result<Command, Failure> {
+    let path = std::env::current_exe().map_err(|error| Failure::Input(format!("this program: {error}")))?;
+    Ok(Command::new(path))
+}
+
+fn cells(rows: &[Row]) -> Vec<Vec<String>> {
+    let head = [
+        "preset",
+        "test accuracy",
+        "parameters",
+        "receptive field",
+        "trained, texts/s",
+        "read, texts/s",
+        "epochs",
+        "peak MiB",
+    ];
+    let cells = rows.iter().map(|row| {
+        let metrics = &row.metrics;
+        vec![
+            row.preset.clone(),
+            format!("{:.2} %", 100.0 * metrics.test.accuracy),
+            thousands(metrics.parameters),
+            metrics.receptive_field.map_or_else(|| "all".into(), thousands),
+            thousands(metrics.examples_per_second as usize),
+            thousands(row.texts_per_second as usize),
+            format!("{} of {}", metrics.best_epoch, metrics.epochs),
+            thousands((metrics.peak_rss_bytes >> 20) as usize),
+        ]
+    });
+    std::iter::once(head.map(String::from).to_vec()).chain(cells).collect()
+}
+
+/// Accuracy against the speed of training and of reading, a point a preset.
+fn charts(rows: &[Row]) -> [Chart; 2] {
+    let chart = |title: &str, axis: &str, value: fn(&Row) -> f64| Chart {
+        title: title.into(),
+        axes: [axis.into(), "test accuracy, %".into()],
+        is_log: true,
+        lines: rows
+            .iter()
+            .map(|row| (row.preset.clone(), vec![(value(row).max(1.0), 100.0 * row.metrics.test.accuracy)]))
+            .collect(),
+    };
+    [
+        chart("Training", "texts a second", |row| row.metrics.examples_per_second),
+        chart("Reading", "texts a second", |row| row.texts_per_second),
+    ]
+}

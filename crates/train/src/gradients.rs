@@ -1,0 +1,157 @@
+//! How large the gradient of each layer is, at the start and in training: whether it vanishes on
+//! its way down through a deep stack (document B; Hochreiter 1991, He et al. 2016).
+
+use burn::module::{Module, ModuleVisitor, Param};
+use burn::tensor::{Device, Gradients, Tensor};
+use convlens_run::model::{Batch, EncoderConfig, ModelConfig, Padding, Pooling, TextModel};
+use serde::Serialize;
+
+use crate::loss::cross_entropy;
+use crate::{Adam, Corpus, Stage, TrainError, epoch_order};
+
+/// The gradients of one encoder of one depth.
+#[derive(Clone, Debug, Serialize)]
+pub struct DepthGradients {
+    /// How many layers the encoder was asked for.
+    pub layers: usize,
+    /// The norm of the gradient of each layer's filters, from the words up, before the first step:
+    /// the mean over some batches.
+    pub at_start: Vec<f64>,
+    /// As `at_start`, after the last step.
+    pub trained: Vec<f64>,
+    /// The loss of the last batches, in nats.
+    pub loss: f64,
+}
+
+/// How many batches a norm is averaged over.
+const BATCHES: usize = 8;
+const BATCH_SIZE: usize = 32;
+
+/// Trains an encoder for some steps of Adam, and follows its gradients.
+///
+/// # Errors
+///
+/// [`TrainError::Model`] for settings that make no model, [`TrainError::Device`].
+pub fn depth_gradients(
+    encoder: &EncoderConfig,
+    layers: usize,
+    corpus: &Corpus,
+    steps: usize,
+    seed: u64,
+    on_stage: &(dyn Fn(Stage) + Sync),
+) -> Result<DepthGradients, TrainError> {
+    let device = Device::flex().autodiff();
+    device.seed(seed);
+    let config = ModelConfig {
+        vocab_size: corpus.tokenizer.vocab_size(),
+        embedding: encoder.settings().hidden().min(64),
+        init_std: 0.05,
+        encoder: encoder.clone(),
+        outputs: 1,
+        padding: Padding::Masked,
+        pooling: Pooling::Mean,
+        dropout: 0.0,
+    };
+    let mut model = config.init(&device)?;
+    let mut adam = Adam::new(1e-7, 0.0);
+    let order = (1..).flat_map(|epoch| epoch_order(&corpus.train, BATCH_SIZE, true, seed, epoch));
+    let mut batches = order.take(steps.max(BATCHES) + BATCHES);
+    let mut first = Vec::new();
+    let at_start = {
+        let some: Vec<Vec<usize>> = batches.by_ref().take(BATCHES).collect();
+        first.extend(some.iter().cloned());
+        mean_norms(&model, &some, corpus, &device)?.0
+    };
+    for (step, indices) in batches.take(steps).enumerate() {
+        on_stage(Stage { name: "training a stack", done: step, total: steps });
+        let gradients = loss(&model, &indices, corpus, &device)?.backward();
+        model = adam.step(model, gradients, 1e-3);
+    }
+    on_stage(Stage { name: "training a stack", done: steps, total: steps });
+    let (trained, loss) = mean_norms(&model, &first, corpus, &device)?;
+    Ok(DepthGradients { layers, at_start, trained, loss })
+}
+
+fn loss(model: &TextModel, indices: &[usize], corpus: &Corpus, device: &Device) -> Result<Tensor<1>, TrainError> {
+    let rows = indices.iter().map(|&index| corpus.train.ids(index)).collect::<Result<Vec<_>, _>>()?;
+    let rows: Vec<&[u32]> = rows.iter().map(AsRef::as_ref).collect();
+    let labels: Vec<usize> = indices.iter().map(|&index| corpus.train.labels[index]).collect();
+    Ok(cross_entropy(model.forward(&Batch::masked(&rows, 0, device)), &labels, device))
+}
+
+/// The mean norm of the gradient of each layer's filters, and the mean loss.
+fn mean_norms(
+    model: &TextModel,
+    batches: &[Vec<usize>],
+    corpus: &Corpus,
+    device: &Device,
+) -> Result<(Vec<f64>, f64), TrainError> {
+    let (mut sums, mut losses) = (Vec::new(), 0.0);
+    for indices in batches {
+        let loss = loss(model, indices, corpus, device)?;
+        let gradients = loss.backward();
+        losses += convlens_run::to_host(loss.inner())?.iter().map(|&value| f64::from(value)).sum::<f64>();
+        let mut norms = Norms { gradients: &gradients, path: Vec::new(), found: Vec::new(), failed: None };
+        model.encoder.visit(&mut norms);
+        if let Some(error) = norms.failed {
+            return Err(error);
+        }
+        sums.resize(norms.found.len(), 0.0);
+        sums.iter_mut().zip(norms.found).for_each(|(sum, norm): (&mut f64, f64)| *sum += norm);
+    }
+    let count = batches.len().max(1) as f64;
+    Ok((sums.into_iter().map(|sum| sum / count).collect(), losses / count))
+}
+
+/// The norm of the gradient of every convolution that is wider than one position.
+struct Norms<'a> {
+    gradients: &'a Gradients,
+    path: Vec<String>,
+    found: Vec<f64>,
+    failed: Option<TrainError>,
+}
+
+impl ModuleVisitor for Norms<'_> {
+    fn enter_module(&mut self, name: &str, _container: &str) {
+        self.path.push(name.into());
+    }
+
+    fn exit_module(&mut self, _name: &str, _container: &str) {
+        self.path.pop();
+    }
+
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        let weight = param.val();
+        let is_filter = D == 3 && weight.dims()[D - 1] > 1 && self.path.last().is_some_and(|name| name == "weight");
+        let Some(gradient) = weight.grad(self.gradients).filter(|_| is_filter) else { return };
+        match convlens_run::to_host(gradient.powi_scalar(2).sum()) {
+            Ok(square) => self.found.push(square.iter().map(|&value| f64::from(value)).sum::<f64>().sqrt()),
+            Err(error) => self.failed = Some(error.into()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Cache;
+    use convlens_run::model::{Downsampling, LayerConfig, PlainConfig, ResidualConfig};
+    use convlens_run::text::TokenizerKind;
+    use convlens_run::{TextConfig, TokenizerSource};
+
+    #[test]
+    fn residual_blocks_keep_the_gradient_that_a_plain_stack_loses() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let text = TextConfig { tokenizer: TokenizerSource::Trained(TokenizerKind::Words), vocab_size: 200 };
+        let sample = convlens_data::generate_sample(1);
+        let corpus = Corpus::prepare(&sample, &text, 0.1, 0, &Cache::at(folder.path()), &|_| {}).expect("prepares");
+        let layer = LayerConfig::default();
+        let plain = PlainConfig { hidden: 8, layers: 24, downsampling: Downsampling::None, layer: layer.clone() };
+        let residual = ResidualConfig { hidden: 8, blocks: 12, dilation_base: 1, layer };
+        let [plain, residual] = [EncoderConfig::Plain(plain), EncoderConfig::Residual(residual)]
+            .map(|encoder| depth_gradients(&encoder, 24, &corpus, 2, 0, &|_| {}).expect("follows"));
+        assert_eq!((plain.at_start.len(), residual.at_start.len()), (24, 24));
+        assert!(residual.at_start[0] > 10.0 * plain.at_start[0], "{residual:?} {plain:?}");
+        assert!(plain.loss.is_finite());
+    }
+}

@@ -1,0 +1,63 @@
+//! Every encoder: trained, explained, analysed, compared; its receptive field and its gradients.
+
+use serde_json::Value;
+
+use crate::common::Place;
+
+/// The presets beside those that other tests train.
+const PRESETS: [&str; 8] = ["conv", "best", "plain", "residual", "dense", "dilated", "gated", "bilstm"];
+
+#[test]
+fn every_preset_is_trained_explained_and_analysed() {
+    for preset in PRESETS {
+        let place = Place::new();
+        let small = "--dataset sample --epochs 1 --vocab-size 200 --word-dropout 0 --out runs/r";
+        place.succeed(&format!("train --preset {preset} {small}"));
+        for text in ["A good film, and not a boring one!", "", "good"] {
+            let prediction = &place.json(&format!("predict --json '{text}'"))[0];
+            let number = |value: &Value| value["pos"].as_f64().expect("a number");
+            let sum: f64 = prediction["phrases"].as_array().expect("phrases").iter().map(|p| number(&p["score"])).sum();
+            let parts = number(&prediction["bias"]) + sum;
+            // The empty text has one token, the start.
+            assert!((parts - number(&prediction["logits"])).abs() < 1e-4, "{preset}: {prediction}");
+        }
+        let found = &place.json("analyze --texts 20 --json")[0];
+        assert!(found["certificate"]["phrases"]["max"].as_f64().expect("a residual") < 1e-4, "{preset}: {found}");
+        assert!(place.path().join("runs/r/analysis/report.html").exists());
+    }
+}
+
+#[test]
+fn presets_are_compared_and_an_interrupted_comparison_goes_on() {
+    let place = Place::new();
+    let line = "compare --presets default,relu --dataset sample --epochs 1 --out runs/c";
+    place.succeed("train --preset default --dataset sample --epochs 1 --out runs/c/default");
+    let before = place.read("runs/c/default/metrics.json");
+    let table = place.succeed(line);
+    assert!(table.contains("default") && table.contains("relu") && table.lines().count() == 4, "{table}");
+    assert_eq!(before, place.read("runs/c/default/metrics.json"), "what is done is not done again");
+    let rows = place.read_json("runs/c/comparison.json");
+    assert!(rows[1]["texts_per_second"].as_f64() > Some(0.0) && rows[1]["metrics"]["receptive_field"] == 3);
+    assert!(place.read("runs/c/comparison.svg").starts_with(b"<svg"));
+    assert!(place.fail("compare --presets default,worst").contains("no preset is called"));
+}
+
+#[test]
+fn receptive_fields_are_told_without_training() {
+    let place = Place::new();
+    let told = place.succeed("receptive-field --encoder dilated --layers 3 --hidden 4 --plot field.svg");
+    assert!(told.contains("29 tokens") && told.contains("they agree"), "{told}");
+    assert!(place.read("field.svg").starts_with(b"<svg"));
+    let field = &place.json("receptive-field --encoder plain --layers 2 --stride 2 --causal --hidden 4 --json")[0];
+    assert_eq!((&field["formula"], &field["stride"]), (&field["measured"], &Value::from(4)));
+    assert!(place.fail("receptive-field --encoder conv --plot field.txt").contains("--plot field.txt: name a .svg"));
+    assert!(place.fail("receptive-field --encoder plain --layers 0").contains("layers must be 1 or more"));
+}
+
+#[test]
+fn gradients_are_followed_down() {
+    let place = Place::new();
+    let found = place.json("gradients --encoders plain,residual --layers 4 --hidden 4 --steps 2 --json");
+    assert!(found.iter().all(|encoder| encoder["depths"][0]["at_start"].as_array().map(Vec::len) == Some(4)));
+    assert!(place.fail("gradients --layers 0").contains("1 or more"));
+}
