@@ -1,0 +1,157 @@
+//! The two stress tests of Bai, Kolter and Koltun (2018, section 4.1) that need no data, on the CPU:
+//! copy memory, and the adding problem; a TCN beside an LSTM of as many parameters.
+//!
+//! usage: stress memory|adding tcn|lstm STEPS
+#![allow(clippy::unwrap_used)]
+
+use std::time::Instant;
+
+use burn::module::Module;
+use burn::nn::loss::{CrossEntropyLossConfig, MseLoss, Reduction};
+use burn::nn::{Linear, LinearConfig};
+use burn::tensor::{Device, Int, Tensor, TensorData};
+use convlens_run::model::{Activation, Encode, Encoder, EncoderConfig, LayerConfig, RecurrentConfig, ResidualConfig};
+use convlens_train::Adam;
+use rand::rngs::ChaCha8Rng;
+use rand::{RngExt, SeedableRng};
+
+/// As the program has it.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+const BATCH: usize = 32;
+/// How many digits are to be remembered.
+const DIGITS: usize = 10;
+/// Blank, eight digits, and the sign to speak.
+const SYMBOLS: usize = 10;
+/// The mean loss is told after so many steps.
+const REPORT: usize = 100;
+
+/// A task: its length, its inputs and outputs a position, and the sizes of both networks.
+struct Task {
+    name: &'static str,
+    length: usize,
+    inputs: usize,
+    outputs: usize,
+    /// Channels, blocks, width of a filter.
+    tcn: (usize, usize, usize),
+    lstm: usize,
+    rate: f64,
+}
+
+/// T = 1,000 and about 16,000 parameters; T = 600 and about 70,000 (their table 1).
+const TASKS: [Task; 2] = [
+    Task {
+        name: "memory",
+        length: 1_000 + 2 * DIGITS,
+        inputs: 1,
+        outputs: SYMBOLS,
+        tcn: (10, 8, 8),
+        lstm: 61,
+        rate: 2e-3,
+    },
+    Task { name: "adding", length: 600, inputs: 2, outputs: 1, tcn: (24, 8, 8), lstm: 130, rate: 2e-3 },
+];
+
+#[derive(Module, Debug)]
+struct Network {
+    encoder: Encoder,
+    head: Linear,
+}
+
+impl Network {
+    fn new(task: &Task, kind: &str, device: &Device) -> Self {
+        let (hidden, blocks, kernel_size) = task.tcn;
+        let layer = LayerConfig {
+            kernel_size,
+            causal: true,
+            activation: Activation::Relu,
+            weight_norm: true,
+            ..LayerConfig::default()
+        };
+        let (config, hidden) = match kind {
+            "lstm" => (EncoderConfig::Lstm(RecurrentConfig { hidden: task.lstm, bidirectional: false }), task.lstm),
+            _ => (EncoderConfig::Residual(ResidualConfig { hidden, blocks, dilation_base: 2, layer }), hidden),
+        };
+        let head = LinearConfig::new(hidden, task.outputs).init(device);
+        Self { encoder: config.init(task.inputs, device), head }
+    }
+
+    /// `[batch, inputs, length]` to `[batch, length, outputs]`.
+    fn forward(&self, x: Tensor<3>) -> Tensor<3> {
+        let [batch, _, length] = x.dims();
+        let mask = Tensor::ones([batch, 1, length], &x.device());
+        self.head.forward(self.encoder.forward(x, mask).swap_dims(1, 2))
+    }
+}
+
+/// Digits, a long pause, the sign to speak; and the digits again at the end.
+fn memory(rng: &mut ChaCha8Rng, length: usize) -> (Vec<f32>, Vec<i32>) {
+    let (mut x, mut y) = (Vec::new(), Vec::new());
+    for _ in 0..BATCH {
+        let digits: Vec<i32> = (0..DIGITS).map(|_| rng.random_range(1..9)).collect();
+        x.extend(digits.iter().map(|&digit| digit as f32));
+        x.extend(std::iter::repeat_n(0.0, length - 2 * DIGITS - 1));
+        x.extend(std::iter::repeat_n(9.0, DIGITS + 1));
+        y.extend(std::iter::repeat_n(0, length - DIGITS));
+        y.extend(digits);
+    }
+    (x, y)
+}
+
+/// Numbers from 0 to 1, two of them marked, and the sum of those two.
+fn adding(rng: &mut ChaCha8Rng, length: usize) -> (Vec<f32>, Vec<f32>) {
+    let (mut x, mut y) = (Vec::new(), Vec::new());
+    for _ in 0..BATCH {
+        let numbers: Vec<f32> = (0..length).map(|_| rng.random()).collect();
+        let marked = [rng.random_range(0..length / 2), rng.random_range(length / 2..length)];
+        x.extend(&numbers);
+        x.extend((0..length).map(|at| f32::from(marked.contains(&at))));
+        y.push(numbers[marked[0]] + numbers[marked[1]]);
+    }
+    (x, y)
+}
+
+impl Task {
+    fn loss(&self, network: &Network, rng: &mut ChaCha8Rng, device: &Device) -> Tensor<1> {
+        let tensor = |x: Vec<f32>| Tensor::from_data(TensorData::new(x, [BATCH, self.inputs, self.length]), device);
+        if self.name == "memory" {
+            let (x, y) = memory(rng, self.length);
+            let y = Tensor::<1, Int>::from_data(TensorData::new(y, [BATCH * self.length]), device);
+            let logits = network.forward(tensor(x)).reshape([BATCH * self.length, self.outputs]);
+            return CrossEntropyLossConfig::new().init(device).forward(logits, y);
+        }
+        let (x, y) = adding(rng, self.length);
+        let sums = network.forward(tensor(x)).narrow(1, self.length - 1, 1).reshape([BATCH, 1]);
+        let y = Tensor::<2>::from_data(TensorData::new(y, [BATCH, 1]), device);
+        MseLoss::new().forward(sums, y, Reduction::Mean)
+    }
+}
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with("--")).collect();
+    let [task, kind, steps] = arguments.as_slice() else {
+        return println!("usage: stress memory|adding tcn|lstm STEPS");
+    };
+    let task = TASKS.iter().find(|known| known.name == task).unwrap();
+    let steps: usize = steps.parse().unwrap();
+    let device = Device::flex().autodiff();
+    device.seed(0);
+    let mut rng = ChaCha8Rng::seed_from_u64(0);
+    let mut network = Network::new(task, kind, &device);
+    let mut adam = Adam::new(1e-8, 0.0);
+    println!("{} {kind}: {} parameters", task.name, network.num_params());
+    let (clock, mut sum) = (Instant::now(), 0.0);
+    for step in 1..=steps {
+        let loss = task.loss(&network, &mut rng, &device);
+        let gradients = loss.backward();
+        sum += loss.into_scalar::<f32>();
+        // The rate falls to zero over the second half.
+        let left = (2.0 * (steps - step + 1) as f64 / steps as f64).min(1.0);
+        network = adam.step(network, gradients, task.rate * left);
+        if step % REPORT == 0 {
+            println!("step {step}: loss {:.2e}, {:.0} s", sum / REPORT as f32, clock.elapsed().as_secs_f64());
+            sum = 0.0;
+        }
+    }
+}
