@@ -8,6 +8,7 @@ mod imdb;
 mod known;
 mod records;
 mod sample;
+mod source;
 mod table;
 mod text_list;
 

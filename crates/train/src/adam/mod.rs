@@ -4,11 +4,12 @@
 //! which in a build with wgpu is a GPU that may not be there. A resumed run needs its state by
 //! name, on the device that it trains on.
 
+mod rows;
+
 use std::collections::BTreeMap;
 
 use burn::module::{Module, ModuleMapper, Param};
-use burn::tensor::{DType, Device, Gradients, IndexingUpdateOp, Int, Tensor, TensorData};
-use convlens_run::model::TextModel;
+use burn::tensor::{DType, Device, Gradients, Tensor, TensorData};
 
 const BETA_1: f32 = 0.9;
 const BETA_2: f32 = 0.999;
@@ -65,32 +66,6 @@ impl Adam {
             .into_iter()
             .map(|path| (path.clone(), [take(format!("{path}.m")), take(format!("{path}.v"))]))
             .collect();
-    }
-
-    /// Moves the embeddings of the words `ids`, which rise, and no others, with their moments: what
-    /// PyTorch calls SparseAdam. Counts as part of the [`step`](Self::step) before.
-    pub(crate) fn step_rows(
-        &mut self,
-        mut model: TextModel,
-        ids: Tensor<1, Int>,
-        gradient: Tensor<2>,
-        rate: f64,
-    ) -> TextModel {
-        const PATH: &str = "embed.weight";
-        let (id, weight, mapper) = model.embed.weight.consume();
-        let weight = weight.inner();
-        let moments = match self.moments.remove(PATH) {
-            Some(moments) => moments,
-            None => [(); 2].map(|()| weight.zeros_like().flatten(0, 1)),
-        };
-        let rule = Rule::new(self, rate as f32);
-        let (weight, moments) = match is_on_host(&weight) {
-            true => rule.rows_on_host(weight, ids, gradient, moments),
-            false => rule.rows_on_device(weight, ids, gradient, moments),
-        };
-        self.moments.insert(PATH.to_owned(), moments);
-        model.embed.weight = Param::from_mapped_value(id, Tensor::from_inner(weight).require_grad(), mapper);
-        model
     }
 
     fn update<const D: usize>(&mut self, path: &str, weight: Tensor<D>, gradient: Tensor<D>, rate: f32) -> Tensor<D> {
@@ -166,88 +141,12 @@ impl Rule {
         (Tensor::from_data(w, &device), moments)
     }
 
-    fn rows_on_host(
-        self,
-        weight: Tensor<2>,
-        ids: Tensor<1, Int>,
-        gradient: Tensor<2>,
-        moments: [Tensor<1>; 2],
-    ) -> (Tensor<2>, [Tensor<1>; 2]) {
-        let (device, [_, width]) = (weight.device(), weight.dims());
-        let (mut w, [mut m, mut v]) = (weight.into_data(), moments.map(Tensor::into_data));
-        let (ids, g) = (ids.into_data(), gradient.into_data());
-        let slices = (w.as_mut_slice::<f32>(), m.as_mut_slice::<f32>(), v.as_mut_slice::<f32>());
-        let ((Ok(weights), Ok(ms), Ok(vs)), Ok(ids), Ok(gs)) = (slices, ids.as_slice::<i32>(), g.as_slice::<f32>())
-        else {
-            unreachable!("32-bit numbers, as was asked for")
-        };
-        Rows { first: 0, width, weights, ms, vs }.walk(self, ids, gs);
-        let moments = [m, v].map(|data| Tensor::from_data(data, &device));
-        (Tensor::from_data(w, &device), moments)
-    }
-
-    fn rows_on_device(
-        self,
-        weight: Tensor<2>,
-        ids: Tensor<1, Int>,
-        gradient: Tensor<2>,
-        moments: [Tensor<1>; 2],
-    ) -> (Tensor<2>, [Tensor<1>; 2]) {
-        let shape = weight.dims();
-        let count = gradient.dims()[0] * shape[1];
-        let tables = [weight.clone(), moments[0].clone().reshape(shape), moments[1].clone().reshape(shape)];
-        let old = tables.clone().map(|table| table.select(0, ids.clone()));
-        let of_rows = [old[1].clone().reshape([count]), old[2].clone().reshape([count])];
-        let (row, [m, v]) = self.on_device(old[0].clone(), gradient.clone().reshape([count]), of_rows);
-        let new = [row, m.reshape(gradient.dims()), v.reshape(gradient.dims())];
-        let mut changed = tables
-            .into_iter()
-            .zip(old)
-            .zip(new)
-            .map(|((table, old), new)| table.select_assign(0, ids.clone(), new - old, IndexingUpdateOp::Add));
-        match (changed.next(), changed.next(), changed.next()) {
-            (Some(weight), Some(m), Some(v)) => (weight, [m, v].map(|table| table.flatten(0, 1))),
-            _ => unreachable!("three tables went in"),
-        }
-    }
-
     fn walk(self, weights: &mut [f32], ms: &mut [f32], vs: &mut [f32], gradients: &[f32]) {
         for (((w, m), v), &g) in weights.iter_mut().zip(ms).zip(vs).zip(gradients) {
             *v = *v * BETA_2 + g * g * (1.0 - BETA_2);
             *m = *m * BETA_1 + g * (1.0 - BETA_1);
             *w = *w * self.kept - *m / ((*v * self.correction).sqrt() + self.epsilon) * self.size;
         }
-    }
-}
-
-/// Some rows of a parameter and its moments, which begin with row `first`.
-struct Rows<'a> {
-    first: usize,
-    width: usize,
-    weights: &'a mut [f32],
-    ms: &'a mut [f32],
-    vs: &'a mut [f32],
-}
-
-impl Rows<'_> {
-    /// Moves the rows `ids`, which rise, by their gradients; on all cores.
-    fn walk(self, rule: Rule, ids: &[i32], gradients: &[f32]) {
-        const ALONE: usize = 256;
-        let Self { first, width, weights, ms, vs } = self;
-        if ids.len() <= ALONE {
-            for (&id, gradient) in ids.iter().zip(gradients.chunks_exact(width)) {
-                let row = (id as usize - first) * width..(id as usize - first + 1) * width;
-                rule.walk(&mut weights[row.clone()], &mut ms[row.clone()], &mut vs[row], gradient);
-            }
-            return;
-        }
-        let (ids, later) = ids.split_at(ids.len() / 2);
-        let (gradients, after) = gradients.split_at(ids.len() * width);
-        let cut = later[0] as usize;
-        let [weights, ms, vs] = [weights, ms, vs].map(|values| values.split_at_mut((cut - first) * width));
-        let low = Rows { first, width, weights: weights.0, ms: ms.0, vs: vs.0 };
-        let high = Rows { first: cut, width, weights: weights.1, ms: ms.1, vs: vs.1 };
-        rayon::join(|| low.walk(rule, ids, gradients), || high.walk(rule, later, after));
     }
 }
 
@@ -322,36 +221,6 @@ mod tests {
         for (host, device) in [(on_host, on_device)].into_iter().chain(host_moments.into_iter().zip(device_moments)) {
             for (a, b) in values(host).into_iter().zip(values(device)) {
                 assert!((a - b).abs() < 1e-6, "{a} and {b}");
-            }
-        }
-    }
-
-    #[test]
-    fn rows_are_moved_as_all_are_and_no_others() {
-        let device = Device::flex();
-        device.seed(3);
-        let draw = |rows: usize| Tensor::<2>::random([rows, 3], burn::tensor::Distribution::Normal(0.0, 1.0), &device);
-        let flat = |tensor: &Tensor<2>| tensor.clone().flatten::<1>(0, 1);
-        let values = |tensor: Tensor<2>| tensor.try_into_vec_as::<f32>().expect("values");
-        let mut adam = Adam::new(1e-7, 0.5);
-        adam.steps = 4;
-        let rule = Rule::new(&adam, 0.01);
-        let count = 1_200; // more than one core takes alone
-        let (weight, gradient, moments) = (draw(count), draw(count), [draw(count), draw(count).abs()]);
-        let moments = || moments.each_ref().map(flat);
-        let all = values(rule.on_host(weight.clone(), flat(&gradient), moments()).0);
-        let old = values(weight.clone());
-
-        let odd: Vec<i32> = (0..count as i32).filter(|id| id % 2 == 1).collect();
-        let ids = || Tensor::<1, Int>::from_ints(odd.as_slice(), &device);
-        let rows = || gradient.clone().select(0, ids());
-        for found in [
-            rule.rows_on_host(weight.clone(), ids(), rows(), moments()),
-            rule.rows_on_device(weight.clone(), ids(), rows(), moments()),
-        ] {
-            for (at, value) in values(found.0).into_iter().enumerate() {
-                let expected = if at / 3 % 2 == 1 { all[at] } else { old[at] };
-                assert!((value - expected).abs() < 1e-6, "{value} is not {expected}");
             }
         }
     }

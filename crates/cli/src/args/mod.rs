@@ -1,0 +1,105 @@
+//! What can be typed: the verbs, and what several of them take; the rest is beside this.
+
+mod encoders;
+mod look;
+mod read;
+mod train;
+
+use std::path::PathBuf;
+
+use clap::builder::styling::{AnsiColor, Styles};
+use clap::{Args, Parser, Subcommand};
+use clap_complete::Shell;
+
+pub use encoders::{CompareArgs, EncoderName, GradientsArgs, ReceptiveFieldArgs};
+pub use look::{AnalyzeArgs, ExportArgs};
+pub use read::{EvaluateArgs, PredictArgs};
+pub use train::TrainArgs;
+
+const STYLES: Styles = Styles::styled()
+    .header(AnsiColor::Green.on_default().bold())
+    .usage(AnsiColor::Green.on_default().bold())
+    .literal(AnsiColor::Cyan.on_default().bold())
+    .placeholder(AnsiColor::Cyan.on_default());
+
+/// Convolutional models for text that one can look inside.
+#[derive(Debug, Parser)]
+#[command(version, styles = STYLES, after_help = "\
+Examples:
+  convlens train                                   IMDB, or the bundled sample where IMDB cannot be had
+  convlens predict \"A good film, not a boring one.\"
+  convlens analyze                                 the newest run, as pictures and one report
+  convlens evaluate --dataset imdb
+  convlens data imdb")]
+pub struct Cli {
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Train a model and write a run folder.
+    Train(TrainArgs),
+    /// Measure a trained model on labelled texts.
+    Evaluate(EvaluateArgs),
+    /// Classify texts, and show which phrases decide.
+    Predict(PredictArgs),
+    /// Look inside a trained model: filters, words, principal components, faithfulness, one report.
+    Analyze(AnalyzeArgs),
+    /// Write a trained model in another form.
+    Export(ExportArgs),
+    /// Tell what an encoder sees of a text, by formula and by measurement, without training it.
+    ReceptiveField(ReceptiveFieldArgs),
+    /// Follow the gradient down through stacks of growing depth.
+    Gradients(GradientsArgs),
+    /// Train presets on the same data and set them side by side.
+    Compare(CompareArgs),
+    /// List the known data sets, or describe one.
+    Data(DataArgs),
+    /// Print a completion script for a shell.
+    Completions(CompletionsArgs),
+}
+
+/// A file of the user's, and how to read it.
+#[derive(Debug, Args)]
+pub struct FileArgs {
+    /// Your own labelled texts: CSV, TSV, Parquet or JSON Lines
+    #[arg(long, value_name = "FILE")]
+    pub data: Option<PathBuf>,
+    /// The column of the texts [default: text]
+    #[arg(long, value_name = "T")]
+    pub text_column: Option<String>,
+    /// The column of the labels [default: label]
+    #[arg(long, value_name = "L")]
+    pub label_column: Option<String>,
+    /// Read the label A of the file as B; may be given several times
+    #[arg(long, value_name = "A=B")]
+    pub label_map: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  convlens data
+  convlens data imdb
+  convlens data --data reviews.csv --text-column review --label-column stars")]
+pub struct DataArgs {
+    /// A known data set to describe
+    #[arg(value_name = "D", conflicts_with = "data")]
+    pub dataset: Option<String>,
+    #[command(flatten)]
+    pub file: FileArgs,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  convlens completions bash > ~/.local/share/bash-completion/completions/convlens
+  convlens completions zsh > ~/.zfunc/_convlens")]
+pub struct CompletionsArgs {
+    /// The shell
+    pub shell: Shell,
+}
