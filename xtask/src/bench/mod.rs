@@ -13,6 +13,8 @@ const USAGE: &str = "\
 cargo xtask bench [--peers PYTHON]
 cargo xtask bench growth [--out FOLDER]
 cargo xtask bench kernels
+cargo xtask bench lstm
+cargo xtask bench memory|adding [tcn|lstm] [STEPS]
 
 The first measures, on the real IMDB: an epoch of training, two epochs from Parquet to the test
 accuracy, inference by batch size, text to ids, a training step with ReLU, and a single sentence
@@ -21,7 +23,8 @@ from the start of the process; and prints one table.
                    onnxruntime and fastText do the same work in turn, and the table has the ratios
 The second trains on ever more texts, on ever longer ones, and with ever larger vocabularies.
   --out FOLDER     where growth.json and growth.svg are written [default: docs/performance]
-The third times the inner loops by themselves.";
+The third times the inner loops by themselves; the fourth convolutions beside an LSTM of the same
+width, on one thread and on all; the last are the stress tests of Bai, Kolter and Koltun (2018).";
 
 /// Measures, and prints tables.
 pub fn run(arguments: &[OsString]) -> ExitCode {
@@ -32,6 +35,10 @@ pub fn run(arguments: &[OsString]) -> ExitCode {
         ["growth"] => growth::measure(Path::new("docs/performance")),
         ["growth", "--out", folder] => growth::measure(Path::new(folder)),
         ["kernels"] => cargo(&["bench", "--workspace", "--bench", "kernels"]),
+        ["lstm"] => lstm(),
+        [task @ ("memory" | "adding")] => stress(task, "tcn", "3000"),
+        [task @ ("memory" | "adding"), kind @ ("tcn" | "lstm")] => stress(task, kind, "3000"),
+        [task @ ("memory" | "adding"), kind @ ("tcn" | "lstm"), steps] => stress(task, kind, steps),
         words => {
             println!("{USAGE}");
             return ExitCode::from(if words.iter().any(|word| ["--help", "-h"].contains(word)) { 0 } else { 2 });
@@ -44,6 +51,20 @@ pub fn run(arguments: &[OsString]) -> ExitCode {
             ExitCode::from(2)
         }
     }
+}
+
+/// Convolutions beside an LSTM, on one thread and on all.
+fn lstm() -> Result<(), String> {
+    let arguments = ["bench", "--workspace", "--bench", "conv_vs_lstm"];
+    let mut alone = command(&arguments);
+    match alone.env("RAYON_NUM_THREADS", "1").status() {
+        Ok(status) if status.success() => cargo(&arguments),
+        _ => Err("cargo bench failed".into()),
+    }
+}
+
+fn stress(task: &str, kind: &str, steps: &str) -> Result<(), String> {
+    cargo(&["bench", "--workspace", "--bench", "stress", "--", task, kind, steps])
 }
 
 /// Runs Cargo on this workspace to its end.

@@ -100,6 +100,9 @@ fn draw<DB: DrawingBackend>(area: &Area<'_, DB>, panel: &Panel) -> Drawn {
 /// Ten to the power of `value`, with two digits: 3200 is 3.2 k.
 fn power_of_ten(value: f64) -> String {
     let value = 10f64.powf(value);
+    if value < 1e-3 {
+        return format!("{value:.0e}");
+    }
     let (unit, name) =
         [(1e9, " G"), (1e6, " M"), (1e3, " k")].into_iter().find(|unit| value >= unit.0).unwrap_or((1.0, ""));
     let digits = (1 - (value / unit).log10().floor() as i32).max(0) as usize;
