@@ -179,7 +179,7 @@ fn phrase_scores(run: &Run, ids: &[&[u32]], sides: &[Side]) -> Result<(Vec<f32>,
 }
 
 fn gradient_times_input(run: &Run, ids: &[&[u32]], sides: &[Side]) -> Result<(Vec<f32>, usize), RunError> {
-    let model = run.model.clone().no_grad().train();
+    let model = run.model.clone().freeze().train();
     let batch = run.batch(ids);
     let embedded = run.model.embed.forward(batch.ids); // [batch, length, embedding]
     let length = embedded.dims()[1];

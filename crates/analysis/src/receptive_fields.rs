@@ -2,7 +2,7 @@
 //! embeddings excite it most; and those that inhibit it most.
 
 use burn::tensor::Tensor;
-use convlens_run::model::Encode;
+use convlens_run::model::{Encode, Pooling};
 use convlens_run::{Run, RunError, to_host};
 use serde::Serialize;
 
@@ -52,6 +52,9 @@ pub struct FilterVectors {
     pub dimensions: usize,
     /// `[outputs, filters]`; empty where other layers lie between filters and logits.
     pub head: Vec<f32>,
+    /// Whether nothing bends between filters and logits, so that a filter adds its activation times
+    /// its weight.
+    pub is_linear: bool,
 }
 
 impl FilterVectors {
@@ -74,6 +77,7 @@ impl FilterVectors {
             filters: count,
             kernel_size,
             dimensions,
+            is_linear: run.model.encoder.linear_kernel().is_some() && run.model.pooling() == Pooling::Mean,
             head: if is_direct { head } else { Vec::new() },
         })
     }

@@ -2,9 +2,9 @@
 
 use convlens_analysis::{
     Analysis, AnalysisError, Certificate, FilterVectors, Method, Options, Side, Texts, Vocabulary, attributions,
-    excitations, receptive_fields, report,
+    excitations, filters_behind, phrase_parts, receptive_fields, report,
 };
-use convlens_run::model::{EncoderConfig, LinearConvConfig, ModelConfig, Padding, Pooling};
+use convlens_run::model::{Activation, ConvConfig, EncoderConfig, LinearConvConfig, ModelConfig, Padding, Pooling};
 use convlens_run::text::{TokenizerKind, train};
 use convlens_run::{
     DatasetConfig, DeviceChoice, FORMAT, Run, RunConfig, RunFolder, Task, TextConfig, TokenizerSource, TrainingConfig,
@@ -14,19 +14,23 @@ const WORDS: &str = "a good film not bad very dull joy the plot is and of it was
 
 /// A run of random weights that reads [`WORDS`].
 fn random_run(labels: &[&str], padding: Padding, kernel_size: usize) -> Run {
+    let encoder = LinearConvConfig { filters: 6, kernel_size, init_std: 0.5 };
+    random_run_of(EncoderConfig::Linear(encoder), Pooling::Mean, labels, padding)
+}
+
+fn random_run_of(encoder: EncoderConfig, pooling: Pooling, labels: &[&str], padding: Padding) -> Run {
     let place = tempfile::tempdir().expect("a folder");
     let folder = RunFolder::create(place.path()).expect("empty");
     let tokenizer = train(TokenizerKind::Words, 40, std::iter::once(WORDS)).expect("words");
     let outputs = ModelConfig::outputs_for(labels.len());
-    let encoder = LinearConvConfig { filters: 6, kernel_size, init_std: 0.5 };
     let model = ModelConfig {
         vocab_size: tokenizer.vocab_size(),
         embedding: 5,
         init_std: 0.5,
-        encoder: EncoderConfig::Linear(encoder),
+        encoder,
         outputs,
         padding,
-        pooling: Pooling::Mean,
+        pooling,
         dropout: 0.0,
     };
     let device = DeviceChoice::Cpu.open().expect("the CPU").device;
@@ -209,5 +213,40 @@ fn the_report_of_every_model_escapes_its_texts() {
         assert!(page.contains("a &lt;b&gt;run") && !page.contains("<b>run"));
         assert!(!page.contains("http://") && !page.contains("https://"), "nothing to fetch");
         assert!(page.contains(&format!("id=\"filter-{}\"", analysis.filters.len() - 1)));
+    }
+}
+
+const PHRASES: &str = "a good film and not a dull one";
+
+#[test]
+fn the_words_of_a_phrase_and_the_filters_behind_it_make_up_its_score() {
+    for padding in [Padding::Masked, Padding::Counted { length: 6 }, Padding::Counted { length: 20 }] {
+        let run = random_run(&["neg", "pos"], padding, 3);
+        let table = run.word_table().expect("folds");
+        let vectors = FilterVectors::of(&run).expect("vectors");
+        let prediction = run.predict(PHRASES).expect("predicts");
+        for (index, phrase) in prediction.phrases.iter().enumerate().filter(|(_, phrase)| phrase.center.is_some()) {
+            let parts = phrase_parts(&run, table.as_ref(), &prediction, index, 0).expect("parts");
+            let sum: f64 = parts.of_tokens.iter().map(|part| part.score[0]).sum();
+            let filters = filters_behind(&run, &vectors, &prediction, index, 0, 6);
+            let shares: f64 = filters.iter().filter_map(|filter| filter.share).sum();
+            assert!(parts.is_exact && (sum - phrase.score[0]).abs() < 1e-5);
+            assert!((shares - phrase.score[0]).abs() < 1e-5, "{shares} is not {}", phrase.score[0]);
+        }
+    }
+}
+
+#[test]
+fn gradient_times_input_is_all_of_a_phrase_without_biases() {
+    // ReLU without biases is homogeneous: the parts are the whole (Euler), whatever the active set.
+    for pooling in [Pooling::Mean, Pooling::Max] {
+        let encoder = ConvConfig { filters: 6, kernel_sizes: vec![3], activation: Activation::Relu };
+        let run = random_run_of(EncoderConfig::Conv(encoder), pooling, &["a", "b", "c"], Padding::Masked);
+        let prediction = run.predict(PHRASES).expect("predicts");
+        for (index, phrase) in prediction.phrases.iter().enumerate() {
+            let parts = phrase_parts(&run, None, &prediction, index, 1).expect("parts");
+            let sum: f64 = parts.of_tokens.iter().map(|part| part.score[0]).sum();
+            assert!(!parts.is_exact && (sum - phrase.score[1]).abs() < 1e-5, "{sum} is not {}", phrase.score[1]);
+        }
     }
 }

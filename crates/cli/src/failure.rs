@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use convlens_analysis::AnalysisError;
 use convlens_data::DataError;
 use convlens_run::RunError;
-use convlens_train::TrainError;
+use convlens_train::{TrainError, UnknownPreset};
 
 /// The exit code of a program that Ctrl-C ended, as shells have it.
 const INTERRUPTED: u8 = 130;
@@ -73,6 +73,12 @@ impl From<DataError> for Failure {
 
 impl From<RunError> for Failure {
     fn from(error: RunError) -> Self {
+        Self::Input(error.to_string())
+    }
+}
+
+impl From<UnknownPreset> for Failure {
+    fn from(error: UnknownPreset) -> Self {
         Self::Input(error.to_string())
     }
 }

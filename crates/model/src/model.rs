@@ -181,8 +181,13 @@ impl TextModel {
 
     /// As [`scores`](Self::scores), always layer by layer.
     pub fn scores_by_layer(&self, batch: &Batch) -> Tensor<3> {
-        let x = self.encode_embedded(self.embed.forward(batch.ids.clone()), batch.mask.clone());
-        self.score(x, batch.mask.clone())
+        self.scores_embedded(self.embed.forward(batch.ids.clone()), batch.mask.clone())
+    }
+
+    /// As [`scores`](Self::scores), of vectors instead of ids; shapes as those of
+    /// [`forward_embedded`](Self::forward_embedded).
+    pub fn scores_embedded(&self, x: Tensor<3>, mask: Tensor<2>) -> Tensor<3> {
+        self.score(self.encode_embedded(x, mask.clone()), mask)
     }
 
     /// The prediction at every position, `[batch, positions, outputs]`, without the bias (which is

@@ -1,8 +1,13 @@
 //! `config.json`: all that rebuilds the model and repeats the run.
 
+use std::path::Path;
+
 use convlens_model::ModelConfig;
 use convlens_text::TokenizerKind;
 use serde::{Deserialize, Serialize};
+
+use crate::RunError;
+use crate::folder::json_lines;
 
 /// The version of the run folder's layout that this crate writes; it reads this and older ones.
 pub const FORMAT: u32 = 1;
@@ -38,6 +43,29 @@ pub struct RunConfig {
     pub model: ModelConfig,
     /// How it was trained.
     pub training: TrainingConfig,
+}
+
+impl RunConfig {
+    /// Reads `config.json`, from `path`.
+    ///
+    /// # Errors
+    ///
+    /// [`RunError::Newer`] where a newer version wrote it, [`RunError::Config`] where it is not
+    /// one.
+    pub(crate) fn from_json(json: &[u8], path: &Path) -> Result<Self, RunError> {
+        let wrong = |error: serde_json::Error| RunError::Config { path: path.into(), message: error.to_string() };
+        let json: serde_json::Value = serde_json::from_slice(json).map_err(wrong)?;
+        match json.get("format").and_then(serde_json::Value::as_u64) {
+            Some(found) if found > u64::from(FORMAT) => {
+                Err(RunError::Newer { path: path.into(), found, known: FORMAT })
+            }
+            _ => serde_json::from_value(json).map_err(wrong),
+        }
+    }
+
+    pub(crate) fn to_json(&self) -> Vec<u8> {
+        json_lines(self).unwrap_or_else(|error| unreachable!("settings are JSON: {error}"))
+    }
 }
 
 /// What a run was trained on.

@@ -92,6 +92,16 @@ pub fn to_host<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f32>, RunError> 
     tensor.try_into_vec_as().map_err(|error| RunError::Device(error.to_string()))
 }
 
+/// As [`to_host`], where a device can only be read from while the program goes on with other work.
+///
+/// # Errors
+///
+/// As [`to_host`].
+pub async fn to_host_async<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f32>, RunError> {
+    let data = tensor.into_data_async().await.map_err(|error| RunError::Device(error.to_string()))?;
+    Ok(data.iter::<f32>().collect())
+}
+
 fn cpu() -> ChosenDevice {
     ChosenDevice { device: Device::flex(), name: "the CPU".into() }
 }

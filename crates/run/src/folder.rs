@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use crate::{FORMAT, RunConfig, RunError, RunMetrics};
+use crate::{RunConfig, RunError, RunMetrics};
 
-const CONFIG: &str = "config.json";
+pub(crate) const CONFIG: &str = "config.json";
 pub(crate) const TOKENIZER: &str = "tokenizer.json";
 pub(crate) const WEIGHTS: &str = "model.safetensors";
 const CARD: &str = "README.md";
@@ -146,10 +146,8 @@ impl RunFolder {
     ///
     /// As [`write`](Self::write).
     pub fn write_json(&self, name: &str, value: &impl Serialize) -> Result<(), RunError> {
-        let io = |error: serde_json::Error| RunError::Io { path: self.file(name), source: error.into() };
-        let mut json = serde_json::to_string_pretty(value).map_err(io)?;
-        json.push('\n');
-        self.write(name, json.as_bytes())
+        let json = json_lines(value);
+        self.write(name, &json.map_err(|error| RunError::Io { path: self.file(name), source: error.into() })?)
     }
 
     /// Writes `config.json`.
@@ -200,14 +198,15 @@ impl RunFolder {
     /// [`RunError::Newer`] where a newer version wrote it, [`RunError::Config`] where it is not
     /// one.
     pub fn config(&self) -> Result<RunConfig, RunError> {
-        let path = self.file(CONFIG);
-        let wrong = |error: serde_json::Error| RunError::Config { path: path.clone(), message: error.to_string() };
-        let json: serde_json::Value = serde_json::from_slice(&self.read(CONFIG)?).map_err(wrong)?;
-        match json.get("format").and_then(serde_json::Value::as_u64) {
-            Some(found) if found > u64::from(FORMAT) => Err(RunError::Newer { path, found, known: FORMAT }),
-            _ => serde_json::from_value(json).map_err(wrong),
-        }
+        RunConfig::from_json(&self.read(CONFIG)?, &self.file(CONFIG))
     }
+}
+
+/// A value as indented JSON that ends with a line.
+pub(crate) fn json_lines(value: &impl Serialize) -> serde_json::Result<Vec<u8>> {
+    let mut json = serde_json::to_vec_pretty(value)?;
+    json.push(b'\n');
+    Ok(json)
 }
 
 /// Writes a file anywhere as [`RunFolder::write`] does.

@@ -4,12 +4,16 @@ mod card;
 mod config;
 mod device;
 mod error;
+mod folded_run;
 mod folder;
 mod logits;
 mod metrics;
+mod packed;
 mod prediction;
 mod predictor;
 mod run;
+#[cfg(test)]
+mod testing;
 mod weights;
 mod word_table;
 
@@ -19,12 +23,13 @@ pub use convlens_text as text;
 
 pub use card::model_card;
 pub use config::{DatasetConfig, FORMAT, FileConfig, RunConfig, Task, TextConfig, TokenizerSource, TrainingConfig};
-pub use device::{ChosenDevice, DeviceChoice, to_host};
+pub use device::{ChosenDevice, DeviceChoice, to_host, to_host_async};
 pub use error::RunError;
 pub use folder::{CHECKPOINTS, METRICS, METRICS_BY_EPOCH, RunFolder, write_file};
 pub use logits::{batches_by_length, logits};
 pub use metrics::{ClassMetrics, EpochMetrics, RunMetrics};
+pub use packed::Precision;
 pub use prediction::{Phrase, Prediction, Token};
 pub use predictor::{Classification, Predictor};
-pub use run::Run;
+pub use run::{Run, RunFiles};
 pub use word_table::{Part, WordTable};

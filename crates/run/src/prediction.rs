@@ -2,10 +2,11 @@
 
 use burn::tensor::Tensor;
 use convlens_model::Padding;
+use convlens_text::Encoding;
 use serde_json::{Map, Value, json};
 
 use crate::predictor::most_probable;
-use crate::{Run, RunError, to_host};
+use crate::{Run, RunError, to_host, to_host_async};
 
 /// A token of a text.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,42 +61,20 @@ pub struct Prediction {
 
 impl Prediction {
     pub(crate) fn new(run: &Run, text: &str) -> Result<Self, RunError> {
-        let encoding = run.tokenizer.encode(text)?;
-        let batch = run.batch(&[&encoding.ids]);
-        let scores = run.model.scores(&batch); // [1, positions, outputs]
-        let logits = run.model.forward(&batch); // [1, outputs]
-        let bias = run.bias()?;
+        let asked = Asked::new(run, text)?;
+        let read = (to_f64(to_host(asked.scores.clone())?), to_f64(to_host(asked.logits.clone())?), run.bias()?);
+        Ok(asked.answered(run, text, read))
+    }
 
-        let outputs = run.config.model.outputs;
-        let logits = to_f64(logits)?;
-        let scores = to_f64(scores)?;
-
-        let seen = Seen::new(&encoding.ids, run.config.model.padding);
-        let phrases = seen.phrases(&scores, run, outputs);
-        let residual = (0..outputs)
-            .map(|output| {
-                logits[output] - bias[output] - phrases.iter().map(|phrase| phrase.score[output]).sum::<f64>()
-            })
-            .collect();
-        let probabilities = probabilities(&logits);
-        let label = most_probable(&probabilities);
-        let token = |index: usize| Token {
-            id: encoding.ids[index],
-            token: run.tokenizer.token(encoding.ids[index]).unwrap_or_default(),
-            range: encoding.offsets[index].0..encoding.offsets[index].1,
+    pub(crate) async fn new_async(run: &Run, text: &str) -> Result<Self, RunError> {
+        let asked = Asked::new(run, text)?;
+        let bias = match &run.model.head.bias {
+            Some(bias) => to_f64(to_host_async(bias.val()).await?),
+            None => vec![0.0; run.config.model.outputs],
         };
-        Ok(Self {
-            text: text.into(),
-            label,
-            probabilities,
-            outputs: run.outputs().to_vec(),
-            labels: run.config.labels.clone(),
-            logits,
-            tokens: (seen.first..encoding.ids.len()).map(token).collect(),
-            phrases,
-            bias,
-            residual,
-        })
+        let scores = to_f64(to_host_async(asked.scores.clone()).await?);
+        let read = (scores, to_f64(to_host_async(asked.logits.clone()).await?), bias);
+        Ok(asked.answered(run, text, read))
     }
 
     /// The name of the label.
@@ -145,8 +124,56 @@ impl Prediction {
     }
 }
 
-fn to_f64<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f64>, RunError> {
-    Ok(to_host(tensor)?.into_iter().map(f64::from).collect())
+/// What a device was asked about a text.
+struct Asked {
+    encoding: Encoding,
+    /// `[1, positions, outputs]`
+    scores: Tensor<3>,
+    /// `[1, outputs]`
+    logits: Tensor<2>,
+}
+
+impl Asked {
+    fn new(run: &Run, text: &str) -> Result<Self, RunError> {
+        let encoding = run.tokenizer.encode(text)?;
+        let batch = run.batch(&[&encoding.ids]);
+        Ok(Self { scores: run.model.scores(&batch), logits: run.model.forward(&batch), encoding })
+    }
+
+    /// The prediction, given the values of scores, logits and biases.
+    fn answered(&self, run: &Run, text: &str, (scores, logits, bias): (Vec<f64>, Vec<f64>, Vec<f64>)) -> Prediction {
+        let (encoding, outputs) = (&self.encoding, run.config.model.outputs);
+        let seen = Seen::new(&encoding.ids, run.config.model.padding);
+        let phrases = seen.phrases(&scores, run, outputs);
+        let residual = (0..outputs)
+            .map(|output| {
+                logits[output] - bias[output] - phrases.iter().map(|phrase| phrase.score[output]).sum::<f64>()
+            })
+            .collect();
+        let probabilities = probabilities(&logits);
+        let label = most_probable(&probabilities);
+        let token = |index: usize| Token {
+            id: encoding.ids[index],
+            token: run.tokenizer.token(encoding.ids[index]).unwrap_or_default(),
+            range: encoding.offsets[index].0..encoding.offsets[index].1,
+        };
+        Prediction {
+            text: text.into(),
+            label,
+            probabilities,
+            outputs: run.outputs().to_vec(),
+            labels: run.config.labels.clone(),
+            logits,
+            tokens: (seen.first..encoding.ids.len()).map(token).collect(),
+            phrases,
+            bias,
+            residual,
+        }
+    }
+}
+
+fn to_f64(values: Vec<f32>) -> Vec<f64> {
+    values.into_iter().map(f64::from).collect()
 }
 
 /// Which of a text's tokens the model saw, and where among its positions.

@@ -5,10 +5,36 @@ use std::path::Path;
 use burn::tensor::Device;
 use convlens_model::{Batch, TextModel};
 use convlens_text::Tokenizer;
+use safetensors::SafeTensorError;
 use sha2::{Digest, Sha256};
 
-use crate::folder::{TOKENIZER, WEIGHTS};
+use crate::folder::{CONFIG, TOKENIZER, WEIGHTS};
+use crate::packed::{self, Precision};
 use crate::{Prediction, RunConfig, RunError, RunFolder, WordTable, logits, to_host, weights};
+
+/// The contents of the files that make a run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunFiles {
+    /// `config.json`
+    pub config: Vec<u8>,
+    /// `tokenizer.json`
+    pub tokenizer: Vec<u8>,
+    /// `model.safetensors`
+    pub weights: Vec<u8>,
+}
+
+impl RunFiles {
+    /// The same with the embeddings in fewer bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`RunError::DamagedWeights`].
+    pub fn packed(&self, precision: Precision) -> Result<Self, RunError> {
+        let damaged =
+            |error: SafeTensorError| RunError::DamagedWeights { path: WEIGHTS.into(), message: error.to_string() };
+        Ok(Self { weights: packed::pack(&self.weights, precision).map_err(damaged)?, ..self.clone() })
+    }
+}
 
 /// A trained model with all it needs.
 #[derive(Debug)]
@@ -39,22 +65,47 @@ impl Run {
     ///
     /// As [`open`](Self::open).
     pub fn open_on(folder: &RunFolder, device: &Device) -> Result<Self, RunError> {
-        let config = folder.config()?;
-        let json = folder.read(TOKENIZER)?;
-        let path = folder.file(TOKENIZER);
-        let tokenizer = Tokenizer::from_json(&json)
+        let config = folder.read(CONFIG)?;
+        let tokenizer = folder.read(TOKENIZER)?;
+        if !folder.file(WEIGHTS).exists() {
+            return Err(RunError::Untrained { path: folder.path().into() });
+        }
+        let weights = folder.read(WEIGHTS)?;
+        Self::of(RunFiles { config, tokenizer, weights }, folder.path(), device)
+    }
+
+    /// A run from the contents of its files, wherever they are from.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open).
+    pub fn from_files(files: RunFiles, device: &Device) -> Result<Self, RunError> {
+        Self::of(files, Path::new(""), device)
+    }
+
+    fn of(files: RunFiles, folder: &Path, device: &Device) -> Result<Self, RunError> {
+        let config = RunConfig::from_json(&files.config, &folder.join(CONFIG))?;
+        let path = folder.join(TOKENIZER);
+        let tokenizer = Tokenizer::from_json(&files.tokenizer)
             .map_err(|error| RunError::Tokenizer { path: path.clone(), message: error.to_string() })?;
         if tokenizer.vocab_size() != config.model.vocab_size {
             let (tokenizer, model) = (tokenizer.vocab_size(), config.model.vocab_size);
             return Err(RunError::TokenizerSize { path, tokenizer, model });
         }
-        let path = folder.file(WEIGHTS);
-        if !path.exists() {
-            return Err(RunError::Untrained { path: folder.path().into() });
-        }
         let mut model = config.model.init(device)?;
-        weights::load(&mut model, folder.read(WEIGHTS)?, &digest(&json), &path)?;
+        weights::load(&mut model, files.weights, &digest(&files.tokenizer), &folder.join(WEIGHTS))?;
         Ok(Self { config, tokenizer, model, device: device.clone() })
+    }
+
+    /// The contents of the files that make the run.
+    ///
+    /// # Errors
+    ///
+    /// [`RunError::Text`] or [`RunError::Device`].
+    pub fn files(&self) -> Result<RunFiles, RunError> {
+        let tokenizer = self.tokenizer.to_json()?.into_bytes();
+        let weights = weights::to_bytes(&self.model, &digest(&tokenizer)).map_err(RunError::Device)?;
+        Ok(RunFiles { config: self.config.to_json(), tokenizer, weights })
     }
 
     /// Writes the weights of a run whose tokenizer is in the folder already.
@@ -74,6 +125,16 @@ impl Run {
     /// [`RunError::Text`] or [`RunError::Device`].
     pub fn predict(&self, text: &str) -> Result<Prediction, RunError> {
         Prediction::new(self, text)
+    }
+
+    /// As [`predict`](Self::predict), where a device can only be read from while the program goes
+    /// on with other work, as in a browser.
+    ///
+    /// # Errors
+    ///
+    /// As [`predict`](Self::predict).
+    pub async fn predict_async(&self, text: &str) -> Result<Prediction, RunError> {
+        Prediction::new_async(self, text).await
     }
 
     /// The logits of texts given as ids, a row each.

@@ -9,6 +9,7 @@ use convlens_model::TextModel;
 use safetensors::SafeTensors;
 
 use crate::RunError;
+use crate::packed::unpack;
 
 /// The metadata entry that ties weights to the tokenizer they were trained with. It is the only
 /// one: the library writes several in an order that differs from run to run, and equal weights
@@ -30,6 +31,7 @@ pub(crate) fn load(model: &mut TextModel, bytes: Vec<u8>, tokenizer_digest: &str
     let damaged = |message: String| RunError::DamagedWeights { path: path.into(), message };
     let misfit = |message: String| RunError::MisfitWeights { path: path.into(), message };
 
+    let bytes = unpack(bytes).map_err(|error| damaged(error.to_string()))?;
     let tensors = SafeTensors::deserialize(&bytes).map_err(|error| damaged(error.to_string()))?;
     for (name, shape) in shapes(model) {
         let found = tensors.tensor(&name).map_err(|_| misfit(format!("it has no tensor {name}")))?;

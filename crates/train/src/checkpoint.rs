@@ -2,16 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
-use burn::tensor::{Device, Tensor, TensorData};
-use convlens_run::model::TextModel;
+use burn::tensor::{Device, TensorData};
+use convlens_learn::{Learner, Tally, parameters, with_parameters};
 use convlens_run::{CHECKPOINTS, EpochMetrics, RunError, RunFolder};
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
 use serde::{Deserialize, Serialize};
 
-use crate::loss::Tally;
-use crate::{Adam, TrainError};
+use crate::TrainError;
 
 const FILE: &str = "checkpoints/latest.safetensors";
 const STATE: &str = "state";
@@ -54,11 +52,11 @@ impl Progress {
 }
 
 /// Writes weights, optimiser and progress.
-pub(crate) fn save(folder: &RunFolder, model: &TextModel, adam: &Adam, progress: &Progress) -> Result<(), TrainError> {
+pub(crate) fn save(folder: &RunFolder, learner: &Learner, progress: &Progress) -> Result<(), TrainError> {
     let path = folder.file(CHECKPOINTS);
     std::fs::create_dir_all(&path).map_err(|source| RunError::Io { path, source })?;
-    let weights = weights(model).into_iter().map(|(name, data)| (format!("{WEIGHT}{name}"), data));
-    let moments = adam.state().map(|(name, data)| (format!("{MOMENT}{name}"), data));
+    let weights = parameters(&learner.model).into_iter().map(|(name, data)| (format!("{WEIGHT}{name}"), data));
+    let moments = learner.adam.state().map(|(name, data)| (format!("{MOMENT}{name}"), data));
     let tensors: Vec<(String, TensorData)> = weights.chain(moments).collect();
     let device = |error: String| TrainError::Device(error);
     let views = tensors.iter().map(|(name, data)| {
@@ -72,15 +70,10 @@ pub(crate) fn save(folder: &RunFolder, model: &TextModel, adam: &Adam, progress:
 }
 
 /// Reads what [`save`] wrote; nothing where it never did.
-pub(crate) fn load(
-    folder: &RunFolder,
-    model: TextModel,
-    adam: &mut Adam,
-    device: &Device,
-) -> Result<(TextModel, Option<Progress>), TrainError> {
+pub(crate) fn load(folder: &RunFolder, learner: &mut Learner, device: &Device) -> Result<Option<Progress>, TrainError> {
     let path = folder.file(FILE);
     if !path.exists() {
-        return Ok((model, None));
+        return Ok(None);
     }
     let damaged = |message: String| TrainError::Checkpoint { path: path.clone(), message };
     let bytes = folder.read(FILE)?;
@@ -97,69 +90,8 @@ pub(crate) fn load(
             tensors.iter().filter_map(|(name, view)| Some((name.strip_prefix(prefix)?.to_owned(), values(&view))));
         own.collect()
     };
-    let mut restore = Restore { weights: named(WEIGHT), path: Vec::new(), missing: None };
-    let model = model.map(&mut restore);
-    if let Some(name) = restore.missing {
-        return Err(damaged(format!("no weights {name} that fit config.json")));
-    }
-    adam.restore(progress.steps, named(MOMENT), device);
-    Ok((model, Some(progress)))
-}
-
-/// The weights of `from` in `onto`, on the device of `onto`, their gradients recorded.
-pub(crate) fn copy(from: &TextModel, onto: TextModel) -> TextModel {
-    let values = |(name, data): (String, TensorData)| (name, data.iter::<f32>().collect());
-    let weights = weights(from).into_iter().map(values).collect();
-    onto.map(&mut Restore { weights, path: Vec::new(), missing: None })
-}
-
-fn weights(model: &TextModel) -> Vec<(String, TensorData)> {
-    #[derive(Default)]
-    struct Collect {
-        path: Vec<String>,
-        found: Vec<(String, TensorData)>,
-    }
-    impl ModuleVisitor for Collect {
-        fn enter_module(&mut self, name: &str, _container: &str) {
-            self.path.push(name.into());
-        }
-        fn exit_module(&mut self, _name: &str, _container: &str) {
-            self.path.pop();
-        }
-        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-            self.found.push((self.path.join("."), param.val().to_data()));
-        }
-    }
-    let mut visitor = Collect::default();
-    model.visit(&mut visitor);
-    visitor.found
-}
-
-struct Restore {
-    weights: BTreeMap<String, Vec<f32>>,
-    path: Vec<String>,
-    missing: Option<String>,
-}
-
-impl ModuleMapper for Restore {
-    fn enter_module(&mut self, name: &str, _container: &str) {
-        self.path.push(name.into());
-    }
-
-    fn exit_module(&mut self, _name: &str, _container: &str) {
-        self.path.pop();
-    }
-
-    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        let name = self.path.join(".");
-        let (id, old, mapper) = param.consume();
-        let shape = old.dims();
-        let fits = |values: &Vec<f32>| values.len() == shape.iter().product::<usize>();
-        let Some(values) = self.weights.remove(&name).filter(fits) else {
-            self.missing = Some(name);
-            return Param::from_mapped_value(id, old, mapper);
-        };
-        let new = Tensor::from_data(TensorData::new(values, shape), &old.device()).require_grad();
-        Param::from_mapped_value(id, new, mapper)
-    }
+    let unfit = |name| damaged(format!("no weights {name} that fit config.json"));
+    learner.model = with_parameters(learner.model.clone(), named(WEIGHT)).map_err(unfit)?;
+    learner.adam.restore(progress.steps, named(MOMENT), device);
+    Ok(Some(progress))
 }

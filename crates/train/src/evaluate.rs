@@ -2,12 +2,12 @@
 
 use burn::tensor::Device;
 use convlens_data::Examples;
+use convlens_learn::{Tally, log_probabilities, most_likely};
 use convlens_run::model::{Padding, TextModel};
 use convlens_run::{ClassMetrics, Run};
 use serde::Serialize;
 
 use crate::corpus::encode;
-use crate::loss::{Tally, argmax, log_probabilities};
 use crate::{Stage, Texts, TrainError};
 
 /// The number of bins of equal width that the calibration error is taken over (Guo et al. 2017,
@@ -105,7 +105,7 @@ fn report(logits: &[f32], labels: &[usize], names: &[String], outputs: usize) ->
     let mut bins = [(0.0, 0usize, 0usize); BINS]; // confidence, hits, count
     for (row, &label) in logits.chunks(outputs).zip(labels) {
         let log_probabilities = log_probabilities(row);
-        let given = argmax(&log_probabilities);
+        let given = most_likely(&log_probabilities);
         confusion[label][given] += 1;
         let confidence = log_probabilities[given].exp();
         let bin = &mut bins[((confidence * BINS as f64) as usize).min(BINS - 1)];

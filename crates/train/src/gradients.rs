@@ -3,11 +3,11 @@
 
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{Device, Gradients, Tensor};
+use convlens_learn::{Adam, cross_entropy, epoch_order};
 use convlens_run::model::{Batch, EncoderConfig, ModelConfig, Padding, Pooling, TextModel};
 use serde::Serialize;
 
-use crate::loss::cross_entropy;
-use crate::{Adam, Corpus, Stage, TrainError, epoch_order};
+use crate::{Corpus, Stage, TrainError};
 
 /// The gradients of one encoder of one depth.
 #[derive(Clone, Debug, Serialize)]
@@ -54,7 +54,8 @@ pub fn depth_gradients(
     };
     let mut model = config.init(&device)?;
     let mut adam = Adam::new(1e-7, 0.0);
-    let order = (1..).flat_map(|epoch| epoch_order(&corpus.train, BATCH_SIZE, true, seed, epoch));
+    let lengths = corpus.train.lengths();
+    let order = (1..).flat_map(|epoch| epoch_order(&lengths, BATCH_SIZE, true, seed, epoch));
     let mut batches = order.take(steps.max(BATCHES) + BATCHES);
     let mut first = Vec::new();
     let at_start = {

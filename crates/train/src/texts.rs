@@ -65,6 +65,11 @@ impl Texts {
         (self.spans[index].end - self.spans[index].start) as usize
     }
 
+    /// How many ids each text has.
+    pub fn lengths(&self) -> Vec<usize> {
+        (0..self.len()).map(|index| self.length(index)).collect()
+    }
+
     /// The ids of a text.
     ///
     /// # Errors

@@ -6,18 +6,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use burn::module::Module;
-use burn::tensor::{Device, Tensor};
-use convlens_run::model::{Batch, Padding, TextModel};
+use convlens_learn::{Learner, Moment, epoch_order};
+use convlens_run::model::Padding;
 use convlens_run::{
     ChosenDevice, EpochMetrics, METRICS, METRICS_BY_EPOCH, Run, RunConfig, RunError, RunFolder, RunMetrics, model_card,
     to_host,
 };
 
-use crate::batches::{draws, drop_words, step_seed};
 use crate::checkpoint::{self, Progress};
 use crate::evaluate::metrics;
-use crate::loss::cross_entropy;
-use crate::{Adam, Corpus, TrainError, epoch_order};
+use crate::{Corpus, TrainError};
 
 /// What happens in training, as it happens.
 #[derive(Clone, Debug)]
@@ -80,10 +78,9 @@ pub struct Trainer<'a> {
     pub checkpoint_every: Duration,
 }
 
-/// The model, its optimiser, and where training stands.
+/// The model in training, and where training stands.
 struct State {
-    model: TextModel,
-    adam: Adam,
+    learner: Learner,
     progress: Progress,
 }
 
@@ -115,24 +112,15 @@ impl Trainer<'_> {
         self.finish(&state).map(Outcome::Finished)
     }
 
-    fn training_device(&self) -> Device {
-        self.device.device.clone().autodiff()
-    }
-
-    /// The model as it begins: drawn on the CPU, so that every device begins alike.
     fn begin(&self) -> Result<State, TrainError> {
-        let training = &self.config.training;
-        if matches!(self.config.model.padding, Padding::Counted { .. }) && self.corpus.tokenizer.pad_id().is_none() {
+        let (model, training) = (&self.config.model, &self.config.training);
+        if matches!(model.padding, Padding::Counted { .. }) && self.corpus.tokenizer.pad_id().is_none() {
             return Err(TrainError::NoPadding(self.config.preset.clone()));
         }
-        let cpu = Device::flex();
-        cpu.seed(training.seed);
-        let drawn = self.config.model.init(&cpu)?.materialize();
-        let model = checkpoint::copy(&drawn, self.config.model.init(&self.training_device())?);
-        let mut adam = Adam::new(training.adam_epsilon, training.weight_decay);
-        let (model, progress) = checkpoint::load(self.folder, model, &mut adam, &self.device.device)?;
+        let mut learner = Learner::new(model, training, &self.corpus.tokenizer, &self.device.device)?;
+        let progress = checkpoint::load(self.folder, &mut learner, &self.device.device)?;
         let progress = progress.unwrap_or_else(|| Progress { epoch: 1, ..Progress::default() });
-        Ok(State { model, adam, progress })
+        Ok(State { learner, progress })
     }
 
     fn is_over(&self, progress: &Progress) -> bool {
@@ -153,13 +141,13 @@ impl Trainer<'_> {
         let training = &self.config.training;
         let epoch = state.progress.epoch;
         let by_length = self.config.model.padding == Padding::Masked;
-        let batches = epoch_order(&self.corpus.train, training.batch_size, by_length, training.seed, epoch);
+        let batches = epoch_order(&self.corpus.train.lengths(), training.batch_size, by_length, training.seed, epoch);
         let steps = batches.len();
         let mut clock = Instant::now();
         for indices in batches.iter().skip(state.progress.step) {
             if stop.load(Ordering::Relaxed) {
                 state.progress.epoch_seconds += clock.elapsed().as_secs_f64();
-                checkpoint::save(self.folder, &state.model, &state.adam, &state.progress)?;
+                checkpoint::save(self.folder, &state.learner, &state.progress)?;
                 return Ok((state, false));
             }
             state = self.train_step(state, indices, steps)?;
@@ -168,7 +156,7 @@ impl Trainer<'_> {
             on_event(Event::Step { epoch, step, steps, loss: metrics.loss, accuracy: metrics.accuracy });
             if clock.elapsed() > self.checkpoint_every {
                 state.progress.epoch_seconds += clock.elapsed().as_secs_f64();
-                checkpoint::save(self.folder, &state.model, &state.adam, &state.progress)?;
+                checkpoint::save(self.folder, &state.learner, &state.progress)?;
                 clock = Instant::now();
             }
         }
@@ -177,57 +165,30 @@ impl Trainer<'_> {
     }
 
     fn train_step(&self, state: State, indices: &[usize], steps_an_epoch: usize) -> Result<State, TrainError> {
-        let State { model, mut adam, mut progress } = state;
-        let training = &self.config.training;
-        let device = self.training_device();
-        let labels: Vec<usize> = indices.iter().map(|&index| self.corpus.train.labels[index]).collect();
-        // Dropout draws on the device, from the step's own seed.
-        device.seed(step_seed(training.seed, progress.epoch, progress.step + 1));
-        let batch = self.batch(indices, &progress, &device)?;
-        let rows = match training.sparse_embedding {
-            true => Tensor::from_inner(model.rows(&batch).inner()).require_grad(),
-            false => model.rows(&batch),
-        };
-        let logits = model.forward_rows(rows.clone(), &batch);
-        let loss = cross_entropy(logits.clone(), &labels, &device);
-        let mut gradients = loss.backward();
-        let logits = to_host(logits.inner())?;
+        let State { learner, mut progress } = state;
+        let texts = &self.corpus.train;
+        let rows = indices.iter().map(|&index| texts.ids(index)).collect::<Result<Vec<_>, _>>()?;
+        let labels: Vec<usize> = indices.iter().map(|&index| texts.labels[index]).collect();
+        let steps = self.config.training.epochs * steps_an_epoch;
+        let moment = Moment { epoch: progress.epoch, step: progress.step + 1, done: progress.steps, steps };
+        let (learner, logits) = learner.step(rows, &labels, moment);
 
         let mut tally = progress.tally();
-        tally.add(&logits, self.config.model.outputs, &labels);
+        tally.add(&to_host(logits)?, self.config.model.outputs, &labels);
         progress.step += 1;
         progress.steps += 1;
         if !tally.loss.is_finite() {
-            let (epoch, step, learning_rate) = (progress.epoch, progress.step, training.learning_rate);
-            return Err(TrainError::NotFinite { epoch, step, learning_rate });
+            let learning_rate = self.config.training.learning_rate;
+            return Err(TrainError::NotFinite { epoch: progress.epoch, step: progress.step, learning_rate });
         }
         progress.set_tally(tally);
-        let left = 1.0 - (progress.steps - 1) as f64 / (training.epochs * steps_an_epoch) as f64;
-        let rate = if training.decay { training.learning_rate * left } else { training.learning_rate };
-        let of_rows = if training.sparse_embedding { rows.grad_remove(&mut gradients) } else { None };
-        let mut model = adam.step(model, gradients, rate);
-        if let Some(gradient) = of_rows {
-            model = adam.step_rows(model, batch.distinct.inner(), gradient, rate);
-        }
-        Ok(State { model, adam, progress })
-    }
-
-    fn batch(&self, indices: &[usize], progress: &Progress, device: &Device) -> Result<Batch, TrainError> {
-        let training = &self.config.training;
-        let pad_id = self.corpus.tokenizer.pad_id().unwrap_or(0);
-        let mut rows = indices.iter().map(|&index| self.corpus.train.ids(index)).collect::<Result<Vec<_>, _>>()?;
-        if let Some(unk_id) = self.corpus.tokenizer.unk_id().filter(|_| training.word_dropout > 0.0) {
-            let mut rng = draws(training.seed, progress.epoch, progress.step + 1);
-            rows.iter_mut().for_each(|ids| drop_words(ids.to_mut(), unk_id, training.word_dropout, &mut rng));
-        }
-        let rows: Vec<&[u32]> = rows.iter().map(AsRef::as_ref).collect();
-        Ok(Batch::new(&rows, self.config.model.padding, pad_id, device))
+        Ok(State { learner, progress })
     }
 
     /// Validates, keeps the weights if they are the best, and writes a checkpoint, in this order:
     /// a kill between two of them leaves a checkpoint from which all is done again, alike.
     fn end_epoch(&self, state: &mut State, on_event: &mut dyn FnMut(Event)) -> Result<(), TrainError> {
-        let model = state.model.valid();
+        let model = state.learner.trained();
         let pad_id = self.corpus.tokenizer.pad_id().unwrap_or(0);
         let padding = self.config.model.padding;
         let validation = metrics(&model, &self.corpus.validation, padding, pad_id, &self.device.device)?;
@@ -247,7 +208,7 @@ impl Trainer<'_> {
         progress.epoch += 1;
         (progress.step, progress.epoch_seconds) = (0, 0.0);
         progress.set_tally(Default::default());
-        checkpoint::save(self.folder, &state.model, &state.adam, progress)?;
+        checkpoint::save(self.folder, &state.learner, progress)?;
         let lines: String = progress.history.iter().map(|epoch| format!("{}\n", serde_json::json!(epoch))).collect();
         self.folder.write(METRICS_BY_EPOCH, lines.as_bytes())?;
         on_event(Event::Epoch { metrics: &epoch, is_best });

@@ -9,7 +9,7 @@ use super::{Adam, Rule, is_on_host};
 impl Adam {
     /// Moves the embeddings of the words `ids`, which rise, and no others, with their moments: what
     /// PyTorch calls SparseAdam. Counts as part of the [`step`](Self::step) before.
-    pub(crate) fn step_rows(
+    pub fn step_rows(
         &mut self,
         mut model: TextModel,
         ids: Tensor<1, Int>,

@@ -7,8 +7,6 @@ use convlens_run::model::{
 use convlens_run::text::TokenizerKind;
 use convlens_run::{TextConfig, TokenizerSource, TrainingConfig};
 
-use crate::TrainError;
-
 /// Named settings.
 pub struct Preset {
     /// What `--preset` takes.
@@ -209,13 +207,21 @@ fn stacked() -> TrainingConfig {
     TrainingConfig { weight_decay: 0.1, epochs: 6, ..regularised() }
 }
 
+/// There is no preset of that name.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("no preset is called {name:?} (known: {known})")]
+pub struct UnknownPreset {
+    name: String,
+    known: String,
+}
+
 /// The preset of that name.
 ///
 /// # Errors
 ///
-/// [`TrainError::UnknownPreset`] where there is none.
-pub fn preset(name: &str) -> Result<&'static Preset, TrainError> {
-    PRESETS.iter().find(|preset| preset.name == name).ok_or_else(|| TrainError::UnknownPreset {
+/// [`UnknownPreset`] where there is none.
+pub fn preset(name: &str) -> Result<&'static Preset, UnknownPreset> {
+    PRESETS.iter().find(|preset| preset.name == name).ok_or_else(|| UnknownPreset {
         name: name.into(),
         known: PRESETS.each_ref().map(|preset| preset.name).join(", "),
     })

@@ -47,14 +47,14 @@ impl Adam {
     }
 
     /// The moments by name: a parameter's path, then `.m` or `.v`.
-    pub(crate) fn state(&self) -> impl Iterator<Item = (String, TensorData)> + '_ {
+    pub fn state(&self) -> impl Iterator<Item = (String, TensorData)> + '_ {
         self.moments
             .iter()
             .flat_map(|(path, [m, v])| [(format!("{path}.m"), m.to_data()), (format!("{path}.v"), v.to_data())])
     }
 
     /// Restores what [`state`](Self::state) gave.
-    pub(crate) fn restore(&mut self, steps: usize, mut state: BTreeMap<String, Vec<f32>>, device: &Device) {
+    pub fn restore(&mut self, steps: usize, mut state: BTreeMap<String, Vec<f32>>, device: &Device) {
         self.steps = steps;
         let paths: Vec<String> = state.keys().filter_map(|name| name.strip_suffix(".m")).map(String::from).collect();
         let mut take = |name: String| {

@@ -10,7 +10,7 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 ///
 /// - `logits`: `[batch, outputs]`
 /// - output: `[1]`
-pub(crate) fn cross_entropy(logits: Tensor<2>, labels: &[usize], device: &Device) -> Tensor<1> {
+pub fn cross_entropy(logits: Tensor<2>, labels: &[usize], device: &Device) -> Tensor<1> {
     let [batch, outputs] = logits.dims();
     let labels: Vec<i32> = labels.iter().map(|&label| label as i32).collect();
     let targets = Tensor::<1, Int>::from_data(TensorData::new(labels, [batch]), device);
@@ -24,9 +24,12 @@ pub(crate) fn cross_entropy(logits: Tensor<2>, labels: &[usize], device: &Device
 
 /// A running sum of losses and hits.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(crate) struct Tally {
+pub struct Tally {
+    /// The sum of the cross-entropies, in nats.
     pub loss: f64,
+    /// How many labels were found.
     pub hits: usize,
+    /// How many texts there were.
     pub count: usize,
 }
 
@@ -36,11 +39,12 @@ impl Tally {
         for (row, &label) in logits.chunks(outputs).zip(labels) {
             let probabilities = log_probabilities(row);
             self.loss -= probabilities[label];
-            self.hits += usize::from(argmax(&probabilities) == label);
+            self.hits += usize::from(most_likely(&probabilities) == label);
             self.count += 1;
         }
     }
 
+    /// Their means.
     pub fn metrics(&self) -> convlens_run::ClassMetrics {
         let count = self.count.max(1) as f64;
         convlens_run::ClassMetrics { accuracy: self.hits as f64 / count, loss: self.loss / count }
@@ -48,7 +52,7 @@ impl Tally {
 }
 
 /// The logarithm of each class's probability, from one row of logits (one logit for two classes).
-pub(crate) fn log_probabilities(logits: &[f32]) -> Vec<f64> {
+pub fn log_probabilities(logits: &[f32]) -> Vec<f64> {
     let logits: Vec<f64> = match logits {
         [logit] => vec![0.0, f64::from(*logit)],
         logits => logits.iter().map(|&logit| f64::from(logit)).collect(),
@@ -58,7 +62,8 @@ pub(crate) fn log_probabilities(logits: &[f32]) -> Vec<f64> {
     logits.iter().map(|logit| logit - highest - sum.ln()).collect()
 }
 
-pub(crate) fn argmax(values: &[f64]) -> usize {
+/// The index of the highest value, the first of equals.
+pub fn most_likely(values: &[f64]) -> usize {
     (0..values.len()).max_by(|&a, &b| values[a].total_cmp(&values[b]).then(b.cmp(&a))).unwrap_or(0)
 }
 

@@ -4,22 +4,21 @@ use rand::rngs::ChaCha8Rng;
 use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
 
-use crate::Texts;
-
 /// How many batches are sorted by length together, so that a batch wastes little on padding.
 const BUCKET: usize = 50;
 
-/// The batches of an epoch, as indices: the same for the same seed and epoch.
+/// The batches of an epoch, as indices of texts of these `lengths`: the same for the same seed and
+/// epoch.
 ///
 /// Texts are shuffled; where `by_length` is set, texts of a like length then share a batch, and
 /// the batches are shuffled again.
-pub fn epoch_order(texts: &Texts, batch_size: usize, by_length: bool, seed: u64, epoch: usize) -> Vec<Vec<usize>> {
+pub fn epoch_order(lengths: &[usize], batch_size: usize, by_length: bool, seed: u64, epoch: usize) -> Vec<Vec<usize>> {
     let mut rng = draws(seed, epoch, 0);
-    let mut order: Vec<usize> = (0..texts.len()).collect();
+    let mut order: Vec<usize> = (0..lengths.len()).collect();
     order.shuffle(&mut rng);
     if by_length {
         for bucket in order.chunks_mut(batch_size * BUCKET) {
-            bucket.sort_by_key(|&index| texts.length(index));
+            bucket.sort_by_key(|&index| lengths[index]);
         }
     }
     let mut batches: Vec<Vec<usize>> = order.chunks(batch_size).map(<[usize]>::to_vec).collect();
@@ -59,17 +58,11 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn texts(lengths: &[usize]) -> Texts {
-        let rows: Vec<Vec<u32>> = lengths.iter().map(|&length| vec![7; length]).collect();
-        Texts::from_rows(&rows, (0..lengths.len()).collect())
-    }
-
     #[test]
     fn batches_by_length_waste_little() {
         let lengths: Vec<usize> = (0..1000).map(|index| index % 97).collect();
-        let texts = texts(&lengths);
         let padded = |by_length| -> usize {
-            let batches = epoch_order(&texts, 10, by_length, 1, 1);
+            let batches = epoch_order(&lengths, 10, by_length, 1, 1);
             batches.iter().map(|batch| batch.len() * batch.iter().map(|&i| lengths[i]).max().unwrap_or(0)).sum()
         };
         let words: usize = lengths.iter().sum();
@@ -81,12 +74,11 @@ mod tests {
         fn an_epoch_reads_every_text_once(
             lengths in prop::collection::vec(0usize..9, 1..60), batch_size in 1usize..20, by_length: bool, seed: u64,
         ) {
-            let texts = texts(&lengths);
-            let batches = epoch_order(&texts, batch_size, by_length, seed, 3);
+            let batches = epoch_order(&lengths, batch_size, by_length, seed, 3);
             let mut all: Vec<usize> = batches.concat();
             all.sort_unstable();
             prop_assert_eq!(all, (0..lengths.len()).collect::<Vec<_>>());
-            prop_assert_eq!(batches, epoch_order(&texts, batch_size, by_length, seed, 3));
+            prop_assert_eq!(batches, epoch_order(&lengths, batch_size, by_length, seed, 3));
         }
     }
 }

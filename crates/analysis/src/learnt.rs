@@ -1,0 +1,78 @@
+//! What a run has learnt, in few bytes: words and filters in one plane, and each filter's words, for
+//! a page that is sent far or drawn anew many times a minute.
+
+use convlens_run::{Run, RunError};
+use serde_json::{Value, json};
+
+use crate::vocabulary::WordScore;
+use crate::{FilterPosition, FilterVectors, Plane, Vocabulary, contributions, receptive_fields};
+
+/// Coordinates are whole numbers up to this: finer than a screen's points.
+const SCALE: f64 = 2_000.0;
+
+/// One object:
+///
+/// - `explained`: the share of the variance along both axes
+/// - `ids`, `x`, `y`, `says`: every word's id, place and, for the first logit, what it says for
+///   itself, as whole numbers from −2,000 to 2,000, of which `reach` are the units
+/// - `points`: every filter's places in the plane, `[filter, place, x, y, weight in the logit]`
+/// - `filters`: of each its places, each with its `norm` and the `count` words that `excite` and
+///   `inhibit` it most, `[word, dot product]`; none where `count` is 0
+///
+/// # Errors
+///
+/// [`RunError::Device`].
+pub fn learnt(run: &Run, count: usize) -> Result<Value, RunError> {
+    let table = run.word_table()?;
+    let vocabulary = Vocabulary::of(run);
+    let vectors = FilterVectors::of(run)?;
+    let says: Vec<f64> = contributions(run, table.as_ref())?.iter().map(|of_word| of_word[0]).collect();
+    let plane = Plane::of(&vectors, &says);
+    let at = |axis: usize| move |point: &Vec<f64>| point.get(axis).copied().unwrap_or(0.0);
+    let of_words =
+        |axis: usize| -> Vec<f64> { vocabulary.ids().iter().map(|&id| at(axis)(&plane.words[id])).collect() };
+    let reach = [0, 1].map(|axis| {
+        let filters = plane.filters.iter().map(|point| at(axis)(&point.at));
+        largest(of_words(axis).into_iter().chain(filters))
+    });
+    let loudest = largest(vocabulary.ids().iter().map(|&id| says[id]));
+    let filters = if count == 0 { Vec::new() } else { receptive_fields(&vectors, &vocabulary, count, &|_, _, _| {}) };
+    let points = plane.filters.iter().map(|point| {
+        let [x, y] = [0, 1].map(|axis| whole(at(axis)(&point.at), reach[axis]));
+        json!([point.filter, point.place, x, y, point.head.first().map(|weight| rounded(*weight))])
+    });
+    Ok(json!({
+        "explained": plane.pca.explained_variance_ratio,
+        "reach": [reach[0], reach[1], loudest],
+        "ids": vocabulary.ids(),
+        "x": of_words(0).into_iter().map(|x| whole(x, reach[0])).collect::<Vec<_>>(),
+        "y": of_words(1).into_iter().map(|y| whole(y, reach[1])).collect::<Vec<_>>(),
+        "says": vocabulary.ids().iter().map(|&id| whole(says[id], loudest)).collect::<Vec<_>>(),
+        "points": points.collect::<Value>(),
+        "filters": filters.iter().map(|filter| filter.positions.iter().map(position).collect::<Value>()).collect::<Value>(),
+    }))
+}
+
+fn position(position: &FilterPosition) -> Value {
+    let words =
+        |words: &[WordScore]| -> Value { words.iter().map(|word| json!([word.word, rounded(word.score)])).collect() };
+    json!({
+        "place": position.place,
+        "norm": rounded(position.norm),
+        "excite": words(&position.excite),
+        "inhibit": words(&position.inhibit),
+    })
+}
+
+fn largest(values: impl Iterator<Item = f64>) -> f64 {
+    values.fold(f64::MIN_POSITIVE, |largest, value| largest.max(value.abs()))
+}
+
+fn whole(value: f64, reach: f64) -> i32 {
+    (SCALE * value / reach).round() as i32
+}
+
+/// Three digits after the point.
+fn rounded(value: f64) -> f64 {
+    (value * 1e3).round() / 1e3
+}

@@ -1,0 +1,15 @@
+#![doc = include_str!("../README.md")]
+
+mod adam;
+mod batches;
+mod learner;
+mod loss;
+mod parameters;
+mod preset;
+
+pub use adam::Adam;
+pub use batches::epoch_order;
+pub use learner::{Learner, Moment};
+pub use loss::{Tally, cross_entropy, log_probabilities, most_likely};
+pub use parameters::{parameters, with_parameters};
+pub use preset::{PRESETS, Preset, UnknownPreset, preset};

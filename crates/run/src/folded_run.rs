@@ -1,0 +1,88 @@
+//! A linear model, folded, as a run of its own: the same function with as many numbers as its table.
+
+use burn::module::Param;
+use burn::tensor::{Tensor, TensorData};
+use convlens_model::{Encoder, EncoderConfig, LinearConvConfig, ModelConfig, Pooling};
+
+use crate::{Run, RunError};
+
+impl Run {
+    /// The run whose embeddings are the table that this one's model folds into: a word's vector is
+    /// what it adds at each place of a phrase, and the one filter an output has picks them. Same
+    /// scores, same tokenizer, `places · outputs` numbers a word instead of `embedding`. None where
+    /// the model does not fold.
+    ///
+    /// # Errors
+    ///
+    /// [`RunError::Device`].
+    pub fn folded(&self) -> Result<Option<Self>, RunError> {
+        let Some(table) = self.word_table()? else { return Ok(None) };
+        let mut config = self.config.clone();
+        let (outputs, places) = (table.outputs(), table.places());
+        let filter = LinearConvConfig { filters: outputs, kernel_size: places, init_std: 0.0 };
+        config.model = ModelConfig {
+            embedding: places * outputs,
+            init_std: 0.0,
+            encoder: EncoderConfig::Linear(filter),
+            pooling: Pooling::Mean,
+            dropout: 0.0,
+            ..config.model
+        };
+        let mut model = config.model.init(&self.device)?;
+        model.embed.weight = self.parameter(table.values().to_vec(), [table.vocab_size(), places * outputs]);
+        if let Encoder::Linear(encoder) = &mut model.encoder {
+            encoder.conv.weight = self.parameter(picks(outputs, places), [outputs, places * outputs, places]);
+        }
+        model.head.weight = self.parameter(identity(outputs), [outputs, outputs, 1]);
+        let bias = table.bias().iter().map(|&bias| bias as f32).collect();
+        model.head.bias = Some(self.parameter(bias, [outputs]));
+        Ok(Some(Self { config, tokenizer: self.tokenizer.clone(), model, device: self.device.clone() }))
+    }
+
+    fn parameter<const D: usize>(&self, values: Vec<f32>, shape: [usize; D]) -> Param<Tensor<D>> {
+        Param::from_data(TensorData::new(values, shape), &self.device)
+    }
+}
+
+/// `[outputs, places · outputs, places]`: 1 where a dimension is that output's at that place.
+fn picks(outputs: usize, places: usize) -> Vec<f32> {
+    let dimensions = places * outputs;
+    let mut kernel = vec![0.0; outputs * dimensions * places];
+    for output in 0..outputs {
+        for place in 0..places {
+            kernel[(output * dimensions + place * outputs + output) * places + place] = 1.0;
+        }
+    }
+    kernel
+}
+
+fn identity(size: usize) -> Vec<f32> {
+    (0..size * size).map(|at| if at / size == at % size { 1.0 } else { 0.0 }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::run;
+    use convlens_model::Padding;
+
+    #[test]
+    fn a_folded_run_scores_as_the_run_it_is_of() {
+        for padding in [Padding::Masked, Padding::Counted { length: 5 }] {
+            let encoder = EncoderConfig::Linear(LinearConvConfig { filters: 6, kernel_size: 3, init_std: 0.5 });
+            let run = run(encoder, padding);
+            let folded = run.folded().expect("folds").expect("is linear");
+            for text in ["a good film", "", "bad bad film, a film good a film"] {
+                let (one, other) = (run.predict(text).expect("predicts"), folded.predict(text).expect("predicts"));
+                assert_eq!(one.phrases.len(), other.phrases.len());
+                let scores = |prediction: &crate::Prediction| -> Vec<f64> {
+                    let phrases = prediction.phrases.iter().flat_map(|phrase| phrase.score.clone());
+                    prediction.logits.iter().copied().chain(phrases).collect()
+                };
+                for (a, b) in scores(&one).into_iter().zip(scores(&other)) {
+                    assert!((a - b).abs() < 1e-5, "{a} is not {b}");
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! Weights in fewer bytes, for where they are sent far: `model.safetensors` with its largest tensor,
+//! the embeddings, as 16-bit floats or as 8-bit integers with a factor a word. Opening a run
+//! unpacks them.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::fmt;
+use std::str::FromStr;
+
+use half::f16;
+use safetensors::tensor::{Dtype, TensorView};
+use safetensors::{SafeTensorError, SafeTensors};
+
+/// The tensor that is packed; every other one stays as it is.
+const EMBEDDINGS: &str = "embed.weight";
+/// Beside 8-bit embeddings: what each word's integers are multiplied with, `[vocab_size]`.
+const FACTORS: &str = "embed.factors";
+
+/// How the embeddings are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Precision {
+    /// As they are: 32-bit floats.
+    #[default]
+    F32,
+    /// 16-bit floats: eleven binary digits.
+    F16,
+    /// 8-bit integers, the largest of each word's being 127.
+    Int8,
+}
+
+impl FromStr for Precision {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        match name {
+            "f32" => Ok(Self::F32),
+            "f16" => Ok(Self::F16),
+            "int8" => Ok(Self::Int8),
+            _ => Err("it is f32, f16 or int8".into()),
+        }
+    }
+}
+
+impl fmt::Display for Precision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::F32 => "f32",
+            Self::F16 => "f16",
+            Self::Int8 => "int8",
+        })
+    }
+}
+
+/// The content of a `model.safetensors` with its embeddings packed.
+///
+/// # Errors
+///
+/// Where it is no such file.
+pub(crate) fn pack(bytes: &[u8], precision: Precision) -> Result<Vec<u8>, SafeTensorError> {
+    rewrite(bytes, |name, view| match (name, precision) {
+        (EMBEDDINGS, Precision::F16) => {
+            let halves = floats(view.data()).flat_map(|value| f16::from_f32(value).to_le_bytes()).collect();
+            vec![(name.to_owned(), Dtype::F16, view.shape().to_vec(), Cow::Owned(halves))]
+        }
+        (EMBEDDINGS, Precision::Int8) => {
+            let (integers, factors) = quantized(view);
+            let words = vec![factors.len()];
+            let factors = factors.iter().flat_map(|factor| factor.to_le_bytes()).collect();
+            vec![
+                (name.to_owned(), Dtype::I8, view.shape().to_vec(), Cow::Owned(integers)),
+                (FACTORS.to_owned(), Dtype::F32, words, Cow::Owned(factors)),
+            ]
+        }
+        _ => vec![kept(name, view)],
+    })
+}
+
+/// What [`pack`] was given, but for its rounding; a file that is not packed is left alone.
+pub(crate) fn unpack(bytes: Vec<u8>) -> Result<Vec<u8>, SafeTensorError> {
+    let tensors = SafeTensors::deserialize(&bytes)?;
+    let is_packed = tensors.tensor(EMBEDDINGS).is_ok_and(|view| [Dtype::F16, Dtype::I8].contains(&view.dtype()));
+    if !is_packed {
+        return Ok(bytes);
+    }
+    let factors: Vec<f32> = tensors.tensor(FACTORS).map(|view| floats(view.data()).collect()).unwrap_or_default();
+    rewrite(&bytes, |name, view| match (name, view.dtype()) {
+        (FACTORS, _) => Vec::new(),
+        (EMBEDDINGS, Dtype::F16) => {
+            let halves = view.data().as_chunks::<2>().0.iter().map(|&half| f16::from_le_bytes(half).to_f32());
+            vec![(name.to_owned(), Dtype::F32, view.shape().to_vec(), halves.flat_map(f32::to_le_bytes).collect())]
+        }
+        (EMBEDDINGS, Dtype::I8) => {
+            let width = view.shape().last().copied().unwrap_or(1).max(1);
+            let rows = view.data().chunks(width).zip(&factors);
+            let values = rows.flat_map(|(row, factor)| row.iter().map(move |&byte| f32::from(byte as i8) * factor));
+            vec![(name.to_owned(), Dtype::F32, view.shape().to_vec(), values.flat_map(f32::to_le_bytes).collect())]
+        }
+        _ => vec![kept(name, view)],
+    })
+}
+
+type Packed<'a> = (String, Dtype, Vec<usize>, Cow<'a, [u8]>);
+
+fn kept<'a>(name: &str, view: &TensorView<'a>) -> Packed<'a> {
+    (name.to_owned(), view.dtype(), view.shape().to_vec(), Cow::Borrowed(view.data()))
+}
+
+/// The same file with other tensors.
+fn rewrite<'a>(
+    bytes: &'a [u8],
+    of: impl Fn(&str, &TensorView<'a>) -> Vec<Packed<'a>>,
+) -> Result<Vec<u8>, SafeTensorError> {
+    let tensors = SafeTensors::deserialize(bytes)?;
+    let (_, header) = SafeTensors::read_metadata(bytes)?;
+    let metadata: Option<HashMap<String, String>> = header.metadata().clone();
+    let mut named: Vec<(String, TensorView<'a>)> = tensors.tensors();
+    named.sort_by(|(one, _), (other, _)| one.cmp(other));
+    let packed: Vec<Packed> = named.iter().flat_map(|(name, view)| of(name, view)).collect();
+    let views =
+        packed.iter().map(|(name, dtype, shape, data)| Ok((name, TensorView::new(*dtype, shape.clone(), data)?)));
+    safetensors::serialize(views.collect::<Result<Vec<_>, SafeTensorError>>()?, metadata)
+}
+
+fn floats(bytes: &[u8]) -> impl Iterator<Item = f32> {
+    bytes.as_chunks::<4>().0.iter().map(|&bytes| f32::from_le_bytes(bytes))
+}
+
+/// Each word's values as integers, and the factor that they are to be multiplied with.
+fn quantized(view: &TensorView) -> (Vec<u8>, Vec<f32>) {
+    let values: Vec<f32> = floats(view.data()).collect();
+    let width = view.shape().last().copied().unwrap_or(1).max(1);
+    let factor = |row: &[f32]| row.iter().fold(0.0f32, |largest, value| largest.max(value.abs())) / 127.0;
+    let factors: Vec<f32> = values.chunks(width).map(factor).collect();
+    let integer = |value: f32, factor: f32| if factor > 0.0 { (value / factor).round() as i8 as u8 } else { 0 };
+    let rows = values.chunks(width).zip(&factors);
+    (rows.flat_map(|(row, &factor)| row.iter().map(move |&value| integer(value, factor))).collect(), factors)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Run;
+    use crate::testing::run;
+    use burn::tensor::Device;
+    use convlens_model::{Activation, ConvConfig, EncoderConfig, Padding};
+
+    #[test]
+    fn packed_runs_open_and_score_nearly_alike() {
+        let encoder =
+            EncoderConfig::Conv(ConvConfig { filters: 6, kernel_sizes: vec![3], activation: Activation::Relu });
+        let run = run(encoder, Padding::Masked);
+        let files = run.files().expect("files");
+        let logits = |run: &Run| run.predict("a good film").expect("predicts").logits;
+        for (precision, size, tolerance) in
+            [(Precision::F32, 4, 0.0), (Precision::F16, 2, 2e-3), (Precision::Int8, 1, 2e-2)]
+        {
+            let packed = files.packed(precision).expect("packs");
+            let tensors = SafeTensors::deserialize(&packed.weights).expect("tensors");
+            assert_eq!(tensors.tensor(EMBEDDINGS).expect("embeddings").data().len(), 7 * 5 * size);
+            let again = Run::from_files(packed, &Device::flex()).expect("opens");
+            for (a, b) in logits(&run).into_iter().zip(logits(&again)) {
+                assert!((a - b).abs() <= tolerance, "{precision}: {a} is not {b}");
+            }
+        }
+        assert_eq!("f16".parse(), Ok(Precision::F16));
+        assert!("f64".parse::<Precision>().is_err());
+    }
+}
