@@ -1,51 +1,12 @@
 //! The report as its reader meets it: in headless Chromium, searched, hovered, by keyboard.
 
-use std::io::{BufRead, BufReader};
-use std::process::{Child, Command, Stdio};
-use std::time::Duration;
-
-use fantoccini::actions::{InputSource, MouseActions, PointerAction};
+use fantoccini::actions::PointerAction;
 use fantoccini::error::CmdError;
 use fantoccini::key::Key;
-use fantoccini::wd::Capabilities;
-use fantoccini::{Client, ClientBuilder, Locator};
-use serde_json::{Value, json};
+use fantoccini::{Client, Locator};
 
 use crate::common::{Place, skip};
-
-/// Debian's chromedriver, on a port of its choice.
-struct Driver {
-    process: Child,
-    port: String,
-}
-
-impl Driver {
-    /// None where there is none.
-    fn start() -> Option<Self> {
-        let mut process =
-            Command::new("chromedriver").arg("--port=0").stdout(Stdio::piped()).stderr(Stdio::null()).spawn().ok()?;
-        let lines = BufReader::new(process.stdout.take()?).lines().map_while(Result::ok);
-        let port =
-            lines.filter_map(|line| Some(line.split_once("started successfully on port ")?.1.to_owned())).next()?;
-        Some(Self { process, port: port.trim_end_matches('.').into() })
-    }
-
-    async fn open(&self, size: &str) -> Client {
-        let arguments = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", size];
-        let options = json!({ "args": arguments });
-        let capabilities: Capabilities = [("goog:chromeOptions".to_owned(), options)].into_iter().collect();
-        let connector = hyper_util::client::legacy::connect::HttpConnector::new();
-        let address = format!("http://127.0.0.1:{}", self.port);
-        ClientBuilder::new(connector).capabilities(capabilities).connect(&address).await.expect("connects")
-    }
-}
-
-impl Drop for Driver {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
+use crate::driver::{Driver, block_on, hover, run};
 
 #[test]
 fn the_report_is_searched_hovered_and_read_by_keyboard() {
@@ -56,14 +17,13 @@ fn the_report_is_searched_hovered_and_read_by_keyboard() {
     place.succeed("train --dataset sample --out runs/r");
     place.succeed("analyze --texts 50 --text '<script>window.hacked = 1</script> a great <b>film</b>, not awful'");
     let page = format!("file://{}", place.path().join("runs/r/analysis/report.html").display());
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-    runtime.block_on(async {
-        let client = driver.open("--window-size=1100,900").await;
+    block_on(async {
+        let client = driver.open(&["--window-size=1100,900"]).await;
         let seen = look_at(&client, &page).await;
         client.close().await.expect("closes");
         seen.expect("the page answers");
 
-        let client = driver.open("--window-size=500,900").await;
+        let client = driver.open(&["--window-size=500,900"]).await;
         client.goto(&page).await.expect("opens");
         let wide = client.execute("return document.documentElement.scrollWidth - innerWidth", vec![]).await;
         client.close().await.expect("closes");
@@ -124,15 +84,5 @@ async fn look_at(client: &Client, page: &str) -> Result<(), CmdError> {
     client.find(Locator::Css("a[href='#filter-7']")).await?.click().await?;
     assert!(client.find(Locator::Css("#filter-7")).await?.is_displayed().await?);
     assert!(!client.find(Locator::Css("#filter-8")).await?.is_displayed().await?);
-    Ok(())
-}
-
-async fn run(client: &Client, script: &str) -> Result<Value, CmdError> {
-    client.execute(script, vec![]).await
-}
-
-async fn hover(client: &Client, there: PointerAction) -> Result<(), CmdError> {
-    client.perform_actions(MouseActions::new("mouse".into()).then(there)).await?;
-    tokio::time::sleep(Duration::from_millis(50)).await;
     Ok(())
 }

@@ -5,6 +5,8 @@
 
 /// The binary, folders to run it in, and what is shared.
 mod common;
+/// Headless Chromium, driven by chromedriver.
+mod driver;
 
 /// `analyze` and `export`: what is written, that it adds up, and bad input.
 mod analyze;
@@ -28,5 +30,7 @@ mod predict;
 mod resume;
 /// Text to ids the short way, beside the `tokenizers` library, on every text of IMDB.
 mod tokenise;
+/// The page in headless Chromium: it reads as the program does, trains, and works without network.
+mod web;
 /// A training run and a prediction on wgpu, against the CPU's numbers.
 mod wgpu;

@@ -24,10 +24,8 @@ pub fn run(arguments: &[OsString]) -> ExitCode {
 pub fn build(arguments: &[OsString]) -> Result<PathBuf, String> {
     let (features, why) = features(arguments);
     eprintln!("building convlens {why} (the first build takes minutes)");
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("."));
-    let mut build = Command::new(cargo);
-    build.args(["build", "--release", "--package", "convlens", "--manifest-path"]).arg(root.join("Cargo.toml"));
+    let mut build = Command::new(cargo());
+    build.args(["build", "--release", "--package", "convlens", "--manifest-path"]).arg(root().join("Cargo.toml"));
     if !features.is_empty() {
         build.args(["--features", &features.join(",")]);
     }
@@ -36,6 +34,16 @@ pub fn build(arguments: &[OsString]) -> Result<PathBuf, String> {
         Ok(_) => Err("cargo could not build convlens".into()),
         Err(error) => Err(format!("cargo: {error}")),
     }
+}
+
+/// The Cargo that runs this program.
+pub fn cargo() -> OsString {
+    std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
+}
+
+/// The workspace's folder.
+pub fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new(".")).into()
 }
 
 /// The binary lies beside this one: both are built in release, into the same folder.

@@ -42,6 +42,7 @@ fn run() -> Result<(), Failure> {
         Verb::ReceptiveField(args) => verb::receptive_field::run(&args),
         Verb::Gradients(args) => verb::gradients::run(&args),
         Verb::Compare(args) => verb::compare::run(&args),
+        Verb::Web(args) => verb::web::run(&args),
         Verb::Data(args) => verb::data::run(&args),
         Verb::Completions(args) => verb::completions::run(&args),
     }

@@ -77,9 +77,8 @@ fn cargo(arguments: &[&str]) -> Result<(), String> {
 }
 
 fn command(arguments: &[&str]) -> Command {
-    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("."));
-    command.args(arguments).current_dir(root);
+    let mut command = Command::new(run_binary::cargo());
+    command.args(arguments).current_dir(run_binary::root());
     command
 }
 

@@ -4,6 +4,7 @@ mod encoders;
 mod look;
 mod read;
 mod train;
+mod web;
 
 use std::path::PathBuf;
 
@@ -15,6 +16,7 @@ pub use encoders::{CompareArgs, EncoderName, GradientsArgs, ReceptiveFieldArgs};
 pub use look::{AnalyzeArgs, ExportArgs};
 pub use read::{EvaluateArgs, PredictArgs};
 pub use train::TrainArgs;
+pub use web::WebArgs;
 
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Green.on_default().bold())
@@ -54,6 +56,8 @@ pub enum Verb {
     Gradients(GradientsArgs),
     /// Train presets on the same data and set them side by side.
     Compare(CompareArgs),
+    /// Write a run as a page that reads and trains in the browser, and serve it.
+    Web(WebArgs),
     /// List the known data sets, or describe one.
     Data(DataArgs),
     /// Print a completion script for a shell.

@@ -10,3 +10,4 @@ pub mod gradients;
 pub mod predict;
 pub mod receptive_field;
 pub mod train;
+pub mod web;

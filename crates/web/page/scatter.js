@@ -1,0 +1,199 @@
+// Words and filters in one plane, on a canvas.
+
+const WORDS_NAMED = 28;
+/** How near a pointer must come, in points of the screen. */
+const NEAR = 14;
+
+export class Scatter {
+  constructor(canvas, onWord = () => {}) {
+    Object.assign(this, { canvas, onWord, zoom: 1, middle: [0, 0], filter: -1, word: -1 });
+    canvas.addEventListener("wheel", (event) => {
+      event.preventDefault();
+      this.scale(event.deltaY < 0 ? 1.25 : 0.8, event);
+    }, { passive: false });
+    canvas.addEventListener("pointerdown", (event) => {
+      canvas.setPointerCapture(event.pointerId);
+      this.from = [event.clientX, event.clientY];
+    });
+    canvas.addEventListener("pointerup", () => (this.from = undefined));
+    canvas.addEventListener("pointermove", (event) => this.#pointed(event));
+    canvas.addEventListener("keydown", (event) => this.#key(event));
+    new ResizeObserver(() => this.draw()).observe(canvas);
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.draw());
+  }
+
+  /** `learnt` as the module gives it, `tokens` every id's name. */
+  show(learnt, tokens) {
+    Object.assign(this, { learnt, tokens });
+    this.loudest = learnt.ids.map((_, at) => at).sort((a, b) => Math.abs(learnt.says[b]) - Math.abs(learnt.says[a]));
+    this.draw();
+  }
+
+  scale(factor, event) {
+    const [x, y] = event ? this.#at(event) : this.middle;
+    this.zoom = Math.max(1, Math.min(200, this.zoom * factor));
+    const shift = (middle, point) => point + (middle - point) / factor;
+    this.middle = this.zoom === 1 ? [0, 0] : [shift(this.middle[0], x), shift(this.middle[1], y)];
+    this.draw();
+  }
+
+  whole() {
+    Object.assign(this, { zoom: 1, middle: [0, 0], word: -1 });
+    this.draw();
+  }
+
+  /** Marks a word and brings it into view; false where the vocabulary does not have it. */
+  find(name) {
+    const id = this.tokens.indexOf(name);
+    const at = this.learnt.ids.indexOf(id);
+    if (id < 0 || at < 0) return false;
+    this.middle = [this.learnt.x[at] / 2000, this.learnt.y[at] / 2000];
+    this.zoom = Math.max(this.zoom, 4);
+    this.#mark(at);
+    return true;
+  }
+
+  /** Marks a filter's places; -1 for none. */
+  mark(filter) {
+    this.filter = filter;
+    this.draw();
+  }
+
+  #mark(at) {
+    this.word = at;
+    this.draw();
+    const { ids, x, y, says, reach } = this.learnt;
+    this.onWord({
+      word: this.tokens[ids[at]],
+      x: (x[at] / 2000) * reach[0],
+      y: (y[at] / 2000) * reach[1],
+      says: (says[at] / 2000) * reach[2],
+    });
+  }
+
+  #size() {
+    return [this.canvas.clientWidth, this.canvas.clientHeight];
+  }
+
+  /** From -1…1 to the screen. */
+  #place(x, y) {
+    const [width, height] = this.#size();
+    return [
+      width * (0.5 + ((x - this.middle[0]) * this.zoom) / 2.15),
+      height * (0.5 - ((y - this.middle[1]) * this.zoom) / 2.15),
+    ];
+  }
+
+  #at(event) {
+    const [width, height] = this.#size();
+    const box = this.canvas.getBoundingClientRect();
+    return [
+      this.middle[0] + (((event.clientX - box.left) / width - 0.5) * 2.15) / this.zoom,
+      this.middle[1] - (((event.clientY - box.top) / height - 0.5) * 2.15) / this.zoom,
+    ];
+  }
+
+  #pointed(event) {
+    if (!this.learnt) return;
+    const [width, height] = this.#size();
+    if (this.from) {
+      this.middle[0] -= (((event.clientX - this.from[0]) / width) * 2.15) / this.zoom;
+      this.middle[1] += (((event.clientY - this.from[1]) / height) * 2.15) / this.zoom;
+      this.from = [event.clientX, event.clientY];
+      return this.draw();
+    }
+    const box = this.canvas.getBoundingClientRect();
+    const here = [event.clientX - box.left, event.clientY - box.top];
+    let [nearest, distance] = [-1, NEAR * NEAR];
+    this.learnt.ids.forEach((_, at) => {
+      const [x, y] = this.#place(this.learnt.x[at] / 2000, this.learnt.y[at] / 2000);
+      const square = (x - here[0]) ** 2 + (y - here[1]) ** 2;
+      if (square < distance) [nearest, distance] = [at, square];
+    });
+    if (nearest >= 0 && nearest !== this.word) this.#mark(nearest);
+  }
+
+  #key(event) {
+    const step = 0.2 / this.zoom;
+    const moves = { ArrowLeft: [-step, 0], ArrowRight: [step, 0], ArrowUp: [0, step], ArrowDown: [0, -step] };
+    const move = moves[event.key];
+    if (move) this.middle = [this.middle[0] + move[0], this.middle[1] + move[1]];
+    else if (event.key === "+") return this.scale(1.25);
+    else if (event.key === "-") return this.scale(0.8);
+    else return;
+    event.preventDefault();
+    this.draw();
+  }
+
+  draw() {
+    const { canvas, learnt } = this;
+    const [width, height] = this.#size();
+    if (!learnt || !width) return;
+    const dense = devicePixelRatio || 1;
+    Object.assign(canvas, { width: width * dense, height: height * dense });
+    const pen = canvas.getContext("2d");
+    const style = getComputedStyle(document.documentElement);
+    const value = (name) => style.getPropertyValue(name).trim();
+    const [ink, quiet, page, yes, no] = ["--ink", "--quiet", "--page", "--for", "--against"].map(value);
+    pen.scale(dense, dense);
+    pen.clearRect(0, 0, width, height);
+    const dot = (at, size, alpha) => {
+      const [x, y] = this.#place(learnt.x[at] / 2000, learnt.y[at] / 2000);
+      if (x < 0 || y < 0 || x > width || y > height) return undefined;
+      const share = learnt.says[at] / 2000;
+      pen.fillStyle = `rgba(${share > 0 ? yes : no}, ${alpha ?? 0.15 + 0.7 * Math.sqrt(Math.abs(share))})`;
+      pen.fillRect(x - size / 2, y - size / 2, size, size);
+      return [x, y];
+    };
+    for (let at = 0; at < learnt.ids.length; at++) dot(at, 2.2);
+    for (const [filter, , x, y, weight] of learnt.points) {
+      const [left, top] = this.#place(x / 2000, y / 2000);
+      const chosen = filter === this.filter;
+      const up = (weight ?? 1) > 0 ? -1 : 1;
+      const size = chosen ? 8 : 4;
+      pen.beginPath();
+      pen.moveTo(left, top + up * size);
+      pen.lineTo(left - size, top - up * size);
+      pen.lineTo(left + size, top - up * size);
+      pen.closePath();
+      pen.globalAlpha = this.filter < 0 || chosen ? 1 : 0.35;
+      pen.strokeStyle = weight === null ? quiet : `rgb(${weight > 0 ? yes : no})`;
+      pen.lineWidth = chosen ? 2.5 : 1;
+      pen.stroke();
+      pen.globalAlpha = 1;
+    }
+    pen.font = "12px system-ui, sans-serif";
+    const taken = [];
+    const name = (at, strong) => {
+      const place = dot(at, strong ? 6 : 3, 1);
+      if (!place) return false;
+      const text = this.tokens[learnt.ids[at]];
+      const box = [place[0] + 5, place[1] - 7, pen.measureText(text).width + 2, 14];
+      if (box[0] + box[2] > width) box[0] -= box[2] + 10;
+      const hits = ([x, y, w, h]) => box[0] < x + w && x < box[0] + box[2] && box[1] < y + h && y < box[1] + box[3];
+      if (!strong && taken.some(hits)) return false;
+      taken.push(box);
+      pen.lineWidth = 3;
+      pen.strokeStyle = page;
+      pen.strokeText(text, box[0], place[1] + 4);
+      pen.fillStyle = ink;
+      pen.fillText(text, box[0], place[1] + 4);
+      return true;
+    };
+    if (this.word >= 0) name(this.word, true);
+    let named = 0;
+    for (const at of this.loudest) {
+      if (named === WORDS_NAMED) break;
+      if (at !== this.word && name(at, false)) named++;
+    }
+    pen.fillStyle = quiet;
+    const percent = (share) => `${(100 * (share ?? 0)).toFixed(1)} %`;
+    pen.fillText(`first component, ${percent(learnt.explained[0])}`, 8, height - 8);
+    pen.save();
+    pen.translate(14, 8);
+    pen.rotate(-Math.PI / 2);
+    pen.textAlign = "right";
+    pen.fillText(`second component, ${percent(learnt.explained[1])}`, 0, 0);
+    pen.restore();
+  }
+}

@@ -1,0 +1,97 @@
+// Computes: reads texts with a run, and trains one. One of these reads, another trains.
+
+let web;
+let reader;
+let training;
+let stopped;
+
+const load = async (folder) => {
+  const module = await import(`./${folder}/convlens_web.js`);
+  await module.default();
+  return module;
+};
+const bytes = async (path) => {
+  const response = await fetch(new URL(path, import.meta.url));
+  if (!response.ok) throw new Error(`${path}: the server says ${response.status}`);
+  return new Uint8Array(await response.arrayBuffer());
+};
+const filesOf = (folder) =>
+  Promise.all(["config.json", "tokenizer.json", "model.safetensors"].map((name) => bytes(`${folder}/${name}`)));
+const pause = () => new Promise((resolve) => setTimeout(resolve));
+
+/** The fields of a reading, as values that can be sent. */
+const sent = (reading) => {
+  const names = ["label", "explains", "probabilities", "logits", "bias", "residual", "starts", "ends", "ids", "centers", "firsts", "lasts", "scores", "strongest"];
+  const plain = Object.fromEntries(names.map((name) => [name, reading[name]]));
+  reading.free();
+  return plain;
+};
+
+const verbs = {
+  /** Opens the page's run, with the CPU's module or with WebGPU's. */
+  async open(device) {
+    const [module, files] = await Promise.all([load(device === "webgpu" ? "webgpu" : "cpu"), filesOf("run")]);
+    const opened = module.Reader.open(...files);
+    if (device === "webgpu") await opened.use_webgpu();
+    [web, reader] = [module, opened];
+    return JSON.parse(reader.facts());
+  },
+  /** The layers of a run that was sent folded. */
+  async layers() {
+    const [config, weights] = await Promise.all(["layers/config.json", "layers/model.safetensors"].map(bytes));
+    reader.bring_layers(config, await bytes("run/tokenizer.json"), weights);
+  },
+  facts: () => JSON.parse(reader.facts()),
+  tokens: () => JSON.parse(reader.tokens()),
+  learnt: (count) => JSON.parse(reader.learnt(count)),
+  async read(text) {
+    const begin = performance.now();
+    const reading = sent(await reader.read(text));
+    return { ...reading, milliseconds: performance.now() - begin };
+  },
+  phrase: (index) => JSON.parse(reader.phrase(index)),
+
+  async columns(csv) {
+    web ??= await load("cpu");
+    return JSON.parse(web.columns(csv));
+  },
+  /** Trains to the end or until `stop`, telling how it goes. */
+  async train(csv, settings) {
+    web ??= await load("cpu");
+    training = web.Training.begin(csv, JSON.stringify(settings));
+    stopped = false;
+    let state;
+    let steps = 1;
+    let [began, drawn] = [performance.now(), 0];
+    let seconds = 0;
+    do {
+      state = JSON.parse(await training.steps(steps, seconds));
+      const now = performance.now();
+      seconds = (now - began) / 1000;
+      // As many steps as fit between two looks at the messages.
+      steps = Math.max(1, Math.min(200, Math.round((steps * 0.05) / Math.max(seconds, 1e-4))));
+      began = now;
+      const learnt = now - drawn > 700 || state.over ? JSON.parse(training.learnt(0)) : undefined;
+      if (learnt) drawn = performance.now();
+      postMessage({ event: { state, learnt } });
+      await pause();
+    } while (!state.over && !stopped);
+    return state;
+  },
+  trainedTokens: () => JSON.parse(training.tokens()),
+  stop: () => void (stopped = true),
+  /** Reads with what was trained, from here on. */
+  use() {
+    reader = training.reader();
+    return JSON.parse(reader.facts());
+  },
+  folder: () => training.folder(),
+};
+
+onmessage = async ({ data: { number, verb, args } }) => {
+  try {
+    postMessage({ number, answer: await verbs[verb](...args) });
+  } catch (error) {
+    postMessage({ number, error: String(error?.message ?? error) });
+  }
+};

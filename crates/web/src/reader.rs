@@ -1,0 +1,245 @@
+//! A run that reads texts on a page.
+
+use burn::tensor::Device;
+use convlens_analysis::{
+    FilterVectors, Vocabulary, explained_output, filters_behind, learnt, phrase_parts, strongest_phrases,
+};
+use convlens_run::{Prediction, Run, RunFiles, WordTable};
+use serde_json::{Value, json};
+use wasm_bindgen::JsError;
+use wasm_bindgen::prelude::wasm_bindgen;
+
+use crate::said;
+
+/// How many phrases are named as the strongest.
+const STRONGEST: usize = 12;
+/// How many filters are named behind a phrase.
+const FILTERS: usize = 6;
+
+/// A run, open.
+#[wasm_bindgen]
+#[derive(Debug)]
+pub struct Reader {
+    /// On the CPU, where all but the scores of whole texts is computed.
+    run: Run,
+    /// As `run`, on WebGPU.
+    on_gpu: Option<Run>,
+    table: Option<WordTable>,
+    /// The filters of the model's own layers, once they are there.
+    vectors: Option<FilterVectors>,
+    /// What was read last.
+    prediction: Option<Prediction>,
+}
+
+/// A text, read. A phrase stands at each of `centers`, from token `firsts` to before token `lasts`.
+#[wasm_bindgen(getter_with_clone)]
+#[derive(Clone, Debug)]
+pub struct Reading {
+    /// The index of the label.
+    pub label: usize,
+    /// Which logit is explained: the label's own, or the only one.
+    pub explains: usize,
+    /// Every label's probability.
+    pub probabilities: Vec<f64>,
+    /// The logits.
+    pub logits: Vec<f64>,
+    /// Each logit where there is no evidence.
+    pub bias: Vec<f64>,
+    /// What the phrases' scores and the bias leave of each logit.
+    pub residual: Vec<f64>,
+    /// Where each token begins in the text, in UTF-16 code units.
+    pub starts: Vec<u32>,
+    /// Where it ends.
+    pub ends: Vec<u32>,
+    /// The id of each token.
+    pub ids: Vec<u32>,
+    /// Each phrase's token in the middle; -1 for the one that sums up the padding.
+    pub centers: Vec<i32>,
+    /// Each phrase's first token.
+    pub firsts: Vec<u32>,
+    /// The token after its last.
+    pub lasts: Vec<u32>,
+    /// What each phrase adds to each logit, phrase after phrase.
+    pub scores: Vec<f32>,
+    /// The phrases that move the explained logit most, strongest first, no two overlapping.
+    pub strongest: Vec<u32>,
+}
+
+#[wasm_bindgen]
+impl Reader {
+    /// Opens a run from the contents of its files.
+    ///
+    /// # Errors
+    ///
+    /// One line that names the file.
+    pub fn open(config: Vec<u8>, tokenizer: Vec<u8>, weights: Vec<u8>) -> Result<Self, JsError> {
+        let run = Run::from_files(RunFiles { config, tokenizer, weights }, &Device::flex()).map_err(said)?;
+        let mut reader = Self::of(run).map_err(said)?;
+        if reader.table.is_none() {
+            reader.vectors = Some(FilterVectors::of(&reader.run).map_err(said)?);
+        }
+        Ok(reader)
+    }
+
+    /// Brings the layers of a run that was opened folded: the filters behind its phrases.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open).
+    pub fn bring_layers(&mut self, config: Vec<u8>, tokenizer: Vec<u8>, weights: Vec<u8>) -> Result<(), JsError> {
+        let layers = Run::from_files(RunFiles { config, tokenizer, weights }, &Device::flex()).map_err(said)?;
+        self.vectors = Some(FilterVectors::of(&layers).map_err(said)?);
+        Ok(())
+    }
+
+    /// Computes the scores of whole texts on WebGPU from here on.
+    ///
+    /// # Errors
+    ///
+    /// Where there is no adapter, or this module was built without.
+    #[cfg(all(target_arch = "wasm32", feature = "webgpu"))]
+    pub async fn use_webgpu(&mut self) -> Result<(), JsError> {
+        let device = Device::wgpu_options().init_async().await.map_err(said)?;
+        let files = self.run.files().map_err(said)?;
+        self.on_gpu = Some(Run::from_files(files, &device).map_err(said)?);
+        Ok(())
+    }
+
+    /// What the page must know of the run, as JSON: `labels`, `outputs`, `config`, `width` of a
+    /// phrase (null: the whole text), `linear`.
+    pub fn facts(&self) -> String {
+        let field = self.run.model.receptive_field();
+        let width = if field.is_unbounded() { Value::Null } else { field.size().into() };
+        json!({
+            "labels": self.run.config.labels,
+            "outputs": self.run.outputs(),
+            "config": self.run.config,
+            "width": width,
+            "linear": self.table.is_some(),
+        })
+        .to_string()
+    }
+
+    /// Every id's token, as a JSON array.
+    pub fn tokens(&self) -> String {
+        tokens(&self.run)
+    }
+
+    /// What the run has learnt, as JSON; see [`learnt`].
+    ///
+    /// # Errors
+    ///
+    /// Where the device failed.
+    pub fn learnt(&self, count: usize) -> Result<String, JsError> {
+        Ok(learnt(&self.run, count).map_err(said)?.to_string())
+    }
+
+    /// Reads a text.
+    ///
+    /// # Errors
+    ///
+    /// Where the tokenizer cannot read it, or the device failed.
+    pub async fn read(&mut self, text: String) -> Result<Reading, JsError> {
+        let run = self.on_gpu.as_ref().unwrap_or(&self.run);
+        let prediction = run.predict_async(&text).await.map_err(said)?;
+        let reading = Reading::of(&prediction);
+        self.prediction = Some(prediction);
+        Ok(reading)
+    }
+
+    /// A phrase of the text that was read last, as JSON: its `score`, its `parts` (each a `token`, by
+    /// its index, or null for padding, its `place` and `score`), whether they are `exact`, and the
+    /// `filters` behind it (each with its `activation` and, of a linear model, its `share`).
+    ///
+    /// # Errors
+    ///
+    /// Where there is no such phrase, or the device failed.
+    pub fn phrase(&self, index: usize) -> Result<String, JsError> {
+        Ok(self.take_apart(index).map_err(said)?.to_string())
+    }
+}
+
+impl Reader {
+    pub(crate) fn of(run: Run) -> Result<Self, convlens_run::RunError> {
+        let table = run.word_table()?;
+        Ok(Self { run, on_gpu: None, table, vectors: None, prediction: None })
+    }
+
+    /// As [`of`](Self::of), of a run whose layers are its own.
+    pub(crate) fn of_layers(run: Run) -> Result<Self, convlens_run::RunError> {
+        let vectors = Some(FilterVectors::of(&run)?);
+        Ok(Self { vectors, ..Self::of(run)? })
+    }
+
+    fn take_apart(&self, index: usize) -> Result<Value, String> {
+        let prediction = self.prediction.as_ref().filter(|prediction| index < prediction.phrases.len());
+        let prediction = prediction.ok_or("no such phrase has been read")?;
+        let output = explained_output(prediction);
+        let parts = phrase_parts(&self.run, self.table.as_ref(), prediction, index, output);
+        let parts = parts.map_err(|error| error.to_string())?;
+        let filters = self.vectors.as_ref().map(|vectors| {
+            filters_behind(&self.run, vectors, prediction, index, output, FILTERS)
+                .iter()
+                .map(|found| json!({ "filter": found.filter, "activation": found.activation, "share": found.share }))
+                .collect::<Value>()
+        });
+        Ok(json!({
+            "score": prediction.phrases[index].score[output],
+            "parts": parts
+                .of_tokens
+                .iter()
+                .map(|part| json!({ "token": part.token, "place": part.place, "score": part.score[0] }))
+                .collect::<Value>(),
+            "exact": parts.is_exact,
+            "filters": filters,
+        }))
+    }
+}
+
+/// Every id's token, as a JSON array.
+pub(crate) fn tokens(run: &Run) -> String {
+    let vocabulary = Vocabulary::of(run);
+    (0..run.tokenizer.vocab_size()).map(|id| vocabulary.word(id)).collect::<Value>().to_string()
+}
+
+impl Reading {
+    fn of(prediction: &Prediction) -> Self {
+        let phrases = &prediction.phrases;
+        let index = |phrase: &convlens_run::Phrase| phrases.iter().position(|other| std::ptr::eq(phrase, other));
+        let (starts, ends) = utf16_offsets(prediction);
+        Self {
+            label: prediction.label,
+            explains: explained_output(prediction),
+            probabilities: prediction.probabilities.clone(),
+            logits: prediction.logits.clone(),
+            bias: prediction.bias.clone(),
+            residual: prediction.residual.clone(),
+            starts,
+            ends,
+            ids: prediction.tokens.iter().map(|token| token.id).collect(),
+            centers: phrases.iter().map(|phrase| phrase.center.map_or(-1, |center| center as i32)).collect(),
+            firsts: phrases.iter().map(|phrase| phrase.tokens.start as u32).collect(),
+            lasts: phrases.iter().map(|phrase| phrase.tokens.end as u32).collect(),
+            scores: phrases.iter().flat_map(|phrase| phrase.score.iter().map(|&score| score as f32)).collect(),
+            strongest: strongest_phrases(prediction, STRONGEST)
+                .into_iter()
+                .filter_map(|phrase| index(phrase).map(|index| index as u32))
+                .collect(),
+        }
+    }
+}
+
+/// Where each token begins and ends, in the units that JavaScript counts strings in: one pass over
+/// the text, whose tokens rise.
+fn utf16_offsets(prediction: &Prediction) -> (Vec<u32>, Vec<u32>) {
+    let (mut byte, mut unit) = (0, 0);
+    let mut units_to = |to: usize| {
+        if to < byte {
+            (byte, unit) = (0, 0); // a tokenizer whose tokens do not rise
+        }
+        unit += prediction.text[byte..to].chars().map(char::len_utf16).sum::<usize>();
+        byte = to;
+        unit as u32
+    };
+    prediction.tokens.iter().map(|token| (units_to(token.range.start), units_to(token.range.end))).unzip()
+}

@@ -1,0 +1,130 @@
+//! A visitor's CSV as texts and labels.
+
+use std::collections::BTreeSet;
+
+use serde_json::json;
+use wasm_bindgen::JsError;
+use wasm_bindgen::prelude::wasm_bindgen;
+
+use crate::said;
+
+/// More labels than this are no labels.
+const MOST_LABELS: usize = 50;
+/// How many distinct values tell a column of labels from one of texts.
+const EXAMPLES: usize = 3;
+
+/// Texts with labels.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Labelled {
+    pub texts: Vec<String>,
+    /// Each text's label, by its index among the names.
+    pub labels: Vec<usize>,
+    pub names: Vec<String>,
+}
+
+/// What columns a CSV has, as JSON: `rows`, and `columns`, each with its `name` and some `examples`.
+///
+/// # Errors
+///
+/// One line that names the row.
+#[wasm_bindgen]
+pub fn columns(csv: &[u8]) -> Result<String, JsError> {
+    let (head, rows) = read(csv).map_err(said)?;
+    let columns = head.iter().enumerate().map(|(at, name)| {
+        let examples: Vec<String> = rows.iter().take(EXAMPLES).map(|row| row[at].chars().take(40).collect()).collect();
+        let distinct = rows.iter().map(|row| &row[at]).collect::<BTreeSet<_>>().len();
+        json!({ "name": name, "examples": examples, "distinct": distinct })
+    });
+    Ok(json!({ "rows": rows.len(), "columns": columns.collect::<Vec<_>>() }).to_string())
+}
+
+/// The texts and labels of a CSV.
+pub(crate) fn labelled(csv: &[u8], text_column: &str, label_column: &str) -> Result<Labelled, String> {
+    let (head, rows) = read(csv)?;
+    let column = |name: &str| {
+        let found = head.iter().position(|column| column == name);
+        found.ok_or_else(|| format!("there is no column {name:?}; there are {}", head.join(", ")))
+    };
+    let (text, label) = (column(text_column)?, column(label_column)?);
+    let names: BTreeSet<&str> = rows.iter().map(|row| row[label].trim()).collect();
+    let names: Vec<String> = names.into_iter().map(String::from).collect();
+    match names.len() {
+        0 | 1 => Err(format!("column {label_column:?} holds one label; a classifier needs two or more")),
+        count if count > MOST_LABELS => Err(format!(
+            "column {label_column:?} holds {count} different labels, more than {MOST_LABELS}; choose another"
+        )),
+        _ => {
+            let index = |row: &Vec<String>| names.binary_search_by(|name| name.as_str().cmp(row[label].trim()));
+            let labels = rows.iter().map(|row| index(row).unwrap_or_default()).collect();
+            let texts = rows.iter().map(|row| row[text].clone()).collect();
+            Ok(Labelled { texts, labels, names })
+        }
+    }
+}
+
+/// The head and the rows, each as long as the head.
+fn read(csv: &[u8]) -> Result<(Vec<String>, Vec<Vec<String>>), String> {
+    let csv = csv.strip_prefix(b"\xef\xbb\xbf").unwrap_or(csv);
+    let mut reader = csv::ReaderBuilder::new().delimiter(delimiter(csv)).from_reader(csv);
+    let head: Vec<String> = reader.headers().map_err(|error| wrong(&error))?.iter().map(String::from).collect();
+    let rows = reader.records().map(|row| Ok(row.map_err(|error| wrong(&error))?.iter().map(String::from).collect()));
+    let rows: Vec<Vec<String>> = rows.collect::<Result<_, String>>()?;
+    match (head.len(), rows.len()) {
+        (0 | 1, _) => Err("the file has fewer than two columns; it needs one of texts and one of labels".into()),
+        (_, 0..10) => Err(format!("the file has {} rows; it needs ten or more", rows.len())),
+        _ => Ok((head, rows)),
+    }
+}
+
+/// A tab where the first line has one, else a semicolon where it has one and no comma.
+fn delimiter(csv: &[u8]) -> u8 {
+    let head = csv.split(|&byte| byte == b'\n').next().unwrap_or_default();
+    match (head.contains(&b'\t'), head.contains(&b';') && !head.contains(&b',')) {
+        (true, _) => b'\t',
+        (_, true) => b';',
+        _ => b',',
+    }
+}
+
+fn wrong(error: &csv::Error) -> String {
+    let line = error.position().map_or(1, csv::Position::line);
+    match error.kind() {
+        csv::ErrorKind::UnequalLengths { expected_len, len, .. } => {
+            format!("line {line} has {len} columns, not {expected_len}; quote texts that hold a comma")
+        }
+        csv::ErrorKind::Utf8 { .. } => format!("line {line} is not UTF-8; save the file as UTF-8"),
+        _ => format!("line {line}: {error}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(rows: &str) -> Vec<u8> {
+        format!("text,label\n{rows}{}", "x,a\ny,b\n".repeat(5)).into_bytes()
+    }
+
+    #[test]
+    fn texts_and_labels_are_read() {
+        let labelled = labelled(&file("\"one, two\nthree\",b\n"), "text", "label").expect("reads");
+        assert_eq!((labelled.texts.len(), labelled.labels[0], &labelled.texts[0]), (11, 1, &"one, two\nthree".into()));
+        assert_eq!(labelled.names, ["a", "b"]);
+        let tabs = file("").iter().map(|&byte| if byte == b',' { b'\t' } else { byte }).collect::<Vec<_>>();
+        assert_eq!(super::labelled(&tabs, "text", "label").expect("reads").texts.len(), 10);
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_with_its_line() {
+        let said = |csv: &[u8], label: &str| labelled(csv, "text", label).expect_err("wrong");
+        assert_eq!(said(&file("one,two,a\n"), "label"), "line 2 has 3 columns, not 2; quote texts that hold a comma");
+        assert!(said(&file(""), "stars").contains("there is no column \"stars\"; there are text, label"));
+        assert!(said(b"text,label\na,b\n", "label").contains("1 rows"));
+        assert!(
+            said(&b"text,label\n".iter().copied().chain(b"a,b\n".repeat(20)).collect::<Vec<_>>(), "label")
+                .contains("one label")
+        );
+        assert!(said(b"text,label\na,\xff\n", "label").contains("line 2 is not UTF-8"));
+        assert!(said(b"", "label").contains("fewer than two columns"));
+    }
+}

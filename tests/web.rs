@@ -1,0 +1,380 @@
+//! The page in headless Chromium: it reads as the program does, trains, and works without network.
+
+use std::io::{BufRead, BufReader, Cursor};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
+
+use fantoccini::actions::PointerAction;
+use fantoccini::error::CmdError;
+use fantoccini::key::Key;
+use fantoccini::{Client, Locator};
+use serde_json::{Value, json};
+
+use crate::common::{Place, binary, skip};
+use crate::driver::{Driver, block_on, hover, run};
+
+/// How long a page may take to do something, on a machine that does other things too.
+const PATIENCE: Duration = Duration::from_secs(120);
+const WIDE: &str = "--window-size=1100,900";
+/// Chromium's software adapter.
+const WEBGPU: [&str; 3] = [WIDE, "--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader"];
+
+/// The page that `cargo xtask web` built, beside the binary's folder.
+fn page() -> Option<PathBuf> {
+    let target = binary().parent().and_then(Path::parent).expect("target/release").to_owned();
+    Some(target.join("web/page")).filter(|page| page.join("cpu/convlens_web_bg.wasm").is_file())
+}
+
+/// A browser and a page to test, or why not.
+fn prepare(test: &str) -> Option<(Driver, PathBuf)> {
+    let Some(page) = page() else {
+        skip(test, "no page is built; run: cargo xtask web --build-only");
+        return None;
+    };
+    let Some(driver) = Driver::start() else {
+        skip(test, "no chromedriver; install chromium and chromium-driver");
+        return None;
+    };
+    Some((driver, page))
+}
+
+/// `convlens web`, serving.
+struct Site {
+    process: Child,
+    address: String,
+}
+
+impl Site {
+    fn serve(place: &Place, page: &Path, line: &str) -> Self {
+        let mut command = place.command(&format!("web --port 0 {line}"));
+        command.arg("--page").arg(page).stdout(Stdio::piped());
+        let mut process = command.spawn().expect("starts");
+        let lines = BufReader::new(process.stdout.take().expect("its output")).lines().map_while(Result::ok);
+        let address = lines.filter_map(|line| Some(line.split_once(" (Ctrl-C")?.0.to_owned())).next();
+        Self { process, address: address.expect("an address") }
+    }
+}
+
+impl Drop for Site {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// A hundred texts: short, long, empty, of other scripts, of words that nobody knows.
+fn texts() -> Vec<String> {
+    let words =
+        ["good", "bad", "film", "not", "a", "the", "boring", "wonderful", "İstanbul", "zzz", "don't", "ß", "plot"];
+    let text = |number: usize| {
+        let word = |at: usize| words[(number * 7919 + at * at * 31 + at) % words.len()];
+        let separator = [" ", ", ", "! ", "\u{a0}", " ☃ 🎬 "][number % 5];
+        (0..number * number % 83).map(word).collect::<Vec<_>>().join(separator)
+    };
+    (0..100).map(text).collect()
+}
+
+/// The program's logits.
+fn native(place: &Place, run: &str, texts: &[String]) -> Vec<Vec<f64>> {
+    let rows: String = texts.iter().map(|text| format!("{}\n", json!({ "text": text }))).collect();
+    place.file("texts.jsonl", rows);
+    let predictions = place.json(&format!("predict --json --run {run} --file texts.jsonl"));
+    let logits = |prediction: &Value| {
+        prediction["logits"]
+            .as_object()
+            .expect("logits")
+            .values()
+            .map(|logit| logit.as_f64().expect("a number"))
+            .collect()
+    };
+    predictions.iter().map(logits).collect()
+}
+
+async fn wait_until(client: &Client, condition: &str) -> Result<(), CmdError> {
+    let begin = Instant::now();
+    while run(client, &format!("return Boolean({condition})")).await? != true {
+        if begin.elapsed() > PATIENCE {
+            let trouble = run(client, "return document.getElementById('trouble').textContent").await?;
+            panic!("{condition} never came; the page says {trouble}");
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    Ok(())
+}
+
+/// The page's logits and phrase scores.
+async fn on_page(client: &Client, texts: &[String]) -> Result<Vec<(Vec<f64>, f64)>, CmdError> {
+    let script = "const [texts, done] = arguments; (async () => {
+        const read = [];
+        for (const text of texts) {
+            const { logits, bias, scores, explains } = await convlens.ask('read', text);
+            let sum = bias[explains];
+            for (let at = explains; at < scores.length; at += logits.length) sum += scores[at];
+            read.push([[...logits], Math.abs(sum - logits[explains])]);
+        }
+        return read;
+    })().then(done, (error) => done(String(error)))";
+    let read = client.execute_async(script, vec![json!(texts)]).await?;
+    Ok(serde_json::from_value(read.clone()).unwrap_or_else(|_| panic!("{read}")))
+}
+
+async fn compare(client: &Client, place: &Place, run: &str) -> Result<(), CmdError> {
+    let texts = texts();
+    let page = on_page(client, &texts).await?;
+    let native = native(place, run, &texts);
+    assert_eq!((page.len(), native.len()), (texts.len(), texts.len()));
+    for ((text, (page, left)), native) in texts.iter().zip(page).zip(native) {
+        for (a, b) in page.iter().zip(&native) {
+            assert!((a - b).abs() < 1e-4, "{text:?}: {page:?} on the page, {native:?} by the program");
+        }
+        assert!(left < 1e-4, "{text:?}: phrases and bias leave {left}");
+    }
+    Ok(())
+}
+
+#[test]
+fn the_page_reads_as_the_program_does_and_no_text_does_harm() {
+    let Some((driver, page)) = prepare("web") else { return };
+    let place = Place::new();
+    place.succeed("train --dataset sample --out runs/r");
+    let site = Site::serve(&place, &page, "--run runs/r");
+    block_on(async {
+        let client = driver.open(&[WIDE]).await;
+        let seen = look_at(&client, &place, &site.address).await;
+        client.close().await.expect("closes");
+        seen.expect("the page answers");
+
+        let client = driver.open(&["--window-size=500,900"]).await;
+        client.goto(&site.address).await.expect("opens");
+        wait_until(&client, "document.documentElement.dataset.ready").await.expect("reads");
+        let wide = run(&client, "return document.documentElement.scrollWidth - innerWidth").await;
+        client.close().await.expect("closes");
+        assert!(wide.expect("a number").as_i64() <= Some(0), "a phone needs not scroll sideways");
+    });
+}
+
+async fn type_text(client: &Client, text: &str) -> Result<(), CmdError> {
+    let script = "const area = document.getElementById('text'); area.value = arguments[0];
+        area.dispatchEvent(new Event('input', { bubbles: true }))";
+    client.execute(script, vec![json!(text)]).await?;
+    let length = text.encode_utf16().count();
+    wait_until(client, &format!("document.getElementById('verdict').dataset.text === '{length}'")).await
+}
+
+async fn look_at(client: &Client, place: &Place, address: &str) -> Result<(), CmdError> {
+    client.goto(address).await?;
+    wait_until(client, "['all', 'offline'].includes(document.documentElement.dataset.ready)").await?;
+    compare(client, place, "runs/r").await?;
+
+    // As one types.
+    let area = client.find(Locator::Css("#text")).await?;
+    area.clear().await?;
+    area.send_keys("a wonderful film, not boring").await?;
+    wait_until(client, "document.getElementById('verdict').dataset.text === '28'").await?;
+    let verdict = client.find(Locator::Css("#verdict")).await?.text().await?;
+    assert!(verdict.contains(" %: ") && verdict.contains("bias"), "{verdict}");
+    assert_eq!(run(client, "return document.querySelectorAll('#coloured span').length").await?, 5);
+    assert_eq!(
+        run(client, "return document.getElementById('coloured').textContent").await?,
+        "a wonderful film, not boring"
+    );
+
+    // A phrase says its parts, which sum to its score, and the filters behind it.
+    let words = client.find_all(Locator::Css("#coloured span")).await?;
+    client.execute("arguments[0].scrollIntoView({block: 'center'})", vec![serde_json::to_value(&words[1])?]).await?;
+    hover(client, PointerAction::MoveToElement { element: words[1].clone(), duration: None, x: 0., y: 0. }).await?;
+    wait_until(client, "document.querySelectorAll('#phrase table').length === 2").await?;
+    let numbers = "const number = (cell) => Number(cell.textContent.replace('−', '-'));
+        const rows = [...document.querySelectorAll('#phrase table')[0].rows].slice(1);
+        return [number({ textContent: document.querySelector('#phrase p').textContent.split(' ')[0] }),
+            rows.reduce((sum, row) => sum + number(row.cells[2]), 0), rows.length]";
+    let [score, sum, count]: [f64; 3] = serde_json::from_value(run(client, numbers).await?)?;
+    assert!((score - sum).abs() < 2e-4 && count == 3.0, "{score} is not {sum}, of {count} words");
+    assert_eq!(run(client, "return document.querySelectorAll('#coloured .field').length").await?, 3);
+
+    // By keyboard, from phrase to phrase.
+    client.execute("document.querySelector('#coloured span').focus()", vec![]).await?;
+    wait_until(client, "document.querySelector('#phrase p').textContent.endsWith(': a wonderful')").await?;
+    client.active_element().await?.send_keys(&Key::Right.to_string()).await?;
+    wait_until(client, "document.querySelector('#phrase p').textContent.endsWith(': a wonderful film')").await?;
+
+    // Markup stays text; a megabyte is read and shown a part at a time.
+    let markup = "<img src=x onerror='window.hacked=1'><script>window.hacked=1</script> <b>good</b>";
+    type_text(client, markup).await?;
+    assert_eq!(run(client, "return document.getElementById('coloured').textContent").await?, markup);
+    assert_eq!(
+        run(
+            client,
+            "return [window.hacked === undefined, document.querySelectorAll('#coloured img, #coloured b').length]"
+        )
+        .await?,
+        json!([true, 0])
+    );
+    type_text(client, &"a good film, not a bad one. ".repeat(37_500)).await?;
+    assert_eq!(run(client, "return document.querySelectorAll('#coloured span').length <= 1500").await?, true);
+    assert_eq!(run(client, "return document.getElementById('pager').hidden").await?, false);
+    client.find(Locator::Css("#after")).await?.click().await?;
+    assert!(client.find(Locator::Css("#part")).await?.text().await?.starts_with("part 2 of "));
+    type_text(client, "").await?;
+
+    // What the model has learnt: a word, a filter.
+    let search = client.find(Locator::Css("#search")).await?;
+    search.send_keys("good").await?;
+    let found = client.find(Locator::Css("#found")).await?;
+    assert!(found.text().await?.starts_with("good: ("), "{}", found.text().await?);
+    search.send_keys("zz").await?;
+    assert_eq!(found.text().await?, "goodzz is not in the vocabulary");
+    let canvas = client.find(Locator::Css("#plane")).await?;
+    client.execute("arguments[0].scrollIntoView({block: 'center'})", vec![serde_json::to_value(&canvas)?]).await?;
+    for x in [-40., -20., 0., 20., 40.] {
+        hover(client, PointerAction::MoveToElement { element: canvas.clone(), duration: None, x, y: 0. }).await?;
+    }
+    assert!(found.text().await?.contains("says"), "some point lies near the middle");
+    let choose =
+        "const select = document.getElementById('filter'); select.value = 7; select.onchange({ target: select });
+        return document.querySelectorAll('#filter-words tr').length";
+    assert_eq!(run(client, choose).await?, 4, "a head and three places");
+
+    // Nothing leaves the origin, and nothing could.
+    let foreign = "return performance.getEntriesByType('resource').filter((entry) => !entry.name.startsWith(location.origin) && !entry.name.startsWith('data:')).map((entry) => entry.name)";
+    assert_eq!(run(client, foreign).await?, json!([]));
+    let fetched =
+        "const done = arguments[0]; fetch('http://127.0.0.1:9/').then(() => done('sent'), (error) => done(error.name))";
+    assert_eq!(client.execute_async(fetched, vec![]).await?, "TypeError");
+    Ok(())
+}
+
+#[test]
+fn any_classifier_goes_on_a_page_and_what_is_too_large_is_refused() {
+    let Some((driver, page)) = prepare("web") else { return };
+    let place = Place::new();
+    let rows = ["good,plus", "bad,minus", "so so,none", "a fine film,plus", "a dull film,minus", "a film,none"];
+    place.file(
+        "data.csv",
+        format!("text,label\n{}", (rows.join("\n") + "\n").repeat(10)),
+    );
+    for preset in ["relu", "conv", "lstm"] {
+        place.succeed(&format!(
+            "train --preset {preset} --data data.csv --epochs 1 --word-dropout 0 --out runs/{preset}"
+        ));
+        let site = Site::serve(&place, &page, &format!("--run runs/{preset}"));
+        block_on(async {
+            let client = driver.open(&[WIDE]).await;
+            client.goto(&site.address).await.expect("opens");
+            wait_until(&client, "document.documentElement.dataset.ready").await.expect("reads");
+            let compared = compare(&client, &place, &format!("runs/{preset}")).await;
+            type_text(&client, "a fine film").await.expect("reads");
+            let bars = run(&client, "return document.querySelectorAll('.bar').length").await;
+            client.execute("document.querySelector('#coloured span').focus()", vec![]).await.expect("focuses");
+            wait_until(&client, "document.querySelector('#phrase table')").await.expect("takes apart");
+            client.close().await.expect("closes");
+            compared.expect("compares");
+            assert_eq!(bars.expect("bars"), 3);
+        });
+    }
+    let page = page.display();
+    assert!(
+        place.fail(&format!("web --page {page} --run runs/relu --out runs --no-serve")).contains("holds other things")
+    );
+    assert!(place.fail("web --no-serve").contains("cargo xtask web"));
+    place.succeed("train --preset best --dataset sample --epochs 1 --vocab-size 30000 --out runs/best");
+    let packed = place.succeed(&format!("web --page {page} --run runs/best --precision int8 --no-serve --out site"));
+    assert!(packed.contains("site: "), "{packed}");
+    place.succeed("evaluate --dataset sample --run site/run");
+}
+
+#[test]
+fn a_visitor_trains_a_model_and_takes_it_home_without_network() {
+    let Some((driver, page)) = prepare("web") else { return };
+    let place = Place::new();
+    place.succeed("train --dataset sample --epochs 1 --out runs/r");
+    let downloads = place.path().join("downloads");
+    std::fs::create_dir(&downloads).expect("makes");
+    let site = Site::serve(&place, &page, "--run runs/r --out site");
+    let address = site.address.clone();
+    block_on(async {
+        let client = driver.open_downloading(&[WIDE], &downloads).await;
+        let trained = train(&client, &address, site).await;
+        let zip = downloads.join("sample-run.zip");
+        let begin = Instant::now();
+        while !zip.exists() && begin.elapsed() < PATIENCE {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        client.close().await.expect("closes");
+        trained.expect("trains");
+        let mut zip = zip::ZipArchive::new(Cursor::new(std::fs::read(&zip).expect("a download"))).expect("a zip file");
+        zip.extract(place.path().join("taken")).expect("unzips");
+    });
+    let lines = place.json("evaluate --run taken --data site/sample.csv --json");
+    assert!(lines[0]["accuracy"].as_f64() > Some(0.85), "{}", lines[0]);
+    let config = place.read_json("taken/config.json");
+    assert_eq!(config["dataset"]["name"], "sample.csv");
+}
+
+async fn train(client: &Client, address: &str, site: Site) -> Result<(), CmdError> {
+    client.goto(address).await?;
+    wait_until(client, "document.documentElement.dataset.ready === 'offline'").await?;
+
+    // From here on there is no server, and the page is opened anew.
+    drop(site);
+    client.goto(address).await?;
+    wait_until(client, "['all', 'offline'].includes(document.documentElement.dataset.ready)").await?;
+    type_text(client, "a good film").await?;
+
+    client.find(Locator::Css("#sample")).await?.click().await?;
+    wait_until(client, "!document.getElementById('settings').hidden").await?;
+    let chosen = "return [document.getElementById('text-column').value, document.getElementById('label-column').value]";
+    assert_eq!(run(client, chosen).await?, json!(["text", "label"]));
+    run(client, "document.getElementById('epochs').value = 12").await?;
+    client.find(Locator::Css("#start")).await?.click().await?;
+    wait_until(client, "document.getElementById('training').dataset.losses?.includes(',')").await?;
+    // The page answers while it trains.
+    let (begin, mut frames) = (Instant::now(), 0);
+    while begin.elapsed() < Duration::from_millis(500) {
+        run(client, "return 1").await?;
+        frames += 1;
+    }
+    assert!(frames >= 10, "{frames} answers in half a second");
+    wait_until(client, "document.getElementById('training').dataset.over === 'true'").await?;
+    let losses = run(client, "return JSON.parse(document.getElementById('training').dataset.losses)").await?;
+    let losses: Vec<f64> = serde_json::from_value(losses)?;
+    assert!(losses.len() > 1 && losses[losses.len() - 1] < 0.8 * losses[0], "{losses:?}");
+    wait_until(client, "!document.getElementById('download').disabled").await?;
+    client.find(Locator::Css("#download")).await?.click().await?;
+
+    client.find(Locator::Css("#use")).await?.click().await?;
+    wait_until(client, "document.getElementById('name').textContent.includes('trained here')").await?;
+    type_text(client, "a wonderful film, superb").await?;
+    let verdict = client.find(Locator::Css("#verdict")).await?.text().await?;
+    assert!(verdict.starts_with("pos "), "{verdict}");
+    Ok(())
+}
+
+#[test]
+fn webgpu_reads_as_the_cpu_does() {
+    let Some((driver, page)) = prepare("web") else { return };
+    if !page.join("webgpu/convlens_web_bg.wasm").is_file() {
+        return skip("web", "the page is built without WebGPU's module; run: cargo xtask web --build-only");
+    }
+    let place = Place::new();
+    for preset in ["default", "relu"] {
+        place.succeed(&format!("train --preset {preset} --dataset sample --epochs 1 --out runs/{preset}"));
+        let site = Site::serve(&place, &page, &format!("--run runs/{preset}"));
+        block_on(async {
+            let client = driver.open(&WEBGPU).await;
+            let compared = async {
+                client.goto(&site.address).await?;
+                wait_until(&client, "document.querySelector('#device option[value=webgpu]')").await?;
+                run(&client, "const select = document.getElementById('device'); select.value = 'webgpu'; select.onchange({ target: select })").await?;
+                wait_until(&client, "!document.getElementById('device').disabled").await?;
+                assert_eq!(run(&client, "return document.getElementById('trouble').textContent").await?, "");
+                assert_eq!(run(&client, "return document.getElementById('device').value").await?, "webgpu");
+                compare(&client, &place, &format!("runs/{preset}")).await
+            };
+            let compared = compared.await;
+            client.close().await.expect("closes");
+            compared.expect("compares");
+        });
+    }
+}
