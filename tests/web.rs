@@ -250,10 +250,7 @@ fn any_classifier_goes_on_a_page_and_what_is_too_large_is_refused() {
     let Some((driver, page)) = prepare("web") else { return };
     let place = Place::new();
     let rows = ["good,plus", "bad,minus", "so so,none", "a fine film,plus", "a dull film,minus", "a film,none"];
-    place.file(
-        "data.csv",
-        format!("text,label\n{}", (rows.join("\n") + "\n").repeat(10)),
-    );
+    place.file("data.csv", format!("text,label\n{}", (rows.join("\n") + "\n").repeat(10)));
     for preset in ["relu", "conv", "lstm"] {
         place.succeed(&format!(
             "train --preset {preset} --data data.csv --epochs 1 --word-dropout 0 --out runs/{preset}"

@@ -77,13 +77,13 @@ pub const PRESETS: [Preset; 13] = [
         name: "best",
         summary: "filters over one-hot words, the largest of each (Johnson and Zhang 2015)",
         text: || TextConfig { vocab_size: 30_000, ..words() },
-        model: |vocab_size, outputs| one_hot(vocab_size, outputs, 300, 3),
+        model: |vocab_size, outputs| one_hot(vocab_size, outputs, 300, &[2, 3]),
         training: || TrainingConfig {
             batch_size: 50,
             learning_rate: 2e-3,
             sparse_embedding: true,
             weight_decay: 0.0,
-            word_dropout: 0.0,
+            word_dropout: 0.4,
             ..regularised()
         },
         min_steps: 1_500,
@@ -166,11 +166,12 @@ pub const PRESETS: [Preset; 13] = [
 
 /// Johnson and Zhang 2015, section 2.1, in one layer: every word has weights of its own for every
 /// filter and place.
-fn one_hot(vocab_size: usize, outputs: usize, filters: usize, kernel_size: usize) -> ModelConfig {
+fn one_hot(vocab_size: usize, outputs: usize, filters: usize, kernel_sizes: &[usize]) -> ModelConfig {
+    let encoder = OneHotConfig { filters, kernel_sizes: kernel_sizes.to_vec() };
     ModelConfig {
-        embedding: filters * kernel_size,
+        embedding: encoder.weights(),
         init_std: 0.01,
-        encoder: EncoderConfig::OneHot(OneHotConfig { filters, kernel_size }),
+        encoder: EncoderConfig::OneHot(encoder),
         pooling: Pooling::Max,
         dropout: 0.5,
         ..linear(vocab_size, outputs, Padding::Masked)

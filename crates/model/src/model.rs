@@ -101,8 +101,8 @@ impl ModelConfig {
             return Err(ConfigError("an encoder that leaves fewer positions goes with masked padding"));
         }
         match &self.encoder {
-            EncoderConfig::OneHot(one_hot) if self.embedding != one_hot.filters * one_hot.kernel_size => {
-                Err(ConfigError("with one-hot words embedding must be filters · kernel_size"))
+            EncoderConfig::OneHot(one_hot) if self.embedding != one_hot.weights() => {
+                Err(ConfigError("with one-hot words embedding must be filters · the sum of kernel_sizes"))
             }
             encoder => encoder.settings().check().map_err(ConfigError),
         }

@@ -1,5 +1,7 @@
 //! The words of a batch as an encoder's first layer reads them.
 
+use std::ops::Range;
+
 use burn::tensor::module::embedding;
 use burn::tensor::{Int, Tensor};
 
@@ -21,6 +23,16 @@ impl Words {
     /// The words of a batch, their embeddings given.
     pub(crate) fn of(rows: Tensor<2>, batch: &Batch) -> Self {
         Self { rows, among: batch.among_distinct.clone(), mask: batch.mask.clone() }
+    }
+
+    /// The same words by some dimensions of their embeddings.
+    pub(crate) fn of_dimensions(&self, dimensions: Range<usize>) -> Self {
+        let [distinct, embedding] = self.rows.dims();
+        let rows = match dimensions == (0..embedding) {
+            true => self.rows.clone(),
+            false => self.rows.clone().slice([0..distinct, dimensions]),
+        };
+        Self { rows, ..self.clone() }
     }
 
     /// A vector a position, zero where the mask is: `[batch, embedding, length]`.

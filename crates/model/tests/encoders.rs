@@ -56,7 +56,7 @@ fn cases() -> Vec<Case> {
         ("lstm", EncoderConfig::Lstm(recurrent(false)), Pooling::Mean),
         ("bilstm", EncoderConfig::Lstm(recurrent(true)), Pooling::Max),
         ("gru", EncoderConfig::Gru(recurrent(false)), Pooling::Mean),
-        ("one-hot", EncoderConfig::OneHot(OneHotConfig { filters: 2, kernel_size: 3 }), Pooling::Max),
+        ("one-hot", EncoderConfig::OneHot(OneHotConfig { filters: 2, kernel_sizes: vec![3] }), Pooling::Max),
     ]
 }
 
@@ -68,6 +68,7 @@ fn all() -> impl Iterator<Item = Case> {
         ("linear", EncoderConfig::Linear(linear.clone()), Pooling::Mean),
         ("linear max", EncoderConfig::Linear(linear), Pooling::Max),
         ("bigru", bigru, Pooling::Mean),
+        ("one-hot widths", EncoderConfig::OneHot(OneHotConfig { filters: 1, kernel_sizes: vec![2, 4] }), Pooling::Max),
     ])
 }
 

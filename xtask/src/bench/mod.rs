@@ -9,6 +9,8 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
+use crate::run_binary;
+
 const USAGE: &str = "\
 cargo xtask bench [--peers PYTHON]
 cargo xtask bench growth [--out FOLDER]

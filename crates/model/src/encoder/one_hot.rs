@@ -1,6 +1,8 @@
 //! A convolution straight over one-hot words (Johnson and Zhang 2015, section 2.1: seq-CNN): every
 //! word has a weight for each filter and place, which is its embedding.
 
+use std::ops::Range;
+
 use burn::module::{Module, Param};
 use burn::nn::Initializer;
 use burn::tensor::activation::relu;
@@ -10,35 +12,44 @@ use serde::{Deserialize, Serialize};
 use super::{Encode, EncoderSettings};
 use crate::{Pooling, ReceptiveField, Words};
 
-/// Settings of [`OneHot`]. The model's `embedding` must be `filters · kernel_size`.
+/// Settings of [`OneHot`]. The model's `embedding` must be [`weights`](Self::weights).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct OneHotConfig {
-    /// How many filters; each one channel of the output.
+    /// How many filters of each width; each one channel of the output.
     pub filters: usize,
-    /// How many words a filter is wide.
-    pub kernel_size: usize,
+    /// How many words the filters are wide: several are side by side.
+    pub kernel_sizes: Vec<usize>,
 }
 
 impl OneHotConfig {
     /// Initializes the biases; the filters are the embeddings.
     pub fn init(&self, device: &Device) -> OneHot {
-        OneHot { bias: Initializer::Zeros.init([self.filters], device), kernel_size: self.kernel_size }
+        let bias = Initializer::Zeros.init([self.hidden()], device);
+        OneHot { bias, filters: self.filters, kernel_sizes: self.kernel_sizes.clone() }
+    }
+
+    /// How many weights a word has.
+    pub fn weights(&self) -> usize {
+        self.filters * self.kernel_sizes.iter().sum::<usize>()
     }
 }
 
 impl EncoderSettings for OneHotConfig {
     fn hidden(&self) -> usize {
-        self.filters
+        self.filters * self.kernel_sizes.len()
     }
 
+    /// The widest filter's.
     fn receptive_field(&self) -> ReceptiveField {
-        ReceptiveField::of_same_convolution(self.kernel_size, 1)
+        let fields = self.kernel_sizes.iter().map(|&kernel_size| ReceptiveField::of_same_convolution(kernel_size, 1));
+        fields.fold(ReceptiveField::ONE, ReceptiveField::or)
     }
 
     fn check(&self) -> Result<(), &'static str> {
-        match (self.filters, self.kernel_size) {
-            (0, _) => Err("filters must be 1 or more"),
-            (_, 0) => Err("kernel_size must be 1 or more"),
+        match self {
+            Self { filters: 0, .. } => Err("filters must be 1 or more"),
+            _ if self.kernel_sizes.is_empty() => Err("kernel_sizes must name at least one width"),
+            _ if self.kernel_sizes.contains(&0) => Err("kernel_sizes must be 1 or more"),
             _ => Ok(()),
         }
     }
@@ -47,35 +58,60 @@ impl EncoderSettings for OneHotConfig {
 /// The sum of what each word of a phrase weighs at its place, and ReLU.
 #[derive(Module, Debug)]
 pub struct OneHot {
-    /// `[filters]`
+    /// `[filters · widths]`
     pub bias: Param<Tensor<1>>,
     #[module(skip)]
-    kernel_size: usize,
+    filters: usize,
+    #[module(skip)]
+    kernel_sizes: Vec<usize>,
+}
+
+/// The filters of one width, among all of them.
+struct Width {
+    field: ReceptiveField,
+    /// Where their weights stand in a word's.
+    weights: Range<usize>,
+    bias: Tensor<1>,
 }
 
 impl OneHot {
-    fn field(&self) -> ReceptiveField {
-        ReceptiveField::of_same_convolution(self.kernel_size, 1)
+    fn widths(&self) -> impl Iterator<Item = Width> {
+        let mut first = 0;
+        self.kernel_sizes.iter().enumerate().map(move |(at, &kernel_size)| {
+            let weights = first..first + self.filters * kernel_size;
+            first = weights.end;
+            let bias = self.bias.val().slice([at * self.filters..(at + 1) * self.filters]);
+            Width { field: ReceptiveField::of_same_convolution(kernel_size, 1), weights, bias }
+        })
     }
 }
 
 impl Encode for OneHot {
     fn forward(&self, x: Tensor<3>, _mask: Tensor<3>) -> Tensor<3> {
-        let field = self.field();
-        let [batch, width, length] = x.dims();
-        let filters = width / self.kernel_size;
-        let x = x.pad([(0, 0), (0, 0), (field.left, field.right)], 0.0);
-        let of_place =
-            |place: usize| x.clone().slice([0..batch, place * filters..(place + 1) * filters, place..place + length]);
-        let sum = (1..self.kernel_size).fold(of_place(0), |sum, place| sum + of_place(place));
-        relu(sum + self.bias.val().reshape([1, filters, 1]))
+        let [batch, _, length] = x.dims();
+        let of_width = |Width { field, weights, bias }: Width| {
+            let x = x.clone().slice([0..batch, weights]).pad([(0, 0), (0, 0), (field.left, field.right)], 0.0);
+            let of_place = |place: usize| {
+                let channels = place * self.filters..(place + 1) * self.filters;
+                x.clone().slice([0..batch, channels, place..place + length])
+            };
+            let sum = (1..field.size()).fold(of_place(0), |sum, place| sum + of_place(place));
+            relu(sum + bias.reshape([1, self.filters, 1]))
+        };
+        Tensor::cat(self.widths().map(of_width).collect(), 1)
     }
 
     fn forward_words(&self, words: &Words) -> Tensor<3> {
-        relu(words.sum_places(Some(self.bias.val()), self.field())).swap_dims(1, 2)
+        let of_width = |Width { field, weights, bias }: Width| {
+            relu(words.of_dimensions(weights).sum_places(Some(bias), field)).swap_dims(1, 2)
+        };
+        Tensor::cat(self.widths().map(of_width).collect(), 1)
     }
 
     fn forward_pooled(&self, words: &Words, pooling: Pooling) -> Option<Tensor<2>> {
-        Some(words.pool_places(Some(self.bias.val()), self.field(), pooling))
+        let of_width = |Width { field, weights, bias }: Width| {
+            words.of_dimensions(weights).pool_places(Some(bias), field, pooling)
+        };
+        Some(Tensor::cat(self.widths().map(of_width).collect(), 1))
     }
 }
