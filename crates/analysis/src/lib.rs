@@ -1,11 +1,13 @@
 #![doc = include_str!("../README.md")]
 
+#[cfg(feature = "report")]
 mod analysis;
 mod attributions;
 mod certificate;
 mod contributions;
 mod error;
 mod excitations;
+#[cfg(feature = "report")]
 mod explained;
 mod export;
 mod faithfulness;
@@ -15,9 +17,12 @@ mod measured_field;
 mod parts;
 mod pca;
 mod phrases;
+#[cfg(feature = "report")]
 mod pictures;
+#[cfg(feature = "report")]
 mod plot;
 mod receptive_fields;
+#[cfg(feature = "report")]
 mod report;
 mod terminal;
 mod texts;
@@ -26,12 +31,14 @@ mod vocabulary;
 mod weights;
 mod words;
 
+#[cfg(feature = "report")]
 pub use analysis::{Analysis, Options, write_analysis};
 pub use attributions::{Method, Side, attributions};
 pub use certificate::{Certificate, Exactness, Residual};
 pub use contributions::contributions;
 pub use error::AnalysisError;
 pub use excitations::{Excitation, Excitations, excitations};
+#[cfg(feature = "report")]
 pub use explained::{Explained, explain};
 pub use export::{FoldedFormat, folded};
 pub use faithfulness::{Faithfulness, MethodResult};
@@ -41,8 +48,10 @@ pub use measured_field::MeasuredField;
 pub use parts::{FilterShare, Parts, filters_behind, phrase_parts};
 pub use pca::{FilterPoint, Pca, Plane};
 pub use phrases::{explained_output, strongest_phrases};
+#[cfg(feature = "report")]
 pub use plot::{Chart, Picture, draw_charts};
 pub use receptive_fields::{Filter, FilterPosition, FilterVectors, receptive_fields};
+#[cfg(feature = "report")]
 pub use report::{Compared, comparison, report};
 pub use terminal::paint;
 pub use texts::{OnStage, Texts};

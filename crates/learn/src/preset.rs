@@ -76,14 +76,16 @@ pub const PRESETS: [Preset; 13] = [
     Preset {
         name: "best",
         summary: "filters over one-hot words, the largest of each (Johnson and Zhang 2015)",
-        text: || TextConfig { vocab_size: 30_000, ..words() },
-        model: |vocab_size, outputs| one_hot(vocab_size, outputs, 300, &[2, 3]),
+        text: || TextConfig { vocab_size: 30_000, ..punctuated() },
+        model: |vocab_size, outputs| one_hot(vocab_size, outputs, 500, &[2, 3]),
         training: || TrainingConfig {
             batch_size: 50,
             learning_rate: 2e-3,
             sparse_embedding: true,
+            epochs: 12,
             weight_decay: 0.0,
-            word_dropout: 0.4,
+            word_dropout: 0.5,
+            validation_fraction: 0.05,
             ..regularised()
         },
         min_steps: 1_500,
@@ -231,6 +233,11 @@ pub fn preset(name: &str) -> Result<&'static Preset, UnknownPreset> {
 /// Document A: the 20,000 most frequent words.
 fn words() -> TextConfig {
     TextConfig { tokenizer: TokenizerSource::Trained(TokenizerKind::Words), vocab_size: 20_000 }
+}
+
+/// Words and punctuation marks: how a review is shouted tells something too.
+fn punctuated() -> TextConfig {
+    TextConfig { tokenizer: TokenizerSource::Trained(TokenizerKind::Punctuated), ..words() }
 }
 
 /// Document A: 32 dimensions, 128 filters of width 3, no bias, no activation, N(0, 0.05).

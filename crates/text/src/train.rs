@@ -7,6 +7,7 @@ use tokenizers::models::wordlevel::{WordLevel, WordLevelTrainer};
 use tokenizers::normalizers::Lowercase;
 use tokenizers::pre_tokenizers::PreTokenizerWrapper;
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
+use tokenizers::pre_tokenizers::sequence::Sequence;
 use tokenizers::pre_tokenizers::split::{Split, SplitPattern};
 use tokenizers::processors::template::TemplateProcessing;
 use tokenizers::tokenizer::SplitDelimiterBehavior::{Isolated, Removed};
@@ -32,6 +33,11 @@ pub(crate) const fn is_ascii_separator(byte: u8) -> bool {
     byte == 0x0b || byte.is_ascii_whitespace() || (byte.is_ascii_punctuation() && byte != b'\'')
 }
 
+/// White space, and the line breaks of HTML, which IMDB's reviews are full of.
+const BLANKS: &str = r"<br />|\s+";
+/// Anything that stands in no word.
+const PUNCTUATION_MARK: &str = r"[^\w\s']";
+
 /// Any one character, line ends too.
 const ONE_CHARACTER: &str = r"(?s).";
 
@@ -41,6 +47,9 @@ const ONE_CHARACTER: &str = r"(?s).";
 pub enum TokenizerKind {
     /// Lower-case words, cut at white space and Keras's filters; rare ones become `[UNK]`.
     Words,
+    /// As words, but only white space and `<br />` are left out: every punctuation mark is a word of
+    /// its own.
+    Punctuated,
     /// Lower-case characters; rare ones become `[UNK]`.
     Characters,
     /// Byte-pair encoding of the lower-case text (Sennrich, Haddow and Birch 2016, on bytes):
@@ -115,7 +124,9 @@ fn train_by_library<T: AsRef<str> + Send>(
 fn untrained(kind: TokenizerKind) -> Result<ModelWrapper, TextError> {
     Ok(match kind {
         TokenizerKind::Bpe => BPE::default().into(),
-        TokenizerKind::Words | TokenizerKind::Characters => WordLevel::builder().unk_token(UNK.into()).build()?.into(),
+        TokenizerKind::Words | TokenizerKind::Punctuated | TokenizerKind::Characters => {
+            WordLevel::builder().unk_token(UNK.into()).build()?.into()
+        }
     })
 }
 
@@ -125,6 +136,10 @@ pub(crate) fn pre_tokenizer(kind: TokenizerKind) -> Result<PreTokenizerWrapper, 
     };
     Ok(match kind {
         TokenizerKind::Words => split(KERAS_FILTERS, Removed)?,
+        TokenizerKind::Punctuated => {
+            let parts = vec![split(BLANKS, Removed)?, split(PUNCTUATION_MARK, Isolated)?];
+            PreTokenizerWrapper::Sequence(Sequence::new(parts))
+        }
         TokenizerKind::Characters => split(ONE_CHARACTER, Isolated)?,
         TokenizerKind::Bpe => ByteLevel::new(false, false, true).into(),
     })
@@ -139,7 +154,7 @@ fn trainer(kind: TokenizerKind, vocab_size: usize) -> Result<TrainerWrapper, Tex
             .show_progress(false)
             .build()
             .into(),
-        TokenizerKind::Words | TokenizerKind::Characters => WordLevelTrainer::builder()
+        TokenizerKind::Words | TokenizerKind::Punctuated | TokenizerKind::Characters => WordLevelTrainer::builder()
             .vocab_size(vocab_size)
             .special_tokens(special_tokens())
             .show_progress(false)
@@ -210,6 +225,19 @@ mod tests {
             let ours = json(train_words(vocab_size, texts.into_iter()));
             assert_eq!(ours, json(train_by_library(TokenizerKind::Words, vocab_size, texts.into_iter())));
         }
+    }
+
+    #[test]
+    fn punctuation_marks_are_words_of_their_own() {
+        // from tokenizers import pre_tokenizers as p, Regex
+        // p.Sequence([p.Split(Regex(r"<br />|\s+"), "removed"), p.Split(Regex(r"[^\w\s']"), "isolated")])
+        //     .pre_tokenize_str("it's good!! 8/10 <br />")
+        let text = "It's GOOD!! 8/10 <br />";
+        let tokenizer = train(TokenizerKind::Punctuated, 50, [text].into_iter()).expect("trains");
+        let encoding = tokenizer.encode(text).expect("encodes");
+        let tokens: Vec<_> = encoding.ids.iter().filter_map(|&id| tokenizer.token(id)).collect();
+        assert_eq!(tokens, [START, "it's", "good", "!", "!", "8", "/", "10"]);
+        assert!(!tokenizer.is_word_level());
     }
 
     #[test]

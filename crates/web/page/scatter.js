@@ -49,6 +49,7 @@ export class Scatter {
     if (id < 0 || at < 0) return false;
     this.middle = [this.learnt.x[at] / 2000, this.learnt.y[at] / 2000];
     this.zoom = Math.max(this.zoom, 4);
+    this.word = -1;
     this.#mark(at);
     return true;
   }
@@ -60,8 +61,10 @@ export class Scatter {
   }
 
   #mark(at) {
-    this.word = at;
-    this.draw();
+    if (at !== this.word) {
+      this.word = at;
+      this.draw();
+    }
     const { ids, x, y, says, reach } = this.learnt;
     this.onWord({
       word: this.tokens[ids[at]],
@@ -110,7 +113,7 @@ export class Scatter {
       const square = (x - here[0]) ** 2 + (y - here[1]) ** 2;
       if (square < distance) [nearest, distance] = [at, square];
     });
-    if (nearest >= 0 && nearest !== this.word) this.#mark(nearest);
+    if (nearest >= 0) this.#mark(nearest);
   }
 
   #key(event) {

@@ -30,7 +30,7 @@ pub struct TrainArgs {
     /// A file of its own for the test split [default: a fifth of --data, cut by the seed]
     #[arg(long, value_name = "FILE", requires = "data")]
     pub test_data: Option<PathBuf>,
-    /// words, characters, bpe, or a tokenizer.json [default: the preset's]
+    /// words, punctuated, characters, bpe, or a tokenizer.json [default: the preset's]
     #[arg(long, value_name = "T")]
     pub tokenizer: Option<String>,
     /// The most tokens that a trained tokenizer may know [default: the preset's]

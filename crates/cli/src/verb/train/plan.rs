@@ -116,6 +116,7 @@ fn dataset_config(dataset: &Dataset, corpus: &Corpus, file: Option<FileConfig>) 
 fn tokenizer_source(name: &str) -> TokenizerSource {
     match name {
         "words" => TokenizerSource::Trained(TokenizerKind::Words),
+        "punctuated" => TokenizerSource::Trained(TokenizerKind::Punctuated),
         "characters" => TokenizerSource::Trained(TokenizerKind::Characters),
         "bpe" => TokenizerSource::Trained(TokenizerKind::Bpe),
         path => TokenizerSource::File(path.into()),
