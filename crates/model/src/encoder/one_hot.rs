@@ -80,7 +80,7 @@ impl OneHot {
         self.kernel_sizes.iter().enumerate().map(move |(at, &kernel_size)| {
             let weights = first..first + self.filters * kernel_size;
             first = weights.end;
-            let bias = self.bias.val().slice([at * self.filters..(at + 1) * self.filters]);
+            let bias = self.bias.val().narrow(0, at * self.filters, self.filters);
             Width { field: ReceptiveField::of_same_convolution(kernel_size, 1), weights, bias }
         })
     }
