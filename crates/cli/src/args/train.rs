@@ -19,7 +19,8 @@ Examples:
   convlens train --config run.toml                 the same keys as the flags: epochs = 5"
 )]
 pub struct TrainArgs {
-    /// The settings to begin from: default, or seed (document A's model to the letter)
+    /// The settings to begin from: default, seed (document A's model to the letter), best, and those
+    /// of every encoder; a wrong name lists them
     #[arg(long, value_name = "P")]
     pub preset: Option<String>,
     /// A known data set (see `convlens data`); auto is IMDB where it can be had, else the bundled sample
