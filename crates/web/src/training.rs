@@ -50,6 +50,7 @@ struct Split {
 #[wasm_bindgen]
 #[derive(Debug)]
 pub struct Training {
+    /// With the model as it was when it was last looked at.
     run: Run,
     /// Away only while it takes a step.
     learner: Option<Learner>,
@@ -117,8 +118,8 @@ impl Training {
     /// # Errors
     ///
     /// Where the device failed.
-    pub fn learnt(&self, count: usize) -> Result<String, JsError> {
-        Ok(learnt(&self.current(), count).map_err(said)?.to_string())
+    pub fn learnt(&mut self, count: usize) -> Result<String, JsError> {
+        Ok(learnt(self.current(), count).map_err(said)?.to_string())
     }
 
     /// Every id's token, as a JSON array.
@@ -254,10 +255,10 @@ impl Training {
     }
 
     fn end_epoch(&mut self) -> Result<(), String> {
-        let current = self.current();
-        let validation = metrics(&current, &self.validation)?;
+        self.current();
+        let validation = metrics(&self.run, &self.validation)?;
         if self.best_epoch().is_none_or(|best| validation.loss < best.validation.loss) {
-            self.best = Some(current.model);
+            self.best = Some(self.run.model.clone());
         }
         let train = self.tally.metrics();
         self.history.push(EpochMetrics { epoch: self.epoch, train, validation, seconds: self.epoch_seconds });
@@ -267,19 +268,19 @@ impl Training {
         Ok(())
     }
 
-    fn with(&self, model: TextModel) -> Run {
-        let Run { config, tokenizer, device, .. } = &self.run;
-        Run { config: config.clone(), tokenizer: tokenizer.clone(), model, device: device.clone() }
+    /// The run with the model as it is.
+    fn current(&mut self) -> &Run {
+        if let Some(learner) = &self.learner {
+            self.run.model = learner.trained();
+        }
+        &self.run
     }
 
-    /// The model as it is.
-    fn current(&self) -> Run {
-        self.with(self.learner.as_ref().map_or_else(|| self.run.model.clone(), Learner::trained))
-    }
-
-    /// The model of the best epoch; before the first is over, as it is.
+    /// A run with the model of the best epoch; before the first is over, as it was last looked at.
     fn trained(&self) -> Run {
-        self.best.clone().map_or_else(|| self.current(), |model| self.with(model))
+        let Run { config, tokenizer, model, device } = &self.run;
+        let model = self.best.as_ref().unwrap_or(model).clone();
+        Run { config: config.clone(), tokenizer: tokenizer.clone(), model, device: device.clone() }
     }
 
     fn zipped(&self) -> Result<Vec<u8>, Box<dyn std::error::Error>> {

@@ -59,8 +59,9 @@ pub fn run(args: &WebArgs) -> Result<(), Failure> {
         fs::create_dir_all(parent).map_err(|source| RunError::Io { path: parent.into(), source })?;
         write_file(&path, content)?;
     }
+    let zipped: Files = files.iter().map(|(name, content)| (name.clone(), gzip(content))).collect();
     let compressed: usize =
-        files.iter().filter(|(name, _)| !name.starts_with(WEBGPU)).map(|(_, file)| packed(file)).sum();
+        zipped.iter().filter(|(name, _)| !name.starts_with(WEBGPU)).map(|(_, content)| content.len()).sum();
     let kilobytes = |bytes: usize| format!("{} kB", thousands(bytes.div_ceil(1000)));
     line(format!(
         "{}: {} files, {} compressed but for WebGPU's module",
@@ -70,7 +71,7 @@ pub fn run(args: &WebArgs) -> Result<(), Failure> {
     ))?;
     match args.no_serve {
         true => Ok(()),
-        false => serve::serve(files, args.port),
+        false => serve::serve(&files, &zipped, args.port),
     }
 }
 
@@ -112,19 +113,6 @@ fn add_run(folder: &RunFolder, args: &WebArgs, files: &mut Files) -> Result<(), 
     let run = Run::open(folder.path())?;
     let folded = run.folded()?;
     let own = run.files()?;
-    let too_large = |size: usize, precision: Precision| {
-        Failure::Input(format!(
-            "{}: {} MB of weights as {precision}, and a page takes up to {}; {}",
-            folder.path().display(),
-            thousands(size >> 20),
-            MOST_BYTES >> 20,
-            if precision == Precision::Int8 {
-                "train a smaller model"
-            } else {
-                "try --precision int8, or a smaller model"
-            }
-        ))
-    };
     let sent = match &folded {
         Some(folded) => {
             let precision = args.precision.unwrap_or(Precision::Int8);
@@ -139,7 +127,7 @@ fn add_run(folder: &RunFolder, args: &WebArgs, files: &mut Files) -> Result<(), 
             let precision = args.precision.unwrap_or_default();
             let packed = own.packed(precision)?;
             if packed.weights.len() > MOST_BYTES {
-                return Err(too_large(packed.weights.len(), precision));
+                return Err(too_large(folder, packed.weights.len(), precision));
             }
             packed
         }
@@ -169,6 +157,19 @@ fn add_run(folder: &RunFolder, args: &WebArgs, files: &mut Files) -> Result<(), 
     Ok(())
 }
 
+fn too_large(folder: &RunFolder, size: usize, precision: Precision) -> Failure {
+    let mend = match precision {
+        Precision::Int8 => "train a smaller model",
+        _ => "try --precision int8, or a smaller model",
+    };
+    Failure::Input(format!(
+        "{}: {} MB of weights as {precision}, and a page takes up to {}; {mend}",
+        folder.path().display(),
+        thousands(size >> 20),
+        MOST_BYTES >> 20,
+    ))
+}
+
 /// The bundled sample as a CSV, as a visitor's file would be.
 fn sample() -> Vec<u8> {
     let sample = convlens_data::generate_sample(convlens_data::SAMPLE_SEED);
@@ -196,11 +197,7 @@ fn add_offline(files: &mut Files) {
     files.insert(OFFLINE.into(), script.into_bytes());
 }
 
-/// How many bytes a file has on its way.
-fn packed(content: &[u8]) -> usize {
-    gzip(content).len()
-}
-
+/// A file as it goes to its readers.
 fn gzip(content: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::new(9));
     let written = encoder.write_all(content).and_then(|()| encoder.finish());

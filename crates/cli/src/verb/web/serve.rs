@@ -1,11 +1,10 @@
 //! Serves the page on this machine, from memory: what is not a file of the page is not there.
 
-use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 
 use tiny_http::{Header, Method, Request, Response, Server, StatusCode};
 
-use super::{Files, gzip};
+use super::Files;
 use crate::failure::Failure;
 use crate::output::line;
 
@@ -13,45 +12,33 @@ use crate::output::line;
 const POLICY: &str = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; connect-src 'self'; \
     worker-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-/// A file and what it is on its way.
-struct Served {
-    plain: Vec<u8>,
-    gzipped: Vec<u8>,
-    kind: &'static str,
-}
-
-/// Serves until Ctrl-C.
-pub fn serve(files: Files, port: u16) -> Result<(), Failure> {
+/// Serves files, plain or as they are compressed, until Ctrl-C.
+pub fn serve(files: &Files, zipped: &Files, port: u16) -> Result<(), Failure> {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     let taken = |error| Failure::Input(format!("--port {port}: {error}; name another, or 0 for any that is free"));
     let server = Server::http(address).map_err(taken)?;
     let port = server.server_addr().to_ip().map_or(port, |address| address.port());
-    let served = |(name, plain): (String, Vec<u8>)| {
-        let (gzipped, kind) = (gzip(&plain), kind_of(&name));
-        (name, Served { plain, gzipped, kind })
-    };
-    let files: BTreeMap<String, Served> = files.into_iter().map(served).collect();
     line(format!("http://127.0.0.1:{port}/ (Ctrl-C ends)"))?;
     for request in server.incoming_requests() {
-        if let Err(error) = answer(request, &files) {
+        if let Err(error) = answer(request, files, zipped) {
             log::info!("a visitor went away: {error}");
         }
     }
     Ok(())
 }
 
-fn answer(request: Request, files: &BTreeMap<String, Served>) -> std::io::Result<()> {
+fn answer(request: Request, files: &Files, zipped: &Files) -> std::io::Result<()> {
     let path = request.url().split(['?', '#']).next().unwrap_or_default().trim_start_matches('/').to_owned();
     let name = if path.is_empty() { "index.html" } else { &path };
     let is_asked = [Method::Get, Method::Head].contains(request.method());
-    let Some(file) = files.get(name).filter(|_| is_asked) else {
+    let takes_gzip = |header: &Header| header.field.equiv("Accept-Encoding") && header.value.as_str().contains("gzip");
+    let is_zipped = request.headers().iter().any(takes_gzip);
+    let Some(content) = (if is_zipped { zipped } else { files }).get(name).filter(|_| is_asked) else {
         return request.respond(Response::from_string("not found\n").with_status_code(StatusCode(404)));
     };
-    let takes_gzip = |header: &&Header| header.field.equiv("Accept-Encoding") && header.value.as_str().contains("gzip");
-    let zipped = request.headers().iter().find(takes_gzip).is_some();
-    let mut response = Response::from_data(if zipped { file.gzipped.clone() } else { file.plain.clone() });
-    let given = [("Content-Type", file.kind), ("Content-Security-Policy", POLICY), ("Cache-Control", "no-cache")];
-    let encoding = zipped.then_some(("Content-Encoding", "gzip"));
+    let mut response = Response::from_data(content.as_slice());
+    let given = [("Content-Type", kind_of(name)), ("Content-Security-Policy", POLICY), ("Cache-Control", "no-cache")];
+    let encoding = is_zipped.then_some(("Content-Encoding", "gzip"));
     for (name, value) in given.into_iter().chain(encoding) {
         if let Ok(header) = Header::from_bytes(name, value) {
             response.add_header(header);
