@@ -6,8 +6,8 @@ use convlens_model::ModelConfig;
 use convlens_text::TokenizerKind;
 use serde::{Deserialize, Serialize};
 
-use crate::RunError;
 use crate::folder::json_lines;
+use crate::{EpochMetrics, RunError};
 
 /// The version of the run folder's layout that this crate writes; it reads this and older ones.
 pub const FORMAT: u32 = 1;
@@ -150,4 +150,13 @@ pub struct TrainingConfig {
     pub patience: Option<usize>,
     /// The share of the training data that the best epoch is chosen on.
     pub validation_fraction: f64,
+}
+
+impl TrainingConfig {
+    /// Whether training ends after these epochs: they are as many as there may be, or patience is
+    /// over.
+    pub fn is_over(&self, history: &[EpochMetrics]) -> bool {
+        let since_best = EpochMetrics::best(history).map_or(0, |best| history.len() - best.epoch);
+        history.len() >= self.epochs || self.patience.is_some_and(|patience| since_best >= patience)
+    }
 }

@@ -24,6 +24,13 @@ pub struct EpochMetrics {
     pub seconds: f64,
 }
 
+impl EpochMetrics {
+    /// The epoch with the lowest validation loss, the first of equals.
+    pub fn best(history: &[Self]) -> Option<&Self> {
+        history.iter().min_by(|a, b| a.validation.loss.total_cmp(&b.validation.loss))
+    }
+}
+
 /// The end result.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RunMetrics {

@@ -47,7 +47,7 @@ impl Progress {
 
     /// The epoch with the lowest validation loss so far.
     pub fn best(&self) -> Option<&EpochMetrics> {
-        self.history.iter().min_by(|a, b| a.validation.loss.total_cmp(&b.validation.loss))
+        EpochMetrics::best(&self.history)
     }
 }
 

@@ -101,7 +101,7 @@ impl Trainer<'_> {
         if state.progress.steps > 0 {
             on_event(Event::Resumed { epoch: state.progress.epoch, step: state.progress.step });
         }
-        while !self.is_over(&state.progress) {
+        while !self.config.training.is_over(&state.progress.history) {
             let is_whole;
             (state, is_whole) = self.train_epoch(state, stop, on_event)?;
             if !is_whole {
@@ -121,13 +121,6 @@ impl Trainer<'_> {
         let progress = checkpoint::load(self.folder, &mut learner, &self.device.device)?;
         let progress = progress.unwrap_or_else(|| Progress { epoch: 1, ..Progress::default() });
         Ok(State { learner, progress })
-    }
-
-    fn is_over(&self, progress: &Progress) -> bool {
-        let done = progress.history.len();
-        let since_best = progress.best().map_or(0, |best| done - best.epoch);
-        done >= self.config.training.epochs
-            || self.config.training.patience.is_some_and(|patience| since_best >= patience)
     }
 
     /// Trains to the end of the epoch; false where it was asked to stop before. The state is handed

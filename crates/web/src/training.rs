@@ -223,13 +223,7 @@ impl Training {
     }
 
     fn is_over(&self) -> bool {
-        let training = &self.run.config.training;
-        let since_best = self.best_epoch().map_or(0, |best| self.history.len() - best.epoch);
-        self.history.len() >= training.epochs || training.patience.is_some_and(|patience| since_best >= patience)
-    }
-
-    fn best_epoch(&self) -> Option<&EpochMetrics> {
-        self.history.iter().min_by(|a, b| a.validation.loss.total_cmp(&b.validation.loss))
+        self.run.config.training.is_over(&self.history)
     }
 
     async fn take_step(&mut self) -> Result<(), String> {
@@ -257,7 +251,7 @@ impl Training {
     fn end_epoch(&mut self) -> Result<(), String> {
         self.current();
         let validation = metrics(&self.run, &self.validation)?;
-        if self.best_epoch().is_none_or(|best| validation.loss < best.validation.loss) {
+        if EpochMetrics::best(&self.history).is_none_or(|best| validation.loss < best.validation.loss) {
             self.best = Some(self.run.model.clone());
         }
         let train = self.tally.metrics();
@@ -284,7 +278,7 @@ impl Training {
     }
 
     fn zipped(&self) -> Result<Vec<u8>, Box<dyn std::error::Error>> {
-        let best = self.best_epoch().ok_or("train for an epoch first")?;
+        let best = EpochMetrics::best(&self.history).ok_or("train for an epoch first")?;
         let run = self.trained();
         let train_seconds = self.history.iter().map(|epoch| epoch.seconds).sum::<f64>();
         let texts = self.train.rows.len() * self.history.len();
