@@ -7,7 +7,7 @@
 use burn::tensor::{Int, Tensor};
 
 use crate::ReceptiveField;
-use crate::lookup::sum_of_lookups;
+use crate::kernels::sum_of_lookups;
 
 /// The table of a linear model.
 #[derive(Clone, Debug)]

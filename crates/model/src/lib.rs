@@ -3,7 +3,7 @@
 mod batch;
 mod encoder;
 mod fold;
-mod lookup;
+mod kernels;
 mod model;
 mod pooling;
 mod receptive_field;

@@ -5,7 +5,7 @@ use std::ops::Range;
 use burn::tensor::module::embedding;
 use burn::tensor::{Int, Tensor};
 
-use crate::lookup::{pool_of_lookups, sum_of_lookups};
+use crate::kernels::{pool_of_lookups, sum_of_lookups};
 use crate::{Batch, Pooling, ReceptiveField};
 
 /// The embeddings of the words that occur in a batch, each once, and where they occur.

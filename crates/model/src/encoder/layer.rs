@@ -4,12 +4,11 @@
 use burn::module::{Module, Param};
 use burn::nn::conv::{Conv1d, Conv1dConfig};
 use burn::nn::{Dropout, DropoutConfig, Initializer, LayerNorm, LayerNormConfig};
-use burn::tensor::module::conv1d;
-use burn::tensor::ops::ConvOptions;
-use burn::tensor::{Device, Slice, Tensor};
+use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
 use super::Activation;
+use crate::kernels::{Taps, convolve};
 use crate::{Pooling, ReceptiveField, Words};
 
 /// How the layers of a stack are built, whatever the stack.
@@ -152,32 +151,11 @@ impl ConvLayer {
         }
     }
 
-    /// The convolution alone. On the CPU its windows are laid out side by side and multiplied with
-    /// the filters at once: less than half the time of Burn's padded or dilated convolution there
-    /// (docs/performance.md).
     fn convolve(&self, x: Tensor<3>) -> Tensor<3> {
-        let [batch, input, length] = x.dims();
-        let weight = self.filters();
-        let [output, _, kernel_size] = weight.dims();
-        let x = x.pad([(0, 0), (0, 0), (self.field.left, self.field.right)], 0.0);
-        let bias = self.conv.bias.as_ref().map(|bias| bias.val());
-        if x.device().inner() != Device::flex() {
-            let options = ConvOptions::new([self.stride], [0], [self.dilation], 1);
-            return conv1d(x, weight, bias, options);
-        }
-        let window = |tap: usize| {
-            let start = tap * self.dilation;
-            let positions = Slice::new(start as isize, Some((start + length) as isize), self.stride as isize);
-            x.clone().slice([Slice::from(0..batch), Slice::from(0..input), positions])
-        };
-        let windows = match kernel_size {
-            1 => window(0),
-            _ => Tensor::cat((0..kernel_size).map(window).collect(), 1), // [batch, kernel_size · input, positions]
-        };
-        let weight = weight.permute([0, 2, 1]).reshape([1, output, kernel_size * input]);
-        let sums = weight.matmul(windows);
-        match bias {
-            Some(bias) => sums + bias.reshape([1, output, 1]),
+        let taps = Taps { field: self.field, dilation: self.dilation, stride: self.stride };
+        let sums = convolve(x, self.filters(), taps);
+        match &self.conv.bias {
+            Some(bias) => sums + bias.val().unsqueeze_dims(&[0, 2]),
             None => sums,
         }
     }

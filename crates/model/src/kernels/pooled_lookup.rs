@@ -296,7 +296,7 @@ mod tests {
 
             let pooling = if is_max { Pooling::Max } else { Pooling::Mean };
             let kernel = pool_of_lookups(table.clone(), ids.clone(), mask.clone(), field, pooling);
-            let sums = relu(super::super::sum::composed(table.clone(), ids, mask.clone(), field));
+            let sums = relu(super::super::lookup::composed(table.clone(), ids, mask.clone(), field));
             let composed = match pooling {
                 Pooling::Mean => mean_over_positions(sums, mask),
                 Pooling::Max => max_over_positions(sums, mask),

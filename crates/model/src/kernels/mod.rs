@@ -1,18 +1,21 @@
-//! The first convolution of words, as a look-up: every word of a phrase gives what the table says
-//! of it at its place, and the phrase is their sum.
+//! What Burn does slowly on the CPU, done there by kernels of our own, extensions of its backend:
+//! composed of Burn's own operations they move several times the memory. Elsewhere they are
+//! composed of them.
 //!
-//! On the CPU these are kernels, extensions of Burn's backend: composed of Burn's own operations
-//! they move several times the memory. Elsewhere they are composed of them.
+//! The first convolution of words is a look-up: every word of a phrase gives what the table says of
+//! it at its place, and the phrase is their sum.
 
+mod convolution;
+mod lookup;
 mod occurrences;
-mod pool;
-mod sum;
+mod pooled_lookup;
 
 use burn::tensor::{Shape, TensorData};
 use burn_flex::FlexTensor;
 
-pub(crate) use pool::pool_of_lookups;
-pub(crate) use sum::sum_of_lookups;
+pub(crate) use convolution::{Taps, convolve};
+pub(crate) use lookup::sum_of_lookups;
+pub(crate) use pooled_lookup::pool_of_lookups;
 
 /// The places of the phrase around `center` that lie in a text of `length` positions.
 fn places_within(center: usize, left: usize, places: usize, length: usize) -> std::ops::Range<usize> {
