@@ -1,10 +1,11 @@
 //! A tokenizer in the Hugging Face format: text to ids with offsets, and ids to tokens.
 
 use rayon::prelude::*;
-use tokenizers::{AddedToken, Tokenizer as Inner};
 
 use crate::TextError;
-use crate::word_level::WordLevelIds;
+#[cfg(feature = "library")]
+use crate::library::Library;
+use crate::word_level::WordLevel;
 
 /// The padding token of the tokenizers that this crate trains; id 0.
 pub const PAD: &str = "[PAD]";
@@ -13,7 +14,7 @@ pub const START: &str = "[START]";
 /// The token that stands for every word outside the vocabulary; id 2.
 pub const UNK: &str = "[UNK]";
 /// What tokenizers call that token.
-const UNKNOWN: [&str; 3] = [UNK, "<unk>", "<UNK>"];
+pub(crate) const UNKNOWN: [&str; 3] = [UNK, "<unk>", "<UNK>"];
 
 /// A text as ids.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,13 +27,26 @@ pub struct Encoding {
 }
 
 /// Text to ids and back.
-#[derive(Clone)]
-pub struct Tokenizer {
-    inner: Inner,
-    /// The ids that stand for no word; a few.
-    special: Vec<u32>,
-    /// The short way for word-level tokenizers.
-    word_level: Option<WordLevelIds>,
+#[derive(Clone, Debug)]
+pub struct Tokenizer(Way);
+
+/// Who does it.
+#[derive(Clone, Debug)]
+enum Way {
+    WordLevel(WordLevel),
+    #[cfg(feature = "library")]
+    Library(Library),
+}
+
+/// The same call on whoever does it.
+macro_rules! either {
+    ($self:ident, $way:ident => $call:expr) => {
+        match &$self.0 {
+            Way::WordLevel($way) => $call,
+            #[cfg(feature = "library")]
+            Way::Library($way) => $call,
+        }
+    };
 }
 
 impl Tokenizer {
@@ -43,21 +57,16 @@ impl Tokenizer {
     ///
     /// # Errors
     ///
-    /// [`TextError::Format`] where the bytes are no tokenizer.
+    /// [`TextError::Format`] where the bytes are no tokenizer; [`TextError::NoLibrary`] where they
+    /// may be one of the library's and this crate was built without it.
     pub fn from_json(json: &[u8]) -> Result<Self, TextError> {
-        let inner = Inner::from_bytes(json).map_err(|error| TextError::Format(error.to_string()))?;
-        Self::new(inner)
-    }
-
-    pub(crate) fn new(mut inner: Inner) -> Result<Self, TextError> {
-        inner.with_padding(None);
-        inner.with_truncation(None)?;
-        inner.set_encode_special_tokens(true);
-        let is_special = |token: &AddedToken| token.special && !UNKNOWN.contains(&token.content.as_str());
-        let added = inner.get_added_tokens_decoder();
-        let special = added.iter().filter(|(_, token)| is_special(token)).map(|(&id, _)| id).collect();
-        let word_level = WordLevelIds::of(&inner);
-        Ok(Self { inner, special, word_level })
+        match WordLevel::read(json) {
+            Some(words) => Ok(words.into()),
+            #[cfg(feature = "library")]
+            None => Ok(Library::read(json)?.into()),
+            #[cfg(not(feature = "library"))]
+            None => Err(TextError::NoLibrary),
+        }
     }
 
     /// The tokenizer as a `tokenizer.json`.
@@ -66,7 +75,11 @@ impl Tokenizer {
     ///
     /// [`TextError::Library`] where the library cannot write it.
     pub fn to_json(&self) -> Result<String, TextError> {
-        Ok(self.inner.to_string(true)?)
+        match &self.0 {
+            Way::WordLevel(words) => Ok(words.to_json().into()),
+            #[cfg(feature = "library")]
+            Way::Library(library) => library.to_json(),
+        }
     }
 
     /// A text as ids with the byte range of each.
@@ -75,15 +88,11 @@ impl Tokenizer {
     ///
     /// [`TextError::Library`] where the tokenizer has no unknown token and needs one.
     pub fn encode(&self, text: &str) -> Result<Encoding, TextError> {
-        match &self.word_level {
-            Some(words) => Ok(words.encode(text)),
-            None => self.encode_by_library(text),
+        match &self.0 {
+            Way::WordLevel(words) => Ok(words.encode(text)),
+            #[cfg(feature = "library")]
+            Way::Library(library) => library.encode(text),
         }
-    }
-
-    pub(crate) fn encode_by_library(&self, text: &str) -> Result<Encoding, TextError> {
-        let encoding = self.inner.encode(text, true)?;
-        Ok(Encoding { ids: encoding.get_ids().to_vec(), offsets: encoding.get_offsets().to_vec() })
     }
 
     /// A text as ids.
@@ -92,9 +101,10 @@ impl Tokenizer {
     ///
     /// As [`encode`](Self::encode).
     pub fn ids(&self, text: &str) -> Result<Vec<u32>, TextError> {
-        match &self.word_level {
-            Some(words) => Ok(words.ids(text)),
-            None => Ok(self.inner.encode_fast(text, true)?.get_ids().to_vec()),
+        match &self.0 {
+            Way::WordLevel(words) => Ok(words.ids(text)),
+            #[cfg(feature = "library")]
+            Way::Library(library) => library.ids(text),
         }
     }
 
@@ -104,38 +114,37 @@ impl Tokenizer {
     ///
     /// As [`encode`](Self::encode).
     pub fn encode_ids(&self, texts: &[&str]) -> Result<Vec<Vec<u32>>, TextError> {
-        if let Some(words) = &self.word_level {
-            return Ok(texts.par_iter().map(|text| words.ids(text)).collect());
+        match &self.0 {
+            Way::WordLevel(words) => Ok(texts.par_iter().map(|text| words.ids(text)).collect()),
+            #[cfg(feature = "library")]
+            Way::Library(library) => library.encode_ids(texts),
         }
-        let encodings = self.inner.encode_batch_fast(texts.to_vec(), true)?;
-        Ok(encodings.iter().map(|encoding| encoding.get_ids().to_vec()).collect())
     }
 
-    /// Whether texts go to ids in one pass over their bytes, as those of the word-level tokenizers
-    /// do that this crate trains; the ids are the library's.
+    /// Whether it is one of the word-level tokenizers that this crate trains: texts go to ids in one
+    /// pass over their bytes, without the `tokenizers` library; the ids are the library's.
     pub fn is_word_level(&self) -> bool {
-        self.word_level.is_some()
+        matches!(self.0, Way::WordLevel(_))
     }
 
     /// How many ids there are; each id is smaller than this.
     pub fn vocab_size(&self) -> usize {
-        let vocab = self.inner.get_vocab(true);
-        vocab.values().max().map_or(0, |&highest| highest as usize + 1)
+        either!(self, way => way.vocab_size())
     }
 
     /// The token of an id, if there is one.
     pub fn token(&self, id: u32) -> Option<String> {
-        self.inner.id_to_token(id)
+        either!(self, way => way.token(id))
     }
 
     /// The id of a token, if the vocabulary has it.
     pub fn id(&self, token: &str) -> Option<u32> {
-        self.inner.token_to_id(token)
+        either!(self, way => way.id(token))
     }
 
     /// Whether an id is a token that stands for no word, such as padding or the start.
     pub fn is_special(&self, id: u32) -> bool {
-        self.special.contains(&id)
+        either!(self, way => way.is_special(id))
     }
 
     /// The id that fills a batch's empty places.
@@ -153,8 +162,15 @@ impl Tokenizer {
     }
 }
 
-impl std::fmt::Debug for Tokenizer {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Tokenizer").field("vocab_size", &self.vocab_size()).finish()
+impl From<WordLevel> for Tokenizer {
+    fn from(words: WordLevel) -> Self {
+        Self(Way::WordLevel(words))
+    }
+}
+
+#[cfg(feature = "library")]
+impl From<Library> for Tokenizer {
+    fn from(library: Library) -> Self {
+        Self(Way::Library(library))
     }
 }

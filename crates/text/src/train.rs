@@ -1,45 +1,19 @@
 //! Builds a tokenizer from a corpus: words, characters or byte pairs.
 
+use ahash::AHashMap;
 use serde::{Deserialize, Serialize};
-use tokenizers::models::TrainerWrapper;
-use tokenizers::models::bpe::{BPE, BpeTrainer};
-use tokenizers::models::wordlevel::{WordLevel, WordLevelTrainer};
-use tokenizers::normalizers::Lowercase;
-use tokenizers::pre_tokenizers::PreTokenizerWrapper;
-use tokenizers::pre_tokenizers::byte_level::ByteLevel;
-use tokenizers::pre_tokenizers::sequence::Sequence;
-use tokenizers::pre_tokenizers::split::{Split, SplitPattern};
-use tokenizers::processors::template::TemplateProcessing;
-use tokenizers::tokenizer::SplitDelimiterBehavior::{Isolated, Removed};
-use tokenizers::{AddedToken, ModelWrapper};
 
-use crate::word_level::count_words;
-use crate::{PAD, START, TextError, Tokenizer, UNK};
+use crate::cut::cut;
+#[cfg(feature = "library")]
+use crate::library::Library;
+use crate::word_level::WordLevel;
+use crate::{TextError, Tokenizer};
 
-/// What separates words: the characters that Keras's text tokenizer filters out (document A's
-/// data set was made with it), and white space.
-const KERAS_FILTERS: &str = r##"[!"#$%&()*+,\-./:;<=>?@\[\\\]^_`{|}~\s]+"##;
-
-/// Whether a character separates words, as [`KERAS_FILTERS`] says.
-pub(crate) fn is_separator(character: char) -> bool {
-    match u8::try_from(character) {
-        Ok(byte) if byte.is_ascii() => is_ascii_separator(byte),
-        _ => character.is_whitespace(),
-    }
-}
-
-/// As [`is_separator`], of ASCII.
-pub(crate) const fn is_ascii_separator(byte: u8) -> bool {
-    byte == 0x0b || byte.is_ascii_whitespace() || (byte.is_ascii_punctuation() && byte != b'\'')
-}
-
-/// White space, and the line breaks of HTML, which IMDB's reviews are full of.
-const BLANKS: &str = r"<br />|\s+";
-/// Anything that stands in no word.
-const PUNCTUATION_MARK: &str = r"[^\w\s']";
-
-/// Any one character, line ends too.
-const ONE_CHARACTER: &str = r"(?s).";
+/// `[PAD]`, `[START]` and `[UNK]`.
+const SPECIAL_TOKENS: usize = 3;
+/// Byte pairs start from the 256 bytes, whatever the texts hold.
+#[cfg(feature = "library")]
+const BYTES: usize = 256;
 
 /// How a text is cut into tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -64,122 +38,66 @@ pub enum TokenizerKind {
 /// # Errors
 ///
 /// [`TextError::VocabularyTooSmall`] below four tokens, [`TextError::EmptyCorpus`] where the
-/// texts hold none.
+/// texts hold none, [`TextError::NoLibrary`] for byte pairs in a build without the `tokenizers`
+/// library.
 pub fn train<T: AsRef<str> + Send>(
     kind: TokenizerKind,
     vocab_size: usize,
     texts: impl Iterator<Item = T> + Send,
 ) -> Result<Tokenizer, TextError> {
-    if vocab_size < 4 {
+    if vocab_size <= SPECIAL_TOKENS {
         return Err(TextError::VocabularyTooSmall(vocab_size));
     }
-    let mut tokenizer = match kind {
-        TokenizerKind::Words => train_words(vocab_size, texts)?,
-        _ => train_by_library(kind, vocab_size, texts)?,
-    };
-    tokenizer.with_post_processor(Some(start_token()?));
-
-    let tokenizer = Tokenizer::new(tokenizer)?;
-    let learnt = tokenizer.vocab_size() - special_tokens().len();
-    // Byte pairs start from the 256 bytes, whatever the texts hold.
-    let given = if kind == TokenizerKind::Bpe { 256 } else { 0 };
-    match learnt > given || (kind == TokenizerKind::Bpe && vocab_size <= 259) {
-        true => Ok(tokenizer),
-        false => Err(TextError::EmptyCorpus),
+    match kind {
+        TokenizerKind::Words | TokenizerKind::Punctuated | TokenizerKind::Characters => {
+            train_word_level(kind, vocab_size, texts)
+        }
+        #[cfg(feature = "library")]
+        TokenizerKind::Bpe => {
+            let tokenizer = Tokenizer::from(Library::train_byte_pairs(vocab_size, texts)?);
+            let least = SPECIAL_TOKENS + BYTES;
+            match tokenizer.vocab_size() > least || vocab_size <= least {
+                true => Ok(tokenizer),
+                false => Err(TextError::EmptyCorpus),
+            }
+        }
+        #[cfg(not(feature = "library"))]
+        TokenizerKind::Bpe => Err(TextError::NoLibrary),
     }
 }
 
-/// As [`train_by_library`], with the words counted in one pass over the bytes.
-fn train_words(
-    vocab_size: usize,
-    texts: impl Iterator<Item = impl AsRef<str>>,
-) -> Result<tokenizers::Tokenizer, TextError> {
-    let mut counts: Vec<(Vec<u8>, u64)> = count_words(texts).into_iter().collect();
-    counts.sort_unstable_by(|(word, count), (other, others)| others.cmp(count).then_with(|| word.cmp(other)));
-    let words = counts.into_iter().filter_map(|(word, _)| String::from_utf8(word).ok());
-    let words = [PAD, START, UNK].map(String::from).into_iter().chain(words);
-    let vocab = words.take(vocab_size).zip(0..).collect();
-    let mut tokenizer = tokenizers::Tokenizer::new(WordLevel::builder().vocab(vocab).unk_token(UNK.into()).build()?);
-    tokenizer.with_normalizer(Some(Lowercase))?;
-    tokenizer.with_pre_tokenizer(Some(pre_tokenizer(TokenizerKind::Words)?));
-    tokenizer.add_special_tokens(special_tokens())?;
-    Ok(tokenizer)
-}
-
-fn train_by_library<T: AsRef<str> + Send>(
+fn train_word_level(
     kind: TokenizerKind,
     vocab_size: usize,
-    texts: impl Iterator<Item = T> + Send,
-) -> Result<tokenizers::Tokenizer, TextError> {
-    let mut tokenizer = tokenizers::Tokenizer::new(untrained(kind)?);
-    tokenizer.with_normalizer(Some(Lowercase))?;
-    tokenizer.with_pre_tokenizer(Some(pre_tokenizer(kind)?));
-    if kind == TokenizerKind::Bpe {
-        tokenizer.with_decoder(Some(ByteLevel::default()));
+    texts: impl Iterator<Item = impl AsRef<str>>,
+) -> Result<Tokenizer, TextError> {
+    let mut counts: Vec<(String, u64)> = count(kind, texts).into_iter().collect();
+    if counts.is_empty() {
+        return Err(TextError::EmptyCorpus);
     }
-    tokenizer.train(&mut trainer(kind, vocab_size)?, texts)?;
-    Ok(tokenizer)
+    counts.sort_unstable_by(|(word, count), (other, others)| others.cmp(count).then_with(|| word.cmp(other)));
+    let words = counts.into_iter().map(|(word, _)| word).take(vocab_size - SPECIAL_TOKENS);
+    Ok(WordLevel::of(kind, words)?.into())
 }
 
-fn untrained(kind: TokenizerKind) -> Result<ModelWrapper, TextError> {
-    Ok(match kind {
-        TokenizerKind::Bpe => BPE::default().into(),
-        TokenizerKind::Words | TokenizerKind::Punctuated | TokenizerKind::Characters => {
-            WordLevel::builder().unk_token(UNK.into()).build()?.into()
-        }
-    })
-}
-
-pub(crate) fn pre_tokenizer(kind: TokenizerKind) -> Result<PreTokenizerWrapper, TextError> {
-    let split = |pattern: &str, behavior| {
-        Split::new(SplitPattern::Regex(pattern.into()), behavior, false).map(PreTokenizerWrapper::from)
-    };
-    Ok(match kind {
-        TokenizerKind::Words => split(KERAS_FILTERS, Removed)?,
-        TokenizerKind::Punctuated => {
-            let parts = vec![split(BLANKS, Removed)?, split(PUNCTUATION_MARK, Isolated)?];
-            PreTokenizerWrapper::Sequence(Sequence::new(parts))
-        }
-        TokenizerKind::Characters => split(ONE_CHARACTER, Isolated)?,
-        TokenizerKind::Bpe => ByteLevel::new(false, false, true).into(),
-    })
-}
-
-fn trainer(kind: TokenizerKind, vocab_size: usize) -> Result<TrainerWrapper, TextError> {
-    Ok(match kind {
-        TokenizerKind::Bpe => BpeTrainer::builder()
-            .vocab_size(vocab_size)
-            .special_tokens(special_tokens())
-            .initial_alphabet(ByteLevel::alphabet().into_iter().collect())
-            .show_progress(false)
-            .build()
-            .into(),
-        TokenizerKind::Words | TokenizerKind::Punctuated | TokenizerKind::Characters => WordLevelTrainer::builder()
-            .vocab_size(vocab_size)
-            .special_tokens(special_tokens())
-            .show_progress(false)
-            .build()
-            .map_err(|error| TextError::Format(error.to_string()))?
-            .into(),
-    })
-}
-
-fn special_tokens() -> Vec<AddedToken> {
-    [PAD, START, UNK].map(|token| AddedToken::from(token, true)).to_vec()
-}
-
-pub(crate) fn start_token() -> Result<TemplateProcessing, TextError> {
-    TemplateProcessing::builder()
-        .try_single(format!("{START} $A"))
-        .map_err(TextError::Format)?
-        .special_tokens(vec![(START, 1)])
-        .build()
-        .map_err(|error| TextError::Format(error.to_string()))
+/// How often each token occurs.
+fn count(kind: TokenizerKind, texts: impl Iterator<Item = impl AsRef<str>>) -> AHashMap<String, u64> {
+    let mut counts: AHashMap<String, u64> = AHashMap::new();
+    for text in texts {
+        cut(kind, text.as_ref(), |word, _| match counts.get_mut(word) {
+            Some(count) => *count += 1,
+            None => {
+                counts.insert(word.into(), 1);
+            }
+        });
+    }
+    counts
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{PAD, START, UNK};
     use proptest::prelude::*;
 
     fn words(texts: &[&str], vocab_size: usize) -> Tokenizer {
@@ -216,14 +134,30 @@ mod tests {
     }
 
     #[test]
+    #[cfg(feature = "library")]
     fn words_are_learnt_as_the_library_learns_them() {
+        use tokenizers::models::wordlevel::{WordLevel, WordLevelTrainer};
+
         let texts = ["A b b'c, d--D <br />", "it's b İx İX ß", "", "zz zz a a \u{2003}q"];
-        for vocab_size in [4, 7, 100] {
-            let json = |tokenizer: Result<tokenizers::Tokenizer, TextError>| {
-                tokenizer.expect("trains").to_string(true).expect("JSON")
-            };
-            let ours = json(train_words(vocab_size, texts.into_iter()));
-            assert_eq!(ours, json(train_by_library(TokenizerKind::Words, vocab_size, texts.into_iter())));
+        for kind in [TokenizerKind::Words, TokenizerKind::Punctuated, TokenizerKind::Characters] {
+            for vocab_size in [4, 7, 100] {
+                let ours = train(kind, vocab_size, texts.into_iter()).expect("trains").to_json().expect("JSON");
+                let mut json: serde_json::Value = serde_json::from_str(&ours).expect("JSON");
+                json["model"]["vocab"] = serde_json::json!({ "[PAD]": 0, "[START]": 1, "[UNK]": 2 });
+                let mut library: tokenizers::Tokenizer = json.to_string().parse().expect("reads");
+                let special = [PAD, START, UNK].map(|token| tokenizers::AddedToken::from(token, true));
+                let trainer = WordLevelTrainer::builder()
+                    .vocab_size(vocab_size)
+                    .special_tokens(special.to_vec())
+                    .show_progress(false)
+                    .build()
+                    .expect("a trainer");
+                library.with_model(WordLevel::builder().unk_token(UNK.into()).build().expect("a model"));
+                library
+                    .train(&mut tokenizers::models::TrainerWrapper::from(trainer), texts.into_iter())
+                    .expect("trains");
+                assert_eq!(ours, library.to_string(true).expect("JSON"));
+            }
         }
     }
 
@@ -237,7 +171,6 @@ mod tests {
         let encoding = tokenizer.encode(text).expect("encodes");
         let tokens: Vec<_> = encoding.ids.iter().filter_map(|&id| tokenizer.token(id)).collect();
         assert_eq!(tokens, [START, "it's", "good", "!", "!", "8", "/", "10"]);
-        assert!(!tokenizer.is_word_level());
     }
 
     #[test]

@@ -1,162 +1,215 @@
-//! Lower-case words straight to ids: what the `tokenizers` library does for the word-level
-//! tokenizers that this crate trains, in one pass over the bytes. Any other tokenizer goes the
-//! library's way.
+//! The word-level tokenizers that this crate trains: lower-case, cut, look up, the start token in
+//! front. What the `tokenizers` library does for them, in one pass over the bytes and without the
+//! library; any other `tokenizer.json` goes the library's way.
 
-use std::ops::Range;
+use std::fmt;
 
 use ahash::AHashMap;
-use tokenizers::{Model, ModelWrapper, NormalizerWrapper, Tokenizer as Inner};
+use serde::Deserialize;
+use serde_json::{Value, json};
 
-use crate::train::{is_separator, pre_tokenizer, start_token};
-use crate::{Encoding, START, TokenizerKind};
+use crate::cut::cut;
+use crate::{Encoding, PAD, START, TextError, TokenizerKind, UNK};
 
-/// The vocabulary of a word-level tokenizer of this crate's making.
+/// The special tokens; each one's id is its place.
+const SPECIAL: [&str; 3] = [PAD, START, UNK];
+
+/// A word-level tokenizer.
 #[derive(Clone)]
-pub(crate) struct WordLevelIds {
-    ids: AHashMap<Box<[u8]>, u32>,
+pub(crate) struct WordLevel {
+    kind: TokenizerKind,
+    ids: AHashMap<Box<str>, u32>,
+    /// By id.
+    tokens: Vec<Option<Box<str>>>,
     unknown: u32,
-    start: u32,
+    /// As it was read, or is to be written.
+    json: String,
 }
 
-impl WordLevelIds {
-    /// None for a tokenizer that does anything else than lower-case, cut at separators, look up and
-    /// put the start token in front.
-    pub(crate) fn of(inner: &Inner) -> Option<Self> {
-        let ModelWrapper::WordLevel(model) = inner.get_model() else { return None };
-        let is_lowercase = matches!(inner.get_normalizer()?, NormalizerWrapper::Lowercase(_));
-        let ours = serde_json::to_value(pre_tokenizer(TokenizerKind::Words).ok()?).ok()?;
-        let cuts_alike = serde_json::to_value(inner.get_pre_tokenizer()?).ok()? == ours;
-        let ours = serde_json::to_value(start_token().ok()?).ok()?;
-        let starts_alike = serde_json::to_value(inner.get_post_processor()?).ok()? == ours;
+/// What is read of a `tokenizer.json`.
+#[derive(Deserialize)]
+struct Format {
+    added_tokens: Vec<Added>,
+    normalizer: Value,
+    pre_tokenizer: Value,
+    post_processor: Value,
+    model: Model,
+}
+
+#[derive(Deserialize)]
+struct Added {
+    id: u32,
+    content: String,
+    special: bool,
+}
+
+#[derive(Deserialize)]
+struct Model {
+    vocab: AHashMap<Box<str>, u32>,
+    unk_token: String,
+}
+
+impl WordLevel {
+    /// None for a tokenizer that does anything else than those of this crate, or is none.
+    pub(crate) fn read(json: &[u8]) -> Option<Self> {
+        let json = std::str::from_utf8(json).ok()?;
+        let format: Format = serde_json::from_str(json).ok()?;
+        let kinds = [TokenizerKind::Words, TokenizerKind::Punctuated, TokenizerKind::Characters];
+        let kind = kinds.into_iter().find(|kind| kind.pre_tokenizer() == Some(format.pre_tokenizer.clone()))?;
+        let ids = format.model.vocab;
         // A special token in a text is plain text; another added token would be cut out of it.
-        let finds_no_more = inner.get_added_tokens_decoder().values().all(|token| token.special);
-        let fits = is_lowercase && cuts_alike && starts_alike && finds_no_more && inner.get_encode_special_tokens();
-        let start = inner.token_to_id(START).filter(|id| fits && *id == 1)?;
-        let unknown = model.get_vocab().get(&model.unk_token).copied()?;
-        let ids = model.get_vocab().into_iter().map(|(word, id)| (word.into_bytes().into(), id)).collect();
-        Some(Self { ids, unknown, start })
+        let is_ours = |token: &Added| token.special && ids.get(token.content.as_str()) == Some(&token.id);
+        let fits = format.normalizer == normalizer()
+            && format.post_processor == post_processor()
+            && format.added_tokens.iter().all(is_ours)
+            && ids.get(START) == Some(&1);
+        let unknown = *ids.get(format.model.unk_token.as_str()).filter(|_| fits)?;
+        Self::new(kind, ids, unknown, json.into())
     }
 
-    /// As [`Tokenizer::encode`](crate::Tokenizer::encode).
+    /// The words of a vocabulary, by id; the special tokens come first.
+    pub(crate) fn of(kind: TokenizerKind, words: impl Iterator<Item = String>) -> Result<Self, TextError> {
+        let words = SPECIAL.into_iter().map(String::from).chain(words);
+        let ids: AHashMap<Box<str>, u32> = words.map(String::into_boxed_str).zip(0..).collect();
+        let pre_tokenizer = kind.pre_tokenizer().ok_or_else(|| TextError::Format("not word-level".into()))?;
+        let mut tokens: Vec<_> = ids.iter().collect();
+        tokens.sort_unstable_by_key(|(_, id)| **id);
+        let vocab: serde_json::Map<String, Value> =
+            tokens.into_iter().map(|(token, &id)| (token.to_string(), id.into())).collect();
+        let added = |(content, id): (&str, u32)| {
+            json!({
+                "id": id, "content": content, "single_word": false, "lstrip": false, "rstrip": false,
+                "normalized": false, "special": true,
+            })
+        };
+        let format = json!({
+            "version": "1.0",
+            "truncation": null,
+            "padding": null,
+            "added_tokens": SPECIAL.into_iter().zip(0..).map(added).collect::<Value>(),
+            "normalizer": normalizer(),
+            "pre_tokenizer": pre_tokenizer,
+            "post_processor": post_processor(),
+            "decoder": null,
+            "model": { "type": "WordLevel", "vocab": vocab, "unk_token": UNK },
+        });
+        let wrong = |error: serde_json::Error| TextError::Format(error.to_string());
+        let json = serde_json::to_string_pretty(&format).map_err(wrong)?;
+        Self::new(kind, ids, 2, json).ok_or_else(|| TextError::Format("not word-level".into()))
+    }
+
+    /// None where ids are so sparse that a list of them would be mostly holes.
+    fn new(kind: TokenizerKind, ids: AHashMap<Box<str>, u32>, unknown: u32, json: String) -> Option<Self> {
+        let size = ids.values().max().map_or(0, |&highest| highest as usize + 1);
+        let mut tokens = vec![None; Some(size).filter(|&size| size <= 2 * ids.len())?];
+        for (token, &id) in &ids {
+            tokens[id as usize] = Some(token.clone());
+        }
+        Some(Self { kind, ids, tokens, unknown, json })
+    }
+
+    pub(crate) fn to_json(&self) -> &str {
+        &self.json
+    }
+
     pub(crate) fn encode(&self, text: &str) -> Encoding {
-        let mut encoding = Encoding { ids: vec![self.start], offsets: vec![(0, 0)] };
-        self.for_each_word(text, |id, range| {
-            encoding.ids.push(id);
+        let mut encoding = Encoding { ids: vec![1], offsets: vec![(0, 0)] };
+        cut(self.kind, text, |token, range| {
+            encoding.ids.push(self.id_or_unknown(token));
             encoding.offsets.push((range.start, range.end));
         });
         encoding
     }
 
-    /// The ids alone.
     pub(crate) fn ids(&self, text: &str) -> Vec<u32> {
         let mut ids = Vec::with_capacity(1 + text.len() / 5);
-        ids.push(self.start);
-        self.for_each_word(text, |id, _| ids.push(id));
+        ids.push(1);
+        cut(self.kind, text, |token, _| ids.push(self.id_or_unknown(token)));
         ids
     }
 
-    fn for_each_word(&self, text: &str, mut found: impl FnMut(u32, Range<usize>)) {
-        split_words(text, |word, range| found(self.ids.get(word).copied().unwrap_or(self.unknown), range));
+    fn id_or_unknown(&self, token: &str) -> u32 {
+        self.ids.get(token).copied().unwrap_or(self.unknown)
+    }
+
+    pub(crate) fn vocab_size(&self) -> usize {
+        self.tokens.len()
+    }
+
+    pub(crate) fn token(&self, id: u32) -> Option<String> {
+        Some(self.tokens.get(id as usize)?.as_ref()?.to_string())
+    }
+
+    pub(crate) fn id(&self, token: &str) -> Option<u32> {
+        self.ids.get(token).copied()
+    }
+
+    pub(crate) fn is_special(&self, id: u32) -> bool {
+        id != self.unknown && SPECIAL.into_iter().any(|token| self.ids.get(token) == Some(&id))
     }
 }
 
-/// How often each word occurs.
-pub(crate) fn count_words(texts: impl Iterator<Item = impl AsRef<str>>) -> AHashMap<Vec<u8>, u64> {
-    let mut counts: AHashMap<Vec<u8>, u64> = AHashMap::new();
-    for text in texts {
-        split_words(text.as_ref(), |word, _| match counts.get_mut(word) {
-            Some(count) => *count += 1,
-            None => {
-                counts.insert(word.to_vec(), 1);
-            }
-        });
+impl fmt::Debug for WordLevel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WordLevel").field("kind", &self.kind).field("vocab_size", &self.vocab_size()).finish()
     }
-    counts
 }
 
-/// Hands on each word of a text, lower-cased, in UTF-8, and the bytes of the text that it is from.
-fn split_words(text: &str, mut found: impl FnMut(&[u8], Range<usize>)) {
-    let bytes = text.as_bytes();
-    let mut word: Vec<u8> = Vec::with_capacity(64);
-    let (mut first, mut at) = (0, 0);
-    let mut end_word = |word: &mut Vec<u8>, range: Range<usize>| {
-        if !word.is_empty() {
-            found(word, range);
-            word.clear();
-        }
-    };
-    while at < bytes.len() {
-        let byte = bytes[at];
-        if byte.is_ascii() {
-            match IS_ASCII_SEPARATOR[usize::from(byte)] {
-                true => end_word(&mut word, first..at),
-                false => {
-                    first = if word.is_empty() { at } else { first };
-                    word.push(byte.to_ascii_lowercase());
-                }
-            }
-            at += 1;
-            continue;
-        }
-        let Some(character) = text[at..].chars().next() else { break };
-        match is_separator(character) {
-            true => end_word(&mut word, first..at),
-            false => {
-                first = if word.is_empty() { at } else { first };
-                let mut buffer = [0; 4];
-                for lower in character.to_lowercase() {
-                    word.extend_from_slice(lower.encode_utf8(&mut buffer).as_bytes());
-                }
-            }
-        }
-        at += character.len_utf8();
-    }
-    end_word(&mut word, first..at);
+fn normalizer() -> Value {
+    json!({ "type": "Lowercase" })
 }
 
-const IS_ASCII_SEPARATOR: [bool; 128] = {
-    let mut table = [false; 128];
-    let mut byte = 0;
-    while byte < table.len() {
-        table[byte] = crate::train::is_ascii_separator(byte as u8);
-        byte += 1;
-    }
-    table
-};
+/// The start token in front of every text.
+fn post_processor() -> Value {
+    let sequence = |id: &str, type_id: u32| json!({ "Sequence": { "id": id, "type_id": type_id } });
+    json!({
+        "type": "TemplateProcessing",
+        "single": [{ "SpecialToken": { "id": START, "type_id": 0 } }, sequence("A", 0)],
+        "pair": [sequence("A", 0), sequence("B", 1)],
+        "special_tokens": { START: { "id": START, "ids": [1], "tokens": [START] } },
+    })
+}
 
-#[cfg(test)]
+#[cfg(all(test, feature = "library"))]
 mod tests {
     use super::*;
-    use crate::train;
+    use crate::{Tokenizer, train};
     use proptest::prelude::*;
 
-    fn tokenizer() -> crate::Tokenizer {
-        let corpus = "the film was good good it's straße i̇stanbul ünïcode ΑΣ ας 10 x_y \u{a0} don't";
-        train(TokenizerKind::Words, 40, std::iter::once(corpus)).expect("trains")
+    fn tokenizer(kind: TokenizerKind) -> Tokenizer {
+        let corpus = "the film was good good it's straße i̇stanbul ünïcode ΑΣ ας 10 x_y \u{a0} don't ! ( \u{307}";
+        train(kind, 60, std::iter::once(corpus)).expect("trains")
     }
 
     #[test]
     fn other_tokenizers_go_the_librarys_way() {
         let fast = |kind| train(kind, 300, std::iter::once("a good film")).expect("trains").is_word_level();
-        assert!(fast(TokenizerKind::Words) && !fast(TokenizerKind::Characters) && !fast(TokenizerKind::Bpe));
-        let mut json: serde_json::Value = serde_json::from_str(&tokenizer().to_json().expect("JSON")).expect("JSON");
-        let reread =
-            |json: &serde_json::Value| crate::Tokenizer::from_json(json.to_string().as_bytes()).expect("reads");
+        assert!(fast(TokenizerKind::Words) && fast(TokenizerKind::Punctuated) && fast(TokenizerKind::Characters));
+        assert!(!fast(TokenizerKind::Bpe));
+        let json = tokenizer(TokenizerKind::Words).to_json().expect("JSON");
+        let mut json: Value = serde_json::from_str(&json).expect("JSON");
+        let reread = |json: &Value| Tokenizer::from_json(json.to_string().as_bytes()).expect("reads");
         assert!(reread(&json).is_word_level());
-        json["normalizer"] = serde_json::Value::Null;
+        json["normalizer"] = Value::Null;
         assert!(!reread(&json).is_word_level());
     }
 
     proptest! {
         #[test]
         fn every_text_gets_the_librarys_ids_and_offsets(
-            text in r#"(\PC|good|film|It's|[A-Z]{1,3}|[İßΑΣς\u{a0}\u{2028}\u{3000}\n\t'_.,<>()\[\]-]){0,30}"#
+            text in r#"(\PC|good|film|It's|<br />|<BR />|<b|[A-Z]{1,3}|[İßΑΣςⒶ\u{a0}\u{300}\u{2028}\u{3000}\n\t\x1c'_.,<>()\[\]-]){0,30}"#
         ) {
-            let tokenizer = tokenizer();
-            prop_assert!(tokenizer.is_word_level());
-            let expected = tokenizer.encode_by_library(&text).expect("encodes");
-            prop_assert_eq!(&tokenizer.encode(&text).expect("encodes"), &expected);
-            prop_assert_eq!(&tokenizer.encode_ids(&[&text]).expect("encodes")[0], &expected.ids);
+            for kind in [TokenizerKind::Words, TokenizerKind::Punctuated, TokenizerKind::Characters] {
+                let tokenizer = tokenizer(kind);
+                prop_assert!(tokenizer.is_word_level());
+                let mut library: tokenizers::Tokenizer = tokenizer.to_json().expect("JSON").parse().expect("reads");
+                library.set_encode_special_tokens(true);
+                let expected = library.encode(text.as_str(), true).expect("encodes");
+                let encoding = tokenizer.encode(&text).expect("encodes");
+                prop_assert_eq!(&encoding.ids, expected.get_ids());
+                prop_assert_eq!(&encoding.offsets, expected.get_offsets());
+                prop_assert_eq!(&tokenizer.encode_ids(&[&text]).expect("encodes")[0], expected.get_ids());
+            }
         }
     }
 }

@@ -1,0 +1,134 @@
+//! Texts cut into lower-case tokens, in one pass over the bytes.
+
+use std::ops::Range;
+
+use serde_json::{Value, json};
+
+use crate::TokenizerKind;
+
+/// What separates words: the characters that Keras's text tokenizer filters out (document A's
+/// data set was made with it), and white space.
+const KERAS_FILTERS: &str = r##"[!"#$%&()*+,\-./:;<=>?@\[\\\]^_`{|}~\s]+"##;
+/// White space, and the line breaks of HTML, which IMDB's reviews are full of.
+const BLANKS: &str = r"<br />|\s+";
+const LINE_BREAK: &str = "<br />";
+/// Anything that stands in no word.
+const PUNCTUATION_MARK: &str = r"[^\w\s']";
+/// Any one character, line ends too.
+const ONE_CHARACTER: &str = r"(?s).";
+
+impl TokenizerKind {
+    /// How the `tokenizers` library is told what [`cut`] does; none for byte pairs.
+    pub(crate) fn pre_tokenizer(self) -> Option<Value> {
+        let split = |pattern: &str, behavior: &str| json!({ "type": "Split", "pattern": { "Regex": pattern }, "behavior": behavior, "invert": false });
+        Some(match self {
+            Self::Words => split(KERAS_FILTERS, "Removed"),
+            Self::Punctuated => {
+                let parts = [split(BLANKS, "Removed"), split(PUNCTUATION_MARK, "Isolated")];
+                json!({ "type": "Sequence", "pretokenizers": parts })
+            }
+            Self::Characters => split(ONE_CHARACTER, "Isolated"),
+            Self::Bpe => return None,
+        })
+    }
+}
+
+/// What a lower-case character does.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Role {
+    /// It goes on with a word.
+    Word,
+    /// It is a token of its own.
+    Single,
+    /// It is left out.
+    Blank,
+}
+
+fn role(kind: TokenizerKind, character: char) -> Role {
+    let is_blank = match kind {
+        TokenizerKind::Words => character.is_whitespace() || (character.is_ascii_punctuation() && character != '\''),
+        TokenizerKind::Punctuated => character.is_whitespace(),
+        _ => false,
+    };
+    let is_word = match kind {
+        TokenizerKind::Words => true,
+        TokenizerKind::Punctuated => {
+            character == '\'' || regex_syntax::try_is_word_character(character).unwrap_or(character.is_alphanumeric())
+        }
+        _ => false,
+    };
+    match (is_blank, is_word) {
+        (true, _) => Role::Blank,
+        (false, true) => Role::Word,
+        (false, false) => Role::Single,
+    }
+}
+
+/// The roles of ASCII, of words and of words with punctuation.
+static OF_ASCII: std::sync::LazyLock<[[Role; 128]; 2]> = std::sync::LazyLock::new(|| {
+    [TokenizerKind::Words, TokenizerKind::Punctuated]
+        .map(|kind| std::array::from_fn(|byte| role(kind, char::from(byte as u8))))
+});
+
+/// Hands on each token of a text, lower-cased, and the bytes of the text that it is from.
+pub(crate) fn cut(kind: TokenizerKind, text: &str, mut found: impl FnMut(&str, Range<usize>)) {
+    let of_ascii = match kind {
+        TokenizerKind::Words => OF_ASCII[0],
+        TokenizerKind::Punctuated => OF_ASCII[1],
+        TokenizerKind::Characters | TokenizerKind::Bpe => [Role::Single; 128],
+    };
+    let bytes = text.as_bytes();
+    let mut word = String::with_capacity(64);
+    let (mut first, mut at) = (0, 0);
+    let mut end_word = |word: &mut String, range: Range<usize>| {
+        if !word.is_empty() {
+            found(word, range);
+            word.clear();
+        }
+    };
+    while at < bytes.len() {
+        let byte = bytes[at];
+        if byte.is_ascii() {
+            let is_break = kind == TokenizerKind::Punctuated
+                && byte == b'<'
+                && bytes[at..]
+                    .get(..LINE_BREAK.len())
+                    .is_some_and(|tag| tag.eq_ignore_ascii_case(LINE_BREAK.as_bytes()));
+            if is_break {
+                end_word(&mut word, first..at);
+                at += LINE_BREAK.len();
+                continue;
+            }
+            let role = of_ascii[usize::from(byte)];
+            if role != Role::Word {
+                end_word(&mut word, first..at);
+            }
+            if role != Role::Blank {
+                first = if word.is_empty() { at } else { first };
+                word.push(char::from(byte.to_ascii_lowercase()));
+            }
+            at += 1;
+            if role == Role::Single {
+                end_word(&mut word, first..at);
+            }
+            continue;
+        }
+        let Some(character) = text[at..].chars().next() else { break };
+        let next = at + character.len_utf8();
+        for lower in character.to_lowercase() {
+            let role = role(kind, lower);
+            if role != Role::Word {
+                end_word(&mut word, first..at);
+            }
+            if role != Role::Blank {
+                first = if word.is_empty() { at } else { first };
+                word.push(lower);
+            }
+            if role == Role::Single {
+                end_word(&mut word, first..next);
+            }
+        }
+        at = next;
+    }
+    end_word(&mut word, first..at);
+}
