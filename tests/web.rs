@@ -251,9 +251,9 @@ fn any_classifier_goes_on_a_page_and_what_is_too_large_is_refused() {
     let place = Place::new();
     let rows = ["good,plus", "bad,minus", "so so,none", "a fine film,plus", "a dull film,minus", "a film,none"];
     place.file("data.csv", format!("text,label\n{}", (rows.join("\n") + "\n").repeat(10)));
-    for preset in ["relu", "conv", "lstm"] {
+    for (preset, tokenizer) in [("relu", "words"), ("conv", "punctuated"), ("lstm", "characters"), ("default", "bpe")] {
         place.succeed(&format!(
-            "train --preset {preset} --data data.csv --epochs 1 --word-dropout 0 --out runs/{preset}"
+            "train --preset {preset} --tokenizer {tokenizer} --data data.csv --epochs 1 --word-dropout 0 --out runs/{preset}"
         ));
         let site = Site::serve(&place, &page, &format!("--run runs/{preset}"));
         block_on(async {

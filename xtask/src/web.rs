@@ -11,6 +11,10 @@ const TARGET: &str = "wasm32-unknown-unknown";
 /// A compiler that builds for wasm32, where the usual one does not; its linker is Cargo's business
 /// (`CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER`).
 const RUSTC: &str = "CONVLENS_WASM_RUSTC";
+/// The page's modules: their folders, and the features they are built with.
+const MODULES: [(&str, &str); 4] =
+    [("table", ""), ("cpu", "whole"), ("cpu-library", "whole,library"), (WEBGPU, "whole,library,webgpu")];
+const WEBGPU: &str = "webgpu";
 const WITHOUT_WEBGPU: &str = "--no-webgpu";
 const BUILD_ONLY: &str = "--build-only";
 
@@ -19,7 +23,7 @@ cargo xtask web [--no-webgpu] [--build-only] [FLAGS OF convlens web]
 
 Builds the page's modules for wasm32, then writes the page of a run and serves it. The first build
 takes minutes, most of them for WebGPU's module.
-  --no-webgpu      build the CPU's module alone
+  --no-webgpu      build the CPU's modules alone
   --build-only     build the page and no more
 ";
 
@@ -61,20 +65,17 @@ fn build(with_webgpu: bool) -> Result<PathBuf, String> {
         fs::remove_dir_all(&page).map_err(|error| format!("{}: {error}", page.display()))?;
     }
     copy(&root.join("crates/web/page"), &page)?;
-    let modules = [("cpu", "cpu"), ("webgpu", "webgpu")];
-    for (name, feature) in modules.into_iter().take(if with_webgpu { 2 } else { 1 }) {
+    for (name, features) in MODULES.into_iter().filter(|(name, _)| with_webgpu || *name != WEBGPU) {
         eprintln!("building the page's module {name} (the first build takes minutes)");
         let mut cargo = Command::new(run_binary::cargo());
         cargo.current_dir(&root).env("RUSTC", &rustc);
         cargo.args(["build", "--profile", "web", "--package", "convlens-web", "--target", TARGET, "--target-dir"]);
-        cargo.arg(&built);
-        if feature == "webgpu" {
-            cargo.args(["--features", feature]);
-        }
+        cargo.arg(&built).args(["--no-default-features", "--features", features]);
         succeed(&mut cargo, "cargo could not build the page's module")?;
         let module = built.join(TARGET).join("web/convlens_web.wasm");
         let mut bindgen = Command::new("wasm-bindgen");
-        bindgen.args(["--target", "web", "--no-typescript", "--out-dir"]).arg(page.join(name)).arg(&module);
+        bindgen.args(["--target", "web", "--no-typescript", "--remove-name-section", "--remove-producers-section"]);
+        bindgen.arg("--out-dir").arg(page.join(name)).arg(&module);
         succeed(&mut bindgen, "wasm-bindgen could not read the page's module")?;
     }
     Ok(page)

@@ -2,7 +2,7 @@
 
 use burn::module::Module;
 use burn::tensor::Tensor;
-use convlens_run::model::Padding;
+use convlens_run::model::Seen;
 use convlens_run::{Part, Prediction, Run, RunError, WordTable, to_host};
 
 use crate::FilterVectors;
@@ -44,10 +44,7 @@ pub fn phrase_parts(
     };
     let ids: Vec<u32> = prediction.tokens.iter().map(|token| token.id).collect();
     let batch = run.batch(&[&ids]);
-    let padding = match run.config.model.padding {
-        Padding::Masked => 0,
-        Padding::Counted { length } => length - ids.len(),
-    };
+    let padding = run.config.model.padding.seen(ids.len()).padding;
     // As it predicts, without dropout, but with gradients.
     let model = run.model.clone().freeze().train();
     let embedded = run.model.embed.forward(batch.ids); // [1, length, embedding]
@@ -87,11 +84,7 @@ pub fn filters_behind(
     count: usize,
 ) -> Vec<FilterShare> {
     let Some(center) = prediction.phrases[phrase].center else { return Vec::new() };
-    let positions = match run.config.model.padding {
-        Padding::Masked => prediction.tokens.len().max(1),
-        Padding::Counted { length } => length,
-    };
-    let before = positions - prediction.tokens.len();
+    let Seen { padding: before, positions, .. } = run.config.model.padding.seen(prediction.tokens.len());
     let id = |offset: isize| match center.checked_add_signed(offset) {
         Some(token) => prediction.tokens.get(token).map(|token| token.id),
         None => (center + before).checked_add_signed(offset).map(|_| run.pad_id()),

@@ -16,7 +16,7 @@ pub use encoder::{
     Plain, PlainConfig, RecurrentConfig, Residual, ResidualConfig, Unit,
 };
 pub use fold::Folded;
-pub use model::{ConfigError, ModelConfig, Padding, TextModel};
+pub use model::{ConfigError, ModelConfig, Padding, Seen, TextModel};
 pub use pooling::Pooling;
 pub use receptive_field::ReceptiveField;
 pub use words::Words;

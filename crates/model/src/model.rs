@@ -24,6 +24,31 @@ pub enum Padding {
     },
 }
 
+impl Padding {
+    /// Which of a text's `tokens` ids are seen, how many positions of padding stand before them, and
+    /// how many positions there are.
+    pub fn seen(self, tokens: usize) -> Seen {
+        match self {
+            Self::Masked => Seen { first: 0, padding: 0, positions: tokens },
+            Self::Counted { length } => {
+                let first = tokens.saturating_sub(length);
+                Seen { first, padding: length - (tokens - first), positions: length }
+            }
+        }
+    }
+}
+
+/// What of a text is seen, and where; see [`Padding::seen`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Seen {
+    /// The first id that is not cut off.
+    pub first: usize,
+    /// How many positions of padding stand before it.
+    pub padding: usize,
+    /// How many positions there are, those of padding and those of ids.
+    pub positions: usize,
+}
+
 /// All that rebuilds a model, but for its weights.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ModelConfig {

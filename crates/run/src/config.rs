@@ -63,6 +63,12 @@ impl RunConfig {
         }
     }
 
+    /// The names of the logits: with two labels there is one logit, the second label's.
+    pub fn outputs(&self) -> &[String] {
+        let labels = &self.labels;
+        if self.model.outputs == 1 { &labels[labels.len() - 1..] } else { labels }
+    }
+
     pub(crate) fn to_json(&self) -> Vec<u8> {
         json_lines(self).unwrap_or_else(|error| unreachable!("settings are JSON: {error}"))
     }

@@ -1,10 +1,75 @@
 //! A linear model, folded, as a run of its own: the same function with as many numbers as its table.
 
+use std::path::Path;
+
 use burn::module::Param;
 use burn::tensor::{Tensor, TensorData};
 use convlens_model::{Encoder, EncoderConfig, LinearConvConfig, ModelConfig, Pooling};
+use convlens_text::Tokenizer;
+use safetensors::{SafeTensorError, SafeTensors};
 
-use crate::{Run, RunError};
+use crate::folder::{CONFIG, TOKENIZER, WEIGHTS};
+use crate::packed::{self, EMBEDDINGS};
+use crate::prediction::Values;
+use crate::{Prediction, Run, RunConfig, RunError, RunFiles, WordTable};
+
+/// A folded run, read by its table alone: no tensor, no device, and in a browser a module of a tenth
+/// of the size.
+#[derive(Clone, Debug)]
+pub struct FoldedRun {
+    /// Its configuration.
+    pub config: RunConfig,
+    /// Its tokenizer.
+    pub tokenizer: Tokenizer,
+    /// What each word adds.
+    pub table: WordTable,
+}
+
+impl FoldedRun {
+    /// Opens the files of [`Run::folded`].
+    ///
+    /// # Errors
+    ///
+    /// [`RunError`], naming the file that is damaged or newer; [`RunError::MisfitWeights`] where the
+    /// run is not a folded one.
+    pub fn from_files(files: RunFiles) -> Result<Self, RunError> {
+        let damaged =
+            |error: SafeTensorError| RunError::DamagedWeights { path: WEIGHTS.into(), message: error.to_string() };
+        let config = RunConfig::from_json(&files.config, Path::new(CONFIG))?;
+        let tokenizer = Tokenizer::from_json(&files.tokenizer)
+            .map_err(|error| RunError::Tokenizer { path: TOKENIZER.into(), message: error.to_string() })?;
+        let misfit = || RunError::MisfitWeights { path: WEIGHTS.into(), message: "it is no folded run's".into() };
+        let model = &config.model;
+        let EncoderConfig::Linear(filter) = &model.encoder else { return Err(misfit()) };
+        let width = filter.kernel_size * model.outputs;
+        if filter.filters != model.outputs || model.embedding != width || model.pooling != Pooling::Mean {
+            return Err(misfit());
+        }
+        let bytes = packed::unpack(files.weights).map_err(damaged)?;
+        let tensors = SafeTensors::deserialize(&bytes).map_err(damaged)?;
+        let floats = |name: &str, shape: &[usize]| {
+            let view = tensors.tensor(name).ok().filter(|view| view.shape() == shape);
+            let view = view.filter(|view| view.dtype() == safetensors::Dtype::F32).ok_or_else(misfit)?;
+            Ok::<Vec<f32>, RunError>(packed::floats(view.data()).collect())
+        };
+        let values = floats(EMBEDDINGS, &[model.vocab_size, width])?;
+        let bias = floats("head.bias", &[model.outputs])?.into_iter().map(f64::from).collect();
+        let table = WordTable::of(values, bias, model, tokenizer.pad_id().unwrap_or(0));
+        Ok(Self { config, tokenizer, table })
+    }
+
+    /// As [`Run::predict`].
+    ///
+    /// # Errors
+    ///
+    /// [`RunError::Text`].
+    pub fn predict(&self, text: &str) -> Result<Prediction, RunError> {
+        let encoding = self.tokenizer.encode(text)?;
+        let scores = self.table.scores(&encoding.ids);
+        let values = Values { scores, logits: self.table.logits(&encoding.ids), bias: self.table.bias().to_vec() };
+        Ok(Prediction::of(&self.config, &self.tokenizer, text, &encoding, values))
+    }
+}
 
 impl Run {
     /// The run whose embeddings are the table that this one's model folds into: a word's vector is
@@ -72,15 +137,19 @@ mod tests {
             let encoder = EncoderConfig::Linear(LinearConvConfig { filters: 6, kernel_size: 3, init_std: 0.5 });
             let run = run(encoder, padding);
             let folded = run.folded().expect("folds").expect("is linear");
+            let by_table = FoldedRun::from_files(folded.files().expect("files")).expect("opens");
+            assert!(FoldedRun::from_files(run.files().expect("files")).is_err());
             for text in ["a good film", "", "bad bad film, a film good a film"] {
-                let (one, other) = (run.predict(text).expect("predicts"), folded.predict(text).expect("predicts"));
-                assert_eq!(one.phrases.len(), other.phrases.len());
-                let scores = |prediction: &crate::Prediction| -> Vec<f64> {
-                    let phrases = prediction.phrases.iter().flat_map(|phrase| phrase.score.clone());
-                    prediction.logits.iter().copied().chain(phrases).collect()
-                };
-                for (a, b) in scores(&one).into_iter().zip(scores(&other)) {
-                    assert!((a - b).abs() < 1e-5, "{a} is not {b}");
+                let one = run.predict(text).expect("predicts");
+                for other in [folded.predict(text).expect("predicts"), by_table.predict(text).expect("predicts")] {
+                    assert_eq!((one.phrases.len(), &one.tokens), (other.phrases.len(), &other.tokens));
+                    let scores = |prediction: &Prediction| -> Vec<f64> {
+                        let phrases = prediction.phrases.iter().flat_map(|phrase| phrase.score.clone());
+                        prediction.logits.iter().copied().chain(phrases).collect()
+                    };
+                    for (a, b) in scores(&one).into_iter().zip(scores(&other)) {
+                        assert!((a - b).abs() < 1e-5, "{a} is not {b}");
+                    }
                 }
             }
         }

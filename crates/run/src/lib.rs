@@ -25,6 +25,7 @@ pub use card::model_card;
 pub use config::{DatasetConfig, FORMAT, FileConfig, RunConfig, Task, TextConfig, TokenizerSource, TrainingConfig};
 pub use device::{ChosenDevice, DeviceChoice, to_host, to_host_async};
 pub use error::RunError;
+pub use folded_run::FoldedRun;
 pub use folder::{CHECKPOINTS, METRICS, METRICS_BY_EPOCH, RunFolder, write_file};
 pub use logits::{batches_by_length, logits};
 pub use metrics::{ClassMetrics, EpochMetrics, RunMetrics};

@@ -1,6 +1,9 @@
 //! `metrics.json` and `metrics.jsonl`: what a run reached.
 
+use burn::module::Module;
 use serde::{Deserialize, Serialize};
+
+use crate::Run;
 
 /// How well a classifier did on a split.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -31,7 +34,7 @@ impl EpochMetrics {
     }
 }
 
-/// The end result.
+/// The end result; see [`RunMetrics::of`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RunMetrics {
     /// What the model does.
@@ -60,4 +63,30 @@ pub struct RunMetrics {
     pub validation: ClassMetrics,
     /// The best epoch on the test split, read once.
     pub test: ClassMetrics,
+}
+
+impl RunMetrics {
+    /// What a run reached in `history` on `texts` training texts, and on the test split. Where it was
+    /// trained and how much memory it took are left for the caller to fill in. None before the first
+    /// epoch is over.
+    pub fn of(run: &Run, history: &[EpochMetrics], texts: usize, test: ClassMetrics) -> Option<Self> {
+        let best = EpochMetrics::best(history)?;
+        let train_seconds = history.iter().map(|epoch| epoch.seconds).sum::<f64>();
+        let field = run.model.receptive_field();
+        Some(Self {
+            task: run.config.task,
+            preset: run.config.preset.clone(),
+            dataset: run.config.dataset.name.clone(),
+            parameters: run.model.num_params(),
+            receptive_field: Some(field.size()).filter(|_| !field.is_unbounded()),
+            epochs: history.len(),
+            best_epoch: best.epoch,
+            examples_per_second: (texts * history.len()) as f64 / train_seconds.max(f64::MIN_POSITIVE),
+            train_seconds,
+            peak_rss_bytes: 0,
+            device: String::new(),
+            validation: best.validation,
+            test,
+        })
+    }
 }

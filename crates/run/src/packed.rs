@@ -12,7 +12,7 @@ use safetensors::tensor::{Dtype, TensorView};
 use safetensors::{SafeTensorError, SafeTensors};
 
 /// The tensor that is packed; every other one stays as it is.
-const EMBEDDINGS: &str = "embed.weight";
+pub(crate) const EMBEDDINGS: &str = "embed.weight";
 /// Beside 8-bit embeddings: what each word's integers are multiplied with, `[vocab_size]`.
 const FACTORS: &str = "embed.factors";
 
@@ -121,7 +121,7 @@ fn rewrite<'a>(
     safetensors::serialize(views.collect::<Result<Vec<_>, SafeTensorError>>()?, metadata)
 }
 
-fn floats(bytes: &[u8]) -> impl Iterator<Item = f32> {
+pub(crate) fn floats(bytes: &[u8]) -> impl Iterator<Item = f32> {
     bytes.as_chunks::<4>().0.iter().map(|&bytes| f32::from_le_bytes(bytes))
 }
 

@@ -1,12 +1,12 @@
 //! A prediction, and the phrases that it is the sum of.
 
 use burn::tensor::Tensor;
-use convlens_model::Padding;
-use convlens_text::Encoding;
+use convlens_model::{ModelConfig, Seen};
+use convlens_text::{Encoding, Tokenizer};
 use serde_json::{Map, Value, json};
 
 use crate::predictor::most_probable;
-use crate::{Run, RunError, to_host, to_host_async};
+use crate::{Run, RunConfig, RunError, to_host, to_host_async};
 
 /// A token of a text.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,8 +62,12 @@ pub struct Prediction {
 impl Prediction {
     pub(crate) fn new(run: &Run, text: &str) -> Result<Self, RunError> {
         let asked = Asked::new(run, text)?;
-        let read = (to_f64(to_host(asked.scores.clone())?), to_f64(to_host(asked.logits.clone())?), run.bias()?);
-        Ok(asked.answered(run, text, read))
+        let values = Values {
+            scores: to_f64(to_host(asked.scores)?),
+            logits: to_f64(to_host(asked.logits)?),
+            bias: run.bias()?,
+        };
+        Ok(Self::of(&run.config, &run.tokenizer, text, &asked.encoding, values))
     }
 
     pub(crate) async fn new_async(run: &Run, text: &str) -> Result<Self, RunError> {
@@ -72,9 +76,46 @@ impl Prediction {
             Some(bias) => to_f64(to_host_async(bias.val()).await?),
             None => vec![0.0; run.config.model.outputs],
         };
-        let scores = to_f64(to_host_async(asked.scores.clone()).await?);
-        let read = (scores, to_f64(to_host_async(asked.logits.clone()).await?), bias);
-        Ok(asked.answered(run, text, read))
+        let scores = to_f64(to_host_async(asked.scores).await?);
+        let values = Values { scores, logits: to_f64(to_host_async(asked.logits).await?), bias };
+        Ok(Self::of(&run.config, &run.tokenizer, text, &asked.encoding, values))
+    }
+
+    /// What the values say of a text.
+    pub(crate) fn of(
+        config: &RunConfig,
+        tokenizer: &Tokenizer,
+        text: &str,
+        encoding: &Encoding,
+        values: Values,
+    ) -> Self {
+        let Values { scores, logits, bias } = values;
+        let seen = config.model.padding.seen(encoding.ids.len());
+        let phrases = phrases(&scores, seen, &config.model);
+        let residual = (0..config.model.outputs)
+            .map(|output| {
+                logits[output] - bias[output] - phrases.iter().map(|phrase| phrase.score[output]).sum::<f64>()
+            })
+            .collect();
+        let probabilities = probabilities(&logits);
+        let label = most_probable(&probabilities);
+        let token = |index: usize| Token {
+            id: encoding.ids[index],
+            token: tokenizer.token(encoding.ids[index]).unwrap_or_default(),
+            range: encoding.offsets[index].0..encoding.offsets[index].1,
+        };
+        Self {
+            text: text.into(),
+            label,
+            probabilities,
+            outputs: config.outputs().to_vec(),
+            labels: config.labels.clone(),
+            logits,
+            tokens: (seen.first..encoding.ids.len()).map(token).collect(),
+            phrases,
+            bias,
+            residual,
+        }
     }
 
     /// The name of the label.
@@ -139,80 +180,38 @@ impl Asked {
         let batch = run.batch(&[&encoding.ids]);
         Ok(Self { scores: run.model.scores(&batch), logits: run.model.forward(&batch), encoding })
     }
+}
 
-    /// The prediction, given the values of scores, logits and biases.
-    fn answered(&self, run: &Run, text: &str, (scores, logits, bias): (Vec<f64>, Vec<f64>, Vec<f64>)) -> Prediction {
-        let (encoding, outputs) = (&self.encoding, run.config.model.outputs);
-        let seen = Seen::new(&encoding.ids, run.config.model.padding);
-        let phrases = seen.phrases(&scores, run, outputs);
-        let residual = (0..outputs)
-            .map(|output| {
-                logits[output] - bias[output] - phrases.iter().map(|phrase| phrase.score[output]).sum::<f64>()
-            })
-            .collect();
-        let probabilities = probabilities(&logits);
-        let label = most_probable(&probabilities);
-        let token = |index: usize| Token {
-            id: encoding.ids[index],
-            token: run.tokenizer.token(encoding.ids[index]).unwrap_or_default(),
-            range: encoding.offsets[index].0..encoding.offsets[index].1,
-        };
-        Prediction {
-            text: text.into(),
-            label,
-            probabilities,
-            outputs: run.outputs().to_vec(),
-            labels: run.config.labels.clone(),
-            logits,
-            tokens: (seen.first..encoding.ids.len()).map(token).collect(),
-            phrases,
-            bias,
-            residual,
-        }
-    }
+/// What a text got: the scores of its positions, `[positions, outputs]`, its logits, and the logits
+/// without evidence.
+pub(crate) struct Values {
+    pub scores: Vec<f64>,
+    pub logits: Vec<f64>,
+    pub bias: Vec<f64>,
 }
 
 fn to_f64(values: Vec<f32>) -> Vec<f64> {
     values.into_iter().map(f64::from).collect()
 }
 
-/// Which of a text's tokens the model saw, and where among its positions.
-struct Seen {
-    /// The first token that was not cut off.
-    first: usize,
-    /// How many positions of padding stand before it.
-    padding: usize,
-    tokens: usize,
-}
-
-impl Seen {
-    fn new(ids: &[u32], padding: Padding) -> Self {
-        match padding {
-            Padding::Masked => Self { first: 0, padding: 0, tokens: ids.len() },
-            Padding::Counted { length } => {
-                let tokens = ids.len().min(length);
-                Self { first: ids.len() - tokens, padding: length - tokens, tokens }
-            }
-        }
-    }
-
-    fn phrases(&self, scores: &[f64], run: &Run, outputs: usize) -> Vec<Phrase> {
-        let field = run.model.receptive_field();
-        let score = |position: usize| scores[position * outputs..(position + 1) * outputs].to_vec();
-        let padding = (self.padding > 0).then(|| Phrase {
-            center: None,
-            tokens: 0..0,
-            score: (0..self.padding)
-                .map(score)
-                .fold(vec![0.0; outputs], |sum, score| sum.iter().zip(score).map(|(sum, score)| sum + score).collect()),
-        });
-        let words = (0..self.tokens).step_by(run.model.stride()).enumerate().map(|(position, center)| Phrase {
-            center: Some(center),
-            tokens: field.phrase(center, self.tokens),
-            score: score(self.padding + position),
-        });
-        padding.into_iter().chain(words).collect()
-    }
+/// The phrases of a text, given each position's scores, `[positions, outputs]`.
+fn phrases(scores: &[f64], seen: Seen, config: &ModelConfig) -> Vec<Phrase> {
+    let (outputs, field) = (config.outputs, config.encoder.settings().receptive_field());
+    let tokens = seen.positions - seen.padding;
+    let score = |position: usize| scores[position * outputs..(position + 1) * outputs].to_vec();
+    let padding = (seen.padding > 0).then(|| Phrase {
+        center: None,
+        tokens: 0..0,
+        score: (0..seen.padding)
+            .map(score)
+            .fold(vec![0.0; outputs], |sum, score| sum.iter().zip(score).map(|(sum, score)| sum + score).collect()),
+    });
+    let words = (0..tokens).step_by(config.encoder.settings().stride()).enumerate().map(|(position, center)| Phrase {
+        center: Some(center),
+        tokens: field.phrase(center, tokens),
+        score: score(seen.padding + position),
+    });
+    padding.into_iter().chain(words).collect()
 }
 
 /// Softmax; of one logit the sigmoid and its complement.

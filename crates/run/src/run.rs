@@ -181,8 +181,7 @@ impl Run {
 
     /// The names of the logits: with two labels there is one logit, the second label's.
     pub fn outputs(&self) -> &[String] {
-        let labels = &self.config.labels;
-        if self.config.model.outputs == 1 { &labels[labels.len() - 1..] } else { labels }
+        self.config.outputs()
     }
 }
 

@@ -1,6 +1,6 @@
 //! A linear model as numbers: what each word adds, by its place in a phrase.
 
-use convlens_model::{Padding, ReceptiveField};
+use convlens_model::{ModelConfig, Padding, ReceptiveField, Seen};
 
 use crate::{Prediction, Run, RunError, to_host};
 
@@ -32,14 +32,17 @@ pub struct Part {
 impl WordTable {
     pub(crate) fn new(run: &Run) -> Result<Option<Self>, RunError> {
         let Some(folded) = run.model.fold() else { return Ok(None) };
-        let (outputs, field) = (run.config.model.outputs, run.model.receptive_field());
-        let values = to_host(folded.table)?;
+        Ok(Some(Self::of(to_host(folded.table)?, run.bias()?, &run.config.model, run.pad_id())))
+    }
+
+    /// Of a table's values, `[vocab_size, places, outputs]`.
+    pub(crate) fn of(values: Vec<f32>, bias: Vec<f64>, config: &ModelConfig, pad_id: u32) -> Self {
+        let (outputs, field) = (config.outputs, config.encoder.settings().receptive_field());
         let contributions = values
             .chunks_exact(field.size() * outputs)
             .flat_map(|word| (0..outputs).map(move |output| of_output(word, output, outputs).sum::<f64>() as f32))
             .collect();
-        let (padding, pad_id) = (run.config.model.padding, run.pad_id());
-        Ok(Some(Self { values, contributions, outputs, field, bias: run.bias()?, padding, pad_id }))
+        Self { values, contributions, outputs, field, bias, padding: config.padding, pad_id }
     }
 
     /// How many words there are.
@@ -108,6 +111,22 @@ impl WordTable {
         }
     }
 
+    /// What each position of a text adds to each logit, padding's included, `[positions, outputs]`.
+    pub(crate) fn scores(&self, ids: &[u32]) -> Vec<f64> {
+        let (kept, padding, counted) = self.seen(ids);
+        let length = padding + kept.len();
+        let id = |at: usize| if at < padding { self.pad_id } else { kept[at - padding] };
+        let mut scores = vec![0.0; length * self.outputs];
+        for (center, sums) in scores.chunks_exact_mut(self.outputs).enumerate() {
+            for place in 0..self.places() {
+                let at = (center + place).checked_sub(self.field.left).filter(|&at| at < length);
+                let values = at.map_or(&[][..], |at| self.get(id(at), place));
+                sums.iter_mut().zip(values).for_each(|(sum, &value)| *sum += f64::from(value) / counted as f64);
+            }
+        }
+        scores
+    }
+
     /// What each token of a text adds to each logit, over all phrases that it stands in; with the
     /// bias and the padding's they make up the logit. Tokens that the model does not see add zero.
     pub fn shares(&self, ids: &[u32]) -> Vec<Vec<f64>> {
@@ -168,13 +187,8 @@ impl WordTable {
     /// What the model sees of a text, how many positions of padding before it, and the mean's
     /// divisor.
     fn seen<'a>(&self, ids: &'a [u32]) -> (&'a [u32], usize, usize) {
-        match self.padding {
-            Padding::Masked => (ids, 0, ids.len().max(1)),
-            Padding::Counted { length } => {
-                let kept = &ids[ids.len().saturating_sub(length)..];
-                (kept, length - kept.len(), length)
-            }
-        }
+        let Seen { first, padding, positions } = self.padding.seen(ids.len());
+        (&ids[first..], padding, positions.max(1))
     }
 
     fn pooled(&self, sums: &[f64], counted: usize) -> Vec<f64> {
@@ -185,10 +199,8 @@ impl WordTable {
     pub fn parts(&self, prediction: &Prediction, phrase: usize) -> Vec<Part> {
         let Some(center) = prediction.phrases[phrase].center else { return Vec::new() };
         let tokens = prediction.tokens.len();
-        let (padding, counted) = match self.padding {
-            Padding::Masked => (0, tokens.max(1)),
-            Padding::Counted { length } => (length - tokens, length),
-        };
+        let Seen { padding, positions, .. } = self.padding.seen(tokens);
+        let counted = positions.max(1);
         let part = |place: usize| {
             let offset = self.offset(place);
             let (id, token) = match center.checked_add_signed(offset) {

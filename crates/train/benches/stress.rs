@@ -10,7 +10,9 @@ use burn::module::Module;
 use burn::nn::loss::{CrossEntropyLossConfig, MseLoss, Reduction};
 use burn::nn::{Linear, LinearConfig};
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use convlens_run::model::{Activation, Encode, Encoder, EncoderConfig, LayerConfig, RecurrentConfig, ResidualConfig};
+use convlens_run::model::{
+    Activation, ConvLayer, Encode, Encoder, EncoderConfig, LayerConfig, RecurrentConfig, ResidualConfig,
+};
 use convlens_train::Adam;
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
@@ -50,7 +52,7 @@ const TASKS: [Task; 2] = [
         lstm: 61,
         rate: 2e-3,
     },
-    Task { name: "adding", length: 600, inputs: 2, outputs: 1, tcn: (24, 8, 8), lstm: 130, rate: 2e-3 },
+    Task { name: "adding", length: 600, inputs: 2, outputs: 1, tcn: (24, 8, 8), lstm: 130, rate: 4e-3 },
 ];
 
 #[derive(Module, Debug)]
@@ -74,7 +76,11 @@ impl Network {
             _ => (EncoderConfig::Residual(ResidualConfig { hidden, blocks, dilation_base: 2, layer }), hidden),
         };
         let head = LinearConfig::new(hidden, task.outputs).init(device);
-        Self { encoder: config.init(task.inputs, device), head }
+        let mut encoder = config.init(task.inputs, device);
+        if let Encoder::Residual(residual) = &mut encoder {
+            residual.blocks.iter_mut().flat_map(|block| [&mut block.first, &mut block.second]).for_each(shorten);
+        }
+        Self { encoder, head }
     }
 
     /// `[batch, inputs, length]` to `[batch, length, outputs]`.
@@ -83,6 +89,14 @@ impl Network {
         let mask = Tensor::ones([batch, 1, length], &x.device());
         self.head.forward(self.encoder.forward(x, mask).swap_dims(1, 2))
     }
+}
+
+/// Makes the filters as short as theirs, whose weights are drawn from N(0, 0.01): each block begins by
+/// handing on what it was given, or the sum of eight blocks would drown the input.
+fn shorten(layer: &mut ConvLayer) {
+    let [_, input, kernel_size] = layer.conv.weight.dims();
+    let length = 0.01 * ((input * kernel_size) as f32).sqrt();
+    layer.gain = layer.gain.take().map(|gain| gain.map(|gain| gain.full_like(length)));
 }
 
 /// Digits, a long pause, the sign to speak; and the digits again at the end.

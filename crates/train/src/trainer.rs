@@ -5,7 +5,6 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use burn::module::Module;
 use convlens_learn::{Learner, Moment, epoch_order};
 use convlens_run::model::Padding;
 use convlens_run::{
@@ -211,28 +210,12 @@ impl Trainer<'_> {
     /// Reads the test split with the weights of the best epoch, and writes the end result.
     fn finish(&self, state: &State) -> Result<RunMetrics, TrainError> {
         let progress = &state.progress;
-        let best = progress.best().ok_or_else(|| RunError::Untrained { path: self.folder.path().into() })?;
         let run = Run::open_on(self.folder, &self.device.device)?;
         let pad_id = run.tokenizer.pad_id().unwrap_or(0);
         let test = metrics(&run.model, &self.corpus.test, self.config.model.padding, pad_id, &run.device)?;
-        let texts = self.corpus.train.len() * progress.history.len();
-        let metrics = RunMetrics {
-            task: self.config.task,
-            preset: self.config.preset.clone(),
-            dataset: self.config.dataset.name.clone(),
-            parameters: run.model.num_params(),
-            receptive_field: Some(run.model.receptive_field())
-                .filter(|field| !field.is_unbounded())
-                .map(|field| field.size()),
-            epochs: progress.history.len(),
-            best_epoch: best.epoch,
-            examples_per_second: texts as f64 / progress.seconds.max(f64::MIN_POSITIVE),
-            train_seconds: progress.seconds,
-            peak_rss_bytes: peak_rss_bytes(),
-            device: self.device.name.clone(),
-            validation: best.validation,
-            test,
-        };
+        let metrics = RunMetrics::of(&run, &progress.history, self.corpus.train.len(), test)
+            .ok_or_else(|| RunError::Untrained { path: self.folder.path().into() })?;
+        let metrics = RunMetrics { peak_rss_bytes: peak_rss_bytes(), device: self.device.name.clone(), ..metrics };
         self.folder.write_json(METRICS, &metrics)?;
         self.folder.write_card(&model_card(self.config, &metrics))?;
         Ok(metrics)

@@ -138,7 +138,7 @@ function showFacts(name, accuracy) {
 
 async function begin() {
   site = await (await fetch("site.json")).json();
-  facts = await reader.ask("open", "cpu");
+  facts = await reader.ask("open", site.table ? "table" : "cpu");
   showFacts(site.name, site.accuracy === null ? "" : `test accuracy ${percent(site.accuracy, 2)}; `);
   by("examples").replaceChildren(
     ...site.examples.map((text) =>
@@ -157,7 +157,7 @@ async function begin() {
 
   [learnt, tokens] = await Promise.all([fetch("learnt.json").then((response) => response.json()), reader.ask("tokens")]);
   showLearnt();
-  if (site.layers) await reader.ask("layers");
+  if (site.layers) await reader.ask("openWhole", "cpu");
   document.documentElement.dataset.ready = "all";
   if (site.webgpu && (await navigator.gpu?.requestAdapter?.())) {
     by("device").append(element("option", "WebGPU", { value: "webgpu" }));
@@ -182,8 +182,7 @@ by("device").onchange = async ({ target }) => {
   trouble();
   target.disabled = true;
   try {
-    await reader.ask("open", target.value);
-    if (site.layers) await reader.ask("layers");
+    await reader.ask(site.layers ? "openWhole" : "open", target.value);
     await read(by("text").value);
   } catch (error) {
     trouble(`${target.value}: ${error.message}; the CPU reads on`);

@@ -28,18 +28,20 @@ const sent = (reading) => {
 };
 
 const verbs = {
-  /** Opens the page's run, with the CPU's module or with WebGPU's. */
-  async open(device) {
-    const [module, files] = await Promise.all([load(device === "webgpu" ? "webgpu" : "cpu"), filesOf("run")]);
-    const opened = module.Reader.open(...files);
-    if (device === "webgpu") await opened.use_webgpu();
-    [web, reader] = [module, opened];
+  /** Opens the page's run with a module: `table` for a folded run, `cpu` or `webgpu`. */
+  async open(name) {
+    const [module, files] = await Promise.all([load(name), filesOf("run")]);
+    const opened = (module.Reader ?? module.TableReader).open(...files);
+    if (name === "webgpu") await opened.use_webgpu();
+    reader = opened;
+    if (name === "cpu") web = module;
     return JSON.parse(reader.facts());
   },
-  /** The layers of a run that was sent folded. */
-  async layers() {
-    const [config, weights] = await Promise.all(["layers/config.json", "layers/model.safetensors"].map(bytes));
+  /** As `open`, with the layers of a run that was sent folded. */
+  async openWhole(name) {
+    const [facts, config, weights] = [await verbs.open(name), ...(await Promise.all(["layers/config.json", "layers/model.safetensors"].map(bytes)))];
     reader.bring_layers(config, await bytes("run/tokenizer.json"), weights);
+    return facts;
   },
   facts: () => JSON.parse(reader.facts()),
   tokens: () => JSON.parse(reader.tokens()),

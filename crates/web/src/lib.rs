@@ -1,11 +1,23 @@
 #![doc = include_str!("../README.md")]
 
+#[cfg(feature = "whole")]
 mod reader;
+mod reading;
+#[cfg(feature = "whole")]
 mod table;
+#[cfg(not(all(feature = "whole", target_arch = "wasm32")))]
+mod table_reader;
+#[cfg(feature = "whole")]
 mod training;
 
-pub use reader::{Reader, Reading};
+#[cfg(feature = "whole")]
+pub use reader::Reader;
+pub use reading::Reading;
+#[cfg(feature = "whole")]
 pub use table::columns;
+#[cfg(not(all(feature = "whole", target_arch = "wasm32")))]
+pub use table_reader::TableReader;
+#[cfg(feature = "whole")]
 pub use training::Training;
 
 use wasm_bindgen::JsError;

@@ -3,7 +3,6 @@
 use std::borrow::Cow;
 use std::io::{Cursor, Write};
 
-use burn::module::Module;
 use burn::tensor::Device;
 use convlens_analysis::learnt;
 use convlens_learn::{Learner, Moment, Tally, epoch_order, preset};
@@ -20,7 +19,7 @@ use wasm_bindgen::prelude::wasm_bindgen;
 use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
 
-use crate::reader::tokens;
+use crate::reading::tokens;
 use crate::table::{Labelled, labelled};
 use crate::{Reader, said};
 
@@ -124,7 +123,7 @@ impl Training {
 
     /// Every id's token, as a JSON array.
     pub fn tokens(&self) -> String {
-        tokens(&self.run)
+        tokens(&self.run.tokenizer)
     }
 
     /// The model of the best epoch, to read with.
@@ -278,26 +277,10 @@ impl Training {
     }
 
     fn zipped(&self) -> Result<Vec<u8>, Box<dyn std::error::Error>> {
-        let best = EpochMetrics::best(&self.history).ok_or("train for an epoch first")?;
         let run = self.trained();
-        let train_seconds = self.history.iter().map(|epoch| epoch.seconds).sum::<f64>();
-        let texts = self.train.rows.len() * self.history.len();
-        let field = run.model.receptive_field();
-        let metrics = RunMetrics {
-            task: run.config.task,
-            preset: run.config.preset.clone(),
-            dataset: run.config.dataset.name.clone(),
-            parameters: run.model.num_params(),
-            receptive_field: Some(field.size()).filter(|_| !field.is_unbounded()),
-            epochs: self.history.len(),
-            best_epoch: best.epoch,
-            examples_per_second: texts as f64 / train_seconds.max(f64::MIN_POSITIVE),
-            train_seconds,
-            peak_rss_bytes: 0,
-            device: "a browser's CPU".into(),
-            validation: best.validation,
-            test: metrics(&run, &self.test)?,
-        };
+        let test = metrics(&run, &self.test)?;
+        let metrics = RunMetrics::of(&run, &self.history, self.train.rows.len(), test);
+        let metrics = RunMetrics { device: "a browser's CPU".into(), ..metrics.ok_or("train for an epoch first")? };
         let files = run.files()?;
         let lines: String = self.history.iter().map(|epoch| format!("{}\n", json!(epoch))).collect();
         let mut zip = ZipWriter::new(Cursor::new(Vec::new()));

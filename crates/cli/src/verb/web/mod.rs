@@ -23,6 +23,11 @@ use crate::source::run_folder;
 const SITE: &str = "site.json";
 /// The script that keeps the page's files, and what is put into it.
 const OFFLINE: &str = "offline.js";
+/// The module that reads folded runs and nothing else.
+const TABLE: &str = "table/";
+/// The module that reads and trains, and the one that has the tokenizers library beside it.
+const CPU: &str = "cpu/";
+const CPU_LIBRARY: &str = "cpu-library/";
 /// The module that is fetched only where it is asked for.
 const WEBGPU: &str = "webgpu/";
 /// How many words a filter is shown with.
@@ -51,7 +56,9 @@ pub fn run(args: &WebArgs) -> Result<(), Failure> {
 
     let mut files = Files::new();
     read_page(page, page, &mut files)?;
-    add_run(&folder, args, &mut files)?;
+    let run = Run::open(folder.path())?;
+    choose_modules(&run, page, &mut files)?;
+    add_run(&folder, &run, args, &mut files)?;
     add_offline(&mut files);
     for (name, content) in &files {
         let path = out.join(name);
@@ -109,8 +116,26 @@ fn read_page(root: &Path, folder: &Path, files: &mut Files) -> Result<(), Failur
     }
 }
 
-fn add_run(folder: &RunFolder, args: &WebArgs, files: &mut Files) -> Result<(), Failure> {
-    let run = Run::open(folder.path())?;
+/// Of the modules for the CPU those that the run needs: of the two whole ones the smaller that will
+/// do, under one name; and the table's, where it will do for a start.
+fn choose_modules(run: &Run, page: &Path, files: &mut Files) -> Result<(), Failure> {
+    let is_word_level = run.tokenizer.is_word_level();
+    let (taken, left) = if is_word_level { (CPU, CPU_LIBRARY) } else { (CPU_LIBRARY, CPU) };
+    let of_module: Vec<String> = files.keys().filter(|name| name.starts_with(taken)).cloned().collect();
+    if of_module.is_empty() {
+        return Err(Failure::Input(format!("--page {}: it has no {taken}; run `cargo xtask web`", page.display())));
+    }
+    let begins_with_table = is_word_level && run.word_table()?.is_some();
+    files.retain(|name, _| !name.starts_with(left) && (begins_with_table || !name.starts_with(TABLE)));
+    for name in of_module {
+        if let Some(content) = files.remove(&name) {
+            files.insert(name.replacen(taken, CPU, 1), content);
+        }
+    }
+    Ok(())
+}
+
+fn add_run(folder: &RunFolder, run: &Run, args: &WebArgs, files: &mut Files) -> Result<(), Failure> {
     let folded = run.folded()?;
     let own = run.files()?;
     let sent = match &folded {
@@ -139,7 +164,7 @@ fn add_run(folder: &RunFolder, args: &WebArgs, files: &mut Files) -> Result<(), 
     if metrics.is_some() {
         files.insert(format!("run/{METRICS}"), folder.read(METRICS)?);
     }
-    files.insert("learnt.json".into(), learnt(&run, WORDS)?.to_string().into_bytes());
+    files.insert("learnt.json".into(), learnt(run, WORDS)?.to_string().into_bytes());
     files.insert("sample.csv".into(), sample());
     let examples: Vec<&str> = match args.example.is_empty() {
         true => EXAMPLES.to_vec(),
@@ -150,6 +175,7 @@ fn add_run(folder: &RunFolder, args: &WebArgs, files: &mut Files) -> Result<(), 
         "name": name.file_name().map(|name| name.to_string_lossy()),
         "accuracy": metrics.map(|metrics| metrics.test.accuracy),
         "layers": folded.is_some(),
+        "table": files.keys().any(|name| name.starts_with(TABLE)),
         "webgpu": files.keys().any(|name| name.starts_with(WEBGPU)),
         "examples": examples,
     });
