@@ -40,6 +40,11 @@ fn presets_are_compared_and_an_interrupted_comparison_goes_on() {
     assert!(rows[1]["texts_per_second"].as_f64() > Some(0.0) && rows[1]["metrics"]["receptive_field"] == 3);
     assert!(place.read("runs/c/comparison.svg").starts_with(b"<svg"));
     assert!(place.fail("compare --presets default,worst").contains("no preset is called"));
+    place.file("data.csv", format!("what,how\n{}", "good,plus\nbad,minus\n".repeat(30)));
+    let columns = "--text-column what --label-column how";
+    place.succeed(&format!("compare --presets relu --data data.csv {columns} --epochs 1 --out runs/own"));
+    assert_eq!(place.read_json("runs/own/comparison.json")[0]["metrics"]["dataset"], "data.csv");
+    assert!(place.fail("compare --presets relu --text-column what").contains("--data"));
 }
 
 #[test]

@@ -13,8 +13,9 @@ const SCALE: f64 = 2_000.0;
 /// One object:
 ///
 /// - `explained`: the share of the variance along both axes
-/// - `ids`, `x`, `y`, `says`: every word's id, place and, for the first logit, what it says for
-///   itself, as whole numbers from −2,000 to 2,000, of which `reach` are the units
+/// - `special`: the ids that are no words
+/// - `x`, `y`, `says`: in the order of their ids, every word's place and, for the first logit, what
+///   it says for itself, as whole numbers from −2,000 to 2,000, of which `reach` are the units
 /// - `points`: every filter's places in the plane, `[filter, place, x, y, weight in the logit]`
 /// - `filters`: of each its places, each with its `norm` and the `count` words that `excite` and
 ///   `inhibit` it most, `[word, dot product]`; none where `count` is 0
@@ -41,10 +42,12 @@ pub fn learnt(run: &Run, count: usize) -> Result<Value, RunError> {
         let [x, y] = [0, 1].map(|axis| whole(at(axis)(&point.at), reach[axis]));
         json!([point.filter, point.place, x, y, point.head.first().map(|weight| rounded(*weight))])
     });
+    let special = (0..run.tokenizer.vocab_size() as u32).filter(|&id| run.tokenizer.is_special(id));
+    let special: Vec<u32> = special.collect();
     Ok(json!({
         "explained": plane.pca.explained_variance_ratio,
         "reach": [reach[0], reach[1], loudest],
-        "ids": vocabulary.ids(),
+        "special": special,
         "x": of_words(0).into_iter().map(|x| whole(x, reach[0])).collect::<Vec<_>>(),
         "y": of_words(1).into_iter().map(|y| whole(y, reach[1])).collect::<Vec<_>>(),
         "says": vocabulary.ids().iter().map(|&id| whole(says[id], loudest)).collect::<Vec<_>>(),

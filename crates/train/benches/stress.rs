@@ -91,12 +91,10 @@ impl Network {
     }
 }
 
-/// Makes the filters as short as theirs, whose weights are drawn from N(0, 0.01): each block begins by
-/// handing on what it was given, or the sum of eight blocks would drown the input.
+/// Makes the filters as short as theirs begin, 1 / √3, as PyTorch draws them: at He's length, √2, the
+/// sum of eight blocks drowns the input.
 fn shorten(layer: &mut ConvLayer) {
-    let [_, input, kernel_size] = layer.conv.weight.dims();
-    let length = 0.01 * ((input * kernel_size) as f32).sqrt();
-    layer.gain = layer.gain.take().map(|gain| gain.map(|gain| gain.full_like(length)));
+    layer.gain = layer.gain.take().map(|gain| gain.map(|gain| gain.full_like(1.0 / 3f32.sqrt())));
 }
 
 /// Digits, a long pause, the sign to speak; and the digits again at the end.

@@ -123,7 +123,7 @@ function chooseFilter(filter, go) {
 
 function showLearnt() {
   scatter.show(learnt, tokens);
-  by("plane-text").textContent = `${learnt.ids.length} words and ${learnt.points.length} places of filters in the plane of two principal components; blue says ${facts.outputs[0]}, orange speaks against it. A triangle is a place of a filter${learnt.points[0]?.[4] === null ? "" : ", upright where the filter counts for the label"}.`;
+  by("plane-text").textContent = `${learnt.x.length} words and ${learnt.points.length} places of filters in the plane of two principal components; blue says ${facts.outputs[0]}, orange speaks against it. A triangle is a place of a filter${learnt.points[0]?.[4] === null ? "" : ", upright where the filter counts for the label"}.`;
   by("filters-part").hidden = learnt.filters.length === 0;
   by("filter").replaceChildren(...learnt.filters.map((_, at) => element("option", String(at), { value: at })));
   if (learnt.filters.length) chooseFilter(0);

@@ -24,6 +24,8 @@ export class Scatter {
 
   /** `learnt` as the module gives it, `tokens` every id's name. */
   show(learnt, tokens) {
+    const ids = [...tokens.keys()].filter((id) => !learnt.special.includes(id));
+    learnt = { ...learnt, ids };
     Object.assign(this, { learnt, tokens });
     this.loudest = learnt.ids.map((_, at) => at).sort((a, b) => Math.abs(learnt.says[b]) - Math.abs(learnt.says[a]));
     this.draw();

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use convlens_run::DeviceChoice;
 
+use super::FileArgs;
+
 /// The encoders that can be asked about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum EncoderName {
@@ -99,6 +101,7 @@ pub struct GradientsArgs {
 Examples:
   convlens compare --presets default,conv,dilated,lstm --dataset imdb
   convlens compare --presets plain,residual,dense --dataset sample --epochs 2 --out runs/stacks
+  convlens compare --presets conv,gru --data reviews.csv --label-column stars --out runs/reviews
 
 Each preset is trained in a process of its own. Interrupted, the same command goes on where it
 stopped. The last lines are one table; OUT has it as comparison.md, comparison.json and
@@ -107,9 +110,14 @@ pub struct CompareArgs {
     /// The presets to compare
     #[arg(long, value_name = "P,…", value_delimiter = ',', required = true)]
     pub presets: Vec<String>,
-    /// A known data set
-    #[arg(long, value_name = "D", default_value = "auto")]
-    pub dataset: String,
+    /// A known data set [default: auto]
+    #[arg(long, value_name = "D", conflicts_with = "data")]
+    pub dataset: Option<String>,
+    #[command(flatten)]
+    pub file: FileArgs,
+    /// A file of its own for the test split [default: a fifth of --data, cut by the seed]
+    #[arg(long, value_name = "FILE", requires = "data")]
+    pub test_data: Option<PathBuf>,
     /// The most passes over the training data, for all of them [default: each preset's]
     #[arg(long, value_name = "N")]
     pub epochs: Option<usize>,

@@ -6,6 +6,7 @@ mod read;
 mod train;
 mod web;
 
+use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
 use clap::builder::styling::{AnsiColor, Styles};
@@ -79,6 +80,22 @@ pub struct FileArgs {
     /// Read the label A of the file as B; may be given several times
     #[arg(long, value_name = "A=B")]
     pub label_map: Vec<String>,
+}
+
+impl FileArgs {
+    /// The flags as they were typed, for another process.
+    pub fn words(&self) -> Vec<OsString> {
+        let mut words = given("--data", self.data.as_ref());
+        words.extend(given("--text-column", self.text_column.as_ref()));
+        words.extend(given("--label-column", self.label_column.as_ref()));
+        words.extend(self.label_map.iter().flat_map(|map| given("--label-map", Some(map))));
+        words
+    }
+}
+
+/// A flag as it was typed, if it was.
+pub fn given(flag: &str, value: Option<impl AsRef<OsStr>>) -> Vec<OsString> {
+    value.map_or_else(Vec::new, |value| vec![flag.into(), value.as_ref().into()])
 }
 
 #[derive(Debug, Args)]
