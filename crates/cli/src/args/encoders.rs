@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use convlens_run::DeviceChoice;
 
-use super::FileArgs;
+use super::SourceArgs;
 
 /// The encoders that can be asked about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -110,14 +110,8 @@ pub struct CompareArgs {
     /// The presets to compare
     #[arg(long, value_name = "P,…", value_delimiter = ',', required = true)]
     pub presets: Vec<String>,
-    /// A known data set [default: auto]
-    #[arg(long, value_name = "D", conflicts_with = "data")]
-    pub dataset: Option<String>,
     #[command(flatten)]
-    pub file: FileArgs,
-    /// A file of its own for the test split [default: a fifth of --data, cut by the seed]
-    #[arg(long, value_name = "FILE", requires = "data")]
-    pub test_data: Option<PathBuf>,
+    pub source: SourceArgs,
     /// The most passes over the training data, for all of them [default: each preset's]
     #[arg(long, value_name = "N")]
     pub epochs: Option<usize>,

@@ -82,19 +82,35 @@ pub struct FileArgs {
     pub label_map: Vec<String>,
 }
 
-impl FileArgs {
+/// The data that models are trained and tested on.
+#[derive(Debug, Args)]
+pub struct SourceArgs {
+    /// A known data set (see `convlens data`); auto is IMDB where it can be had, else the bundled sample
+    #[arg(long, value_name = "D", conflicts_with = "data")]
+    pub dataset: Option<String>,
+    #[command(flatten)]
+    pub file: FileArgs,
+    /// A file of its own for the test split [default: a fifth of --data, cut by the seed]
+    #[arg(long, value_name = "FILE", requires = "data")]
+    pub test_data: Option<PathBuf>,
+}
+
+impl SourceArgs {
     /// The flags as they were typed, for another process.
     pub fn words(&self) -> Vec<OsString> {
-        let mut words = given("--data", self.data.as_ref());
-        words.extend(given("--text-column", self.text_column.as_ref()));
-        words.extend(given("--label-column", self.label_column.as_ref()));
-        words.extend(self.label_map.iter().flat_map(|map| given("--label-map", Some(map))));
+        let Self { dataset, file, test_data } = self;
+        let mut words = given("--dataset", dataset.as_ref());
+        words.extend(given("--data", file.data.as_ref()));
+        words.extend(given("--text-column", file.text_column.as_ref()));
+        words.extend(given("--label-column", file.label_column.as_ref()));
+        words.extend(file.label_map.iter().flat_map(|map| given("--label-map", Some(map))));
+        words.extend(given("--test-data", test_data.as_ref()));
         words
     }
 }
 
 /// A flag as it was typed, if it was.
-pub fn given(flag: &str, value: Option<impl AsRef<OsStr>>) -> Vec<OsString> {
+fn given(flag: &str, value: Option<impl AsRef<OsStr>>) -> Vec<OsString> {
     value.map_or_else(Vec::new, |value| vec![flag.into(), value.as_ref().into()])
 }
 

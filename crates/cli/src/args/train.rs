@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use convlens_run::DeviceChoice;
 
-use super::FileArgs;
+use super::SourceArgs;
 
 #[derive(Debug, Args)]
 #[command(
@@ -23,14 +23,8 @@ pub struct TrainArgs {
     /// of every encoder; a wrong name lists them
     #[arg(long, value_name = "P")]
     pub preset: Option<String>,
-    /// A known data set (see `convlens data`); auto is IMDB where it can be had, else the bundled sample
-    #[arg(long, value_name = "D", conflicts_with = "data")]
-    pub dataset: Option<String>,
     #[command(flatten)]
-    pub file: FileArgs,
-    /// A file of its own for the test split [default: a fifth of --data, cut by the seed]
-    #[arg(long, value_name = "FILE", requires = "data")]
-    pub test_data: Option<PathBuf>,
+    pub source: SourceArgs,
     /// words, punctuated, characters, bpe, or a tokenizer.json [default: the preset's]
     #[arg(long, value_name = "T")]
     pub tokenizer: Option<String>,

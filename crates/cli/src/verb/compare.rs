@@ -9,7 +9,7 @@ use convlens_train::preset;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::args::{CompareArgs, given};
+use crate::args::CompareArgs;
 use crate::failure::Failure;
 use crate::output::{line, table, thousands, write_picture};
 
@@ -24,7 +24,7 @@ struct Row {
 
 pub fn run(args: &CompareArgs) -> Result<(), Failure> {
     args.presets.iter().try_for_each(|name| preset(name).map(|_| ()))?;
-    args.file.config(args.test_data.as_deref())?;
+    args.source.file.config(args.source.test_data.as_deref())?;
     let mut rows = Vec::new();
     for name in &args.presets {
         let folder = args.out.join(name);
@@ -62,12 +62,7 @@ fn train(name: &str, folder: &Path, args: &CompareArgs) -> Result<(), Failure> {
     anstream::eprintln!("{name}:");
     let mut command = own()?;
     command.args(["train", "--preset", name, "--resume"]);
-    let source = args.file.words().into_iter().chain(given("--test-data", args.test_data.as_ref()));
-    match &args.file.data {
-        Some(_) => command.args(source),
-        None => command.args(["--dataset", args.dataset.as_deref().unwrap_or("auto")]),
-    };
-    command.args(["--seed", &args.seed.to_string(), "--device", &args.device.to_string()]);
+    command.args(args.source.words()).args(["--seed", &args.seed.to_string(), "--device", &args.device.to_string()]);
     command.arg("--out").arg(folder).stdout(Stdio::null());
     if let Some(epochs) = args.epochs {
         command.args(["--epochs", &epochs.to_string()]);

@@ -63,8 +63,8 @@ fn begin(args: &TrainArgs) -> Result<Plan, Failure> {
     training.weight_decay = args.weight_decay.unwrap_or(training.weight_decay);
     training.patience = args.patience.or(training.patience);
 
-    let file = args.file.config(args.test_data.as_deref())?;
-    let dataset = dataset(args.dataset.as_deref(), file.as_ref(), training.seed)?;
+    let file = args.source.file.config(args.source.test_data.as_deref())?;
+    let dataset = dataset(args.source.dataset.as_deref(), file.as_ref(), training.seed)?;
     let stages = Stages::default();
     let show = |stage| stages.show(stage);
     let corpus =
@@ -160,12 +160,12 @@ fn disagreement(args: &TrainArgs, config: &RunConfig) -> Option<&'static str> {
     }
     let training = &config.training;
     let path = config.dataset.file.as_ref().map(|file| &file.path);
-    let known = args.dataset.as_ref().filter(|name| *name != "auto");
+    let known = args.source.dataset.as_ref().filter(|name| *name != "auto");
     let tokenizer = args.tokenizer.as_deref().map(tokenizer_source);
     let flags = [
         ("preset", differs(&args.preset, &config.preset)),
         ("dataset", known.is_some_and(|name| *name != config.dataset.name)),
-        ("data", args.file.data.as_ref().is_some_and(|data| Some(data) != path)),
+        ("data", args.source.file.data.as_ref().is_some_and(|data| Some(data) != path)),
         ("tokenizer", differs(&tokenizer, &config.text.tokenizer)),
         ("vocab-size", differs(&args.vocab_size, &config.text.vocab_size)),
         ("epochs", differs(&args.epochs, &training.epochs)),
