@@ -60,7 +60,10 @@ impl Driver {
         let own = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"];
         let arguments: Vec<&str> = own.iter().chain(flags).copied().collect();
         let options = json!({ "args": arguments, "prefs": preferences });
-        let capabilities: Capabilities = [("goog:chromeOptions".to_owned(), options)].into_iter().collect();
+        // A software adapter takes its time.
+        let timeouts = json!({ "script": 600_000 });
+        let capabilities = [("goog:chromeOptions".to_owned(), options), ("timeouts".to_owned(), timeouts)];
+        let capabilities: Capabilities = capabilities.into_iter().collect();
         let connector = hyper_util::client::legacy::connect::HttpConnector::new();
         let address = format!("http://127.0.0.1:{}", self.port);
         ClientBuilder::new(connector).capabilities(capabilities).connect(&address).await.expect("connects")

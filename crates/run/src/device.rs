@@ -106,7 +106,8 @@ fn cpu() -> ChosenDevice {
     ChosenDevice { device: Device::flex(), name: "the CPU".into() }
 }
 
-#[cfg(feature = "wgpu")]
+// A browser gives an adapter to those alone who can wait for it: `Device::wgpu_options().init_async()`.
+#[cfg(all(feature = "wgpu", not(target_family = "wasm")))]
 mod wgpu {
     use super::ChosenDevice;
     use burn::tensor::{Device, DeviceKind};
@@ -132,7 +133,7 @@ mod wgpu {
     }
 }
 
-#[cfg(not(feature = "wgpu"))]
+#[cfg(not(all(feature = "wgpu", not(target_family = "wasm"))))]
 mod wgpu {
     use super::ChosenDevice;
 
