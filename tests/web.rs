@@ -165,6 +165,9 @@ async fn type_text(client: &Client, text: &str) -> Result<(), CmdError> {
 async fn look_at(client: &Client, place: &Place, address: &str) -> Result<(), CmdError> {
     client.goto(address).await?;
     wait_until(client, "['all', 'offline'].includes(document.documentElement.dataset.ready)").await?;
+    // What the first module read can be asked about when the whole one has taken its place.
+    client.execute("document.querySelector('#coloured span').focus()", vec![]).await?;
+    wait_until(client, "document.querySelector('#phrase table')").await?;
     compare(client, place, "runs/r").await?;
 
     // As one types.

@@ -20,7 +20,7 @@ const tried = (promise) => promise.catch((error) => trouble(error.message));
 const coloured = new ColouredText(
   by("coloured"),
   { root: by("pager"), before: by("before"), after: by("after"), part: by("part") },
-  newest(async (phrase) => showPhrase(phrase, await reader.ask("phrase", phrase))),
+  newest((phrase) => tried(reader.ask("phrase", phrase).then((answer) => showPhrase(phrase, answer)))),
 );
 const scatter = new Scatter(by("plane"), ({ word, x, y, says }) => {
   by("found").textContent = `${word}: (${x.toFixed(3)}, ${y.toFixed(3)}); says ${signed(says, 3)} for ${facts.outputs[0]}`;

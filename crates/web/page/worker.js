@@ -4,6 +4,7 @@ let web;
 let reader;
 let training;
 let stopped;
+let newestText;
 
 const load = async (folder) => {
   const module = await import(`./${folder}/convlens_web.js`);
@@ -33,6 +34,8 @@ const verbs = {
     const [module, files] = await Promise.all([load(name), filesOf("run")]);
     const opened = (module.Reader ?? module.TableReader).open(...files);
     if (name === "webgpu") await opened.use_webgpu();
+    // What was read last can be asked about; so the new one reads it too.
+    if (newestText !== undefined) (await opened.read(newestText)).free();
     reader = opened;
     if (name === "cpu") web = module;
     return JSON.parse(reader.facts());
@@ -49,6 +52,7 @@ const verbs = {
   async read(text) {
     const begin = performance.now();
     const reading = sent(await reader.read(text));
+    newestText = text;
     return { ...reading, milliseconds: performance.now() - begin };
   },
   phrase: (index) => JSON.parse(reader.phrase(index)),
