@@ -2,8 +2,8 @@
 //!
 //! On the CPU it is a kernel, an extension of Burn's backend: a text's windows are laid out side by
 //! side and multiplied with the filters while they are still in the cache, and laid out again for
-//! the gradients. Burn's own padded or dilated convolution takes several times as long there, as
-//! does the same composed of Burn's operations (docs/performance.md). Elsewhere it is Burn's.
+//! the gradients. Burn's own dilated convolution takes twice as long there, and the same composed of
+//! Burn's operations three times (docs/performance.md). Elsewhere it is Burn's.
 
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
