@@ -8,10 +8,10 @@ use std::time::Instant;
 
 use burn::module::Module;
 use burn::nn::loss::{CrossEntropyLossConfig, MseLoss, Reduction};
-use burn::nn::{Linear, LinearConfig};
+use burn::nn::{Initializer, Linear, LinearConfig};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use convlens_run::model::{
-    Activation, ConvLayer, Encode, Encoder, EncoderConfig, LayerConfig, RecurrentConfig, ResidualConfig,
+    Activation, Block, Encode, Encoder, EncoderConfig, LayerConfig, RecurrentConfig, ResidualConfig,
 };
 use convlens_train::Adam;
 use rand::rngs::ChaCha8Rng;
@@ -75,10 +75,10 @@ impl Network {
             "lstm" => (EncoderConfig::Lstm(RecurrentConfig { hidden: task.lstm, bidirectional: false }), task.lstm),
             _ => (EncoderConfig::Residual(ResidualConfig { hidden, blocks, dilation_base: 2, layer }), hidden),
         };
-        let head = LinearConfig::new(hidden, task.outputs).init(device);
+        let head = LinearConfig::new(hidden, task.outputs).with_initializer(SMALL).init(device);
         let mut encoder = config.init(task.inputs, device);
         if let Encoder::Residual(residual) = &mut encoder {
-            residual.blocks.iter_mut().flat_map(|block| [&mut block.first, &mut block.second]).for_each(shorten);
+            residual.blocks.iter_mut().for_each(|block| begin_as_theirs(block, device));
         }
         Self { encoder, head }
     }
@@ -91,11 +91,18 @@ impl Network {
     }
 }
 
-/// Makes the filters as short as theirs begin, 1 / √3, as PyTorch draws them: at He's length, √2, the
-/// sum of eight blocks drowns the input.
-fn shorten(layer: &mut ConvLayer) {
-    layer.gain = layer.gain.take().map(|gain| gain.map(|gain| gain.full_like(1.0 / 3f32.sqrt())));
+/// What their code begins with: filters as PyTorch draws them, of length 1 / √3, and small weights where
+/// nothing normalises them. At He's length the sum of eight blocks drowns the input.
+fn begin_as_theirs(block: &mut Block, device: &Device) {
+    for layer in [&mut block.first, &mut block.second] {
+        layer.gain = layer.gain.take().map(|gain| gain.map(|gain| gain.full_like(1.0 / 3f32.sqrt())));
+    }
+    if let Some(through) = &mut block.through {
+        through.conv.weight = SMALL.init(through.conv.weight.dims(), device);
+    }
 }
+
+const SMALL: Initializer = Initializer::Normal { mean: 0.0, std: 0.01 };
 
 /// Digits, a long pause, the sign to speak; and the digits again at the end.
 fn memory(rng: &mut ChaCha8Rng, length: usize) -> (Vec<f32>, Vec<i32>) {
