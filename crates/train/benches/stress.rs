@@ -1,7 +1,7 @@
 //! The two stress tests of Bai, Kolter and Koltun (2018, section 4.1) that need no data, on the CPU:
 //! copy memory, and the adding problem; a TCN beside an LSTM of as many parameters.
 //!
-//! usage: stress memory|adding tcn|lstm STEPS
+//! usage: stress memory|adding tcn|lstm STEPS [SEED]
 #![allow(clippy::unwrap_used)]
 
 use std::time::Instant;
@@ -149,14 +149,16 @@ impl Task {
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with("--")).collect();
-    let [task, kind, steps] = arguments.as_slice() else {
-        return println!("usage: stress memory|adding tcn|lstm STEPS");
+    let (task, kind, steps, seed) = match arguments.as_slice() {
+        [task, kind, steps] => (task, kind, steps, 0),
+        [task, kind, steps, seed] => (task, kind, steps, seed.parse().unwrap()),
+        _ => return println!("usage: stress memory|adding tcn|lstm STEPS [SEED]"),
     };
     let task = TASKS.iter().find(|known| known.name == task).unwrap();
     let steps: usize = steps.parse().unwrap();
     let device = Device::flex().autodiff();
-    device.seed(0);
-    let mut rng = ChaCha8Rng::seed_from_u64(0);
+    device.seed(seed);
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let mut network = Network::new(task, kind, &device);
     let mut adam = Adam::new(1e-8, 0.0);
     println!("{} {kind}: {} parameters", task.name, network.num_params());

@@ -16,7 +16,7 @@ cargo xtask bench [--peers PYTHON]
 cargo xtask bench growth [--out FOLDER]
 cargo xtask bench kernels
 cargo xtask bench lstm
-cargo xtask bench memory|adding [tcn|lstm] [STEPS]
+cargo xtask bench memory|adding [tcn|lstm [STEPS [SEED]]]
 
 The first measures, on the real IMDB: an epoch of training, two epochs from Parquet to the test
 accuracy, inference by batch size, text to ids, a training step with ReLU, and a single sentence
@@ -38,9 +38,9 @@ pub fn run(arguments: &[OsString]) -> ExitCode {
         ["growth", "--out", folder] => growth::measure(Path::new(folder)),
         ["kernels"] => cargo(&["bench", "--workspace", "--bench", "kernels"]),
         ["lstm"] => lstm(),
-        [task @ ("memory" | "adding")] => stress(task, "tcn", "3000"),
-        [task @ ("memory" | "adding"), kind @ ("tcn" | "lstm")] => stress(task, kind, "3000"),
-        [task @ ("memory" | "adding"), kind @ ("tcn" | "lstm"), steps] => stress(task, kind, steps),
+        [task @ ("memory" | "adding")] => stress(&[task, "tcn", "3000"]),
+        [task @ ("memory" | "adding"), kind @ ("tcn" | "lstm")] => stress(&[task, kind, "3000"]),
+        [("memory" | "adding"), "tcn" | "lstm", _] | [("memory" | "adding"), "tcn" | "lstm", _, _] => stress(&words),
         words => {
             println!("{USAGE}");
             return ExitCode::from(if words.iter().any(|word| ["--help", "-h"].contains(word)) { 0 } else { 2 });
@@ -65,8 +65,8 @@ fn lstm() -> Result<(), String> {
     }
 }
 
-fn stress(task: &str, kind: &str, steps: &str) -> Result<(), String> {
-    cargo(&["bench", "--workspace", "--bench", "stress", "--", task, kind, steps])
+fn stress(words: &[&str]) -> Result<(), String> {
+    cargo(&[&["bench", "--workspace", "--bench", "stress", "--"], words].concat())
 }
 
 /// Runs Cargo on this workspace to its end.
