@@ -40,7 +40,7 @@ pub fn run(arguments: &[OsString]) -> ExitCode {
         ["lstm"] => lstm(),
         [task @ ("memory" | "adding")] => stress(&[task, "tcn", "3000"]),
         [task @ ("memory" | "adding"), kind @ ("tcn" | "lstm")] => stress(&[task, kind, "3000"]),
-        [("memory" | "adding"), "tcn" | "lstm", _] | [("memory" | "adding"), "tcn" | "lstm", _, _] => stress(&words),
+        ["memory" | "adding", "tcn" | "lstm", _] | ["memory" | "adding", "tcn" | "lstm", _, _] => stress(&words),
         words => {
             println!("{USAGE}");
             return ExitCode::from(if words.iter().any(|word| ["--help", "-h"].contains(word)) { 0 } else { 2 });
