@@ -45,6 +45,8 @@ fn presets_are_compared_and_an_interrupted_comparison_goes_on() {
     place.succeed(&format!("compare --presets relu --data data.csv {columns} --epochs 1 --out runs/own"));
     assert_eq!(place.read_json("runs/own/comparison.json")[0]["metrics"]["dataset"], "data.csv");
     assert!(place.fail("compare --presets relu --text-column what").contains("--data"));
+    assert!(place.fail("compare --presets relu --dataset sample --out runs/own").contains("--data: runs/own"));
+    assert!(place.fail(&format!("{line} --seed 1")).contains("--seed: runs/c"));
 }
 
 #[test]

@@ -112,7 +112,12 @@ impl ModelConfig {
         self.encoder.settings().receptive_field()
     }
 
-    fn check(&self) -> Result<(), ConfigError> {
+    /// Whether a model can be built of it.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`], saying what is wrong and how it should be.
+    pub fn check(&self) -> Result<(), ConfigError> {
         if self.vocab_size == 0 || self.embedding == 0 || self.outputs == 0 {
             return Err(ConfigError("vocab_size, embedding and outputs must be 1 or more"));
         }

@@ -8,12 +8,12 @@ use convlens_model::{Encoder, EncoderConfig, LinearConvConfig, ModelConfig, Pool
 use convlens_text::Tokenizer;
 use safetensors::{SafeTensorError, SafeTensors};
 
-use crate::folder::{CONFIG, TOKENIZER, WEIGHTS};
+use crate::folder::WEIGHTS;
 use crate::packed::{self, EMBEDDINGS};
 use crate::prediction::Values;
 use crate::{Prediction, Run, RunConfig, RunError, RunFiles, WordTable};
 
-/// A folded run, read by its table alone: no tensor, no device, and in a browser a module of a tenth
+/// A folded run, read by its table alone: no tensor, no device, and in a browser a module of a sixth
 /// of the size.
 #[derive(Clone, Debug)]
 pub struct FoldedRun {
@@ -35,9 +35,7 @@ impl FoldedRun {
     pub fn from_files(files: RunFiles) -> Result<Self, RunError> {
         let damaged =
             |error: SafeTensorError| RunError::DamagedWeights { path: WEIGHTS.into(), message: error.to_string() };
-        let config = RunConfig::from_json(&files.config, Path::new(CONFIG))?;
-        let tokenizer = Tokenizer::from_json(&files.tokenizer)
-            .map_err(|error| RunError::Tokenizer { path: TOKENIZER.into(), message: error.to_string() })?;
+        let (config, tokenizer) = files.read_texts(Path::new(""))?;
         let misfit = || RunError::MisfitWeights { path: WEIGHTS.into(), message: "it is no folded run's".into() };
         let model = &config.model;
         let EncoderConfig::Linear(filter) = &model.encoder else { return Err(misfit()) };
@@ -52,6 +50,12 @@ impl FoldedRun {
             let view = view.filter(|view| view.dtype() == safetensors::Dtype::F32).ok_or_else(misfit)?;
             Ok::<Vec<f32>, RunError>(packed::floats(view.data()).collect())
         };
+        let (outputs, places) = (model.outputs, filter.kernel_size);
+        let is_folded = floats("encoder.conv.weight", &[outputs, width, places])? == picks(outputs, places)
+            && floats("head.weight", &[outputs, outputs, 1])? == identity(outputs);
+        if !is_folded {
+            return Err(misfit());
+        }
         let values = floats(EMBEDDINGS, &[model.vocab_size, width])?;
         let bias = floats("head.bias", &[model.outputs])?.into_iter().map(f64::from).collect();
         let table = WordTable::of(values, bias, model, tokenizer.pad_id().unwrap_or(0));

@@ -24,6 +24,20 @@ pub struct RunFiles {
 }
 
 impl RunFiles {
+    /// The settings, which a model can be built of, and the tokenizer that goes with them.
+    pub(crate) fn read_texts(&self, folder: &Path) -> Result<(RunConfig, Tokenizer), RunError> {
+        let config = RunConfig::from_json(&self.config, &folder.join(CONFIG))?;
+        config.model.check()?;
+        let path = folder.join(TOKENIZER);
+        let tokenizer = Tokenizer::from_json(&self.tokenizer)
+            .map_err(|error| RunError::Tokenizer { path: path.clone(), message: error.to_string() })?;
+        let (words, model) = (tokenizer.vocab_size(), config.model.vocab_size);
+        match words == model {
+            true => Ok((config, tokenizer)),
+            false => Err(RunError::TokenizerSize { path, tokenizer: words, model }),
+        }
+    }
+
     /// The same with the embeddings in fewer bytes.
     ///
     /// # Errors
@@ -84,14 +98,7 @@ impl Run {
     }
 
     fn of(files: RunFiles, folder: &Path, device: &Device) -> Result<Self, RunError> {
-        let config = RunConfig::from_json(&files.config, &folder.join(CONFIG))?;
-        let path = folder.join(TOKENIZER);
-        let tokenizer = Tokenizer::from_json(&files.tokenizer)
-            .map_err(|error| RunError::Tokenizer { path: path.clone(), message: error.to_string() })?;
-        if tokenizer.vocab_size() != config.model.vocab_size {
-            let (tokenizer, model) = (tokenizer.vocab_size(), config.model.vocab_size);
-            return Err(RunError::TokenizerSize { path, tokenizer, model });
-        }
+        let (config, tokenizer) = files.read_texts(folder)?;
         let mut model = config.model.init(device)?;
         weights::load(&mut model, files.weights, &digest(&files.tokenizer), &folder.join(WEIGHTS))?;
         Ok(Self { config, tokenizer, model, device: device.clone() })

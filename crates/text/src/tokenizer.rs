@@ -65,7 +65,10 @@ impl Tokenizer {
             #[cfg(feature = "library")]
             None => Ok(Library::read(json)?.into()),
             #[cfg(not(feature = "library"))]
-            None => Err(TextError::NoLibrary),
+            None => match serde_json::from_slice::<serde_json::Value>(json) {
+                Ok(_) => Err(TextError::NoLibrary),
+                Err(error) => Err(TextError::Format(error.to_string())),
+            },
         }
     }
 

@@ -14,6 +14,9 @@ use crate::{Encoding, PAD, START, TextError, TokenizerKind, UNK};
 /// The special tokens; each one's id is its place.
 const SPECIAL: [&str; 3] = [PAD, START, UNK];
 
+/// What the library calls it.
+const MODEL: &str = "WordLevel";
+
 /// A word-level tokenizer.
 #[derive(Clone)]
 pub(crate) struct WordLevel {
@@ -45,6 +48,7 @@ struct Added {
 
 #[derive(Deserialize)]
 struct Model {
+    r#type: String,
     vocab: AHashMap<Box<str>, u32>,
     unk_token: String,
 }
@@ -59,7 +63,8 @@ impl WordLevel {
         let ids = format.model.vocab;
         // A special token in a text is plain text; another added token would be cut out of it.
         let is_ours = |token: &Added| token.special && ids.get(token.content.as_str()) == Some(&token.id);
-        let fits = format.normalizer == normalizer()
+        let fits = format.model.r#type == MODEL
+            && format.normalizer == normalizer()
             && format.post_processor == post_processor()
             && format.added_tokens.iter().all(is_ours)
             && ids.get(START) == Some(&1);
@@ -91,7 +96,7 @@ impl WordLevel {
             "pre_tokenizer": pre_tokenizer,
             "post_processor": post_processor(),
             "decoder": null,
-            "model": { "type": "WordLevel", "vocab": vocab, "unk_token": UNK },
+            "model": { "type": MODEL, "vocab": vocab, "unk_token": UNK },
         });
         let wrong = |error: serde_json::Error| TextError::Format(error.to_string());
         let json = serde_json::to_string_pretty(&format).map_err(wrong)?;
@@ -100,8 +105,8 @@ impl WordLevel {
 
     /// None where ids are so sparse that a list of them would be mostly holes.
     fn new(kind: TokenizerKind, ids: AHashMap<Box<str>, u32>, unknown: u32, json: String) -> Option<Self> {
-        let size = ids.values().max().map_or(0, |&highest| highest as usize + 1);
-        let mut tokens = vec![None; Some(size).filter(|&size| size <= 2 * ids.len())?];
+        let highest = ids.values().max().map_or(0, |&highest| highest as usize);
+        let mut tokens = vec![None; highest.checked_add(1).filter(|&size| size <= 2 * ids.len())?];
         for (token, &id) in &ids {
             tokens[id as usize] = Some(token.clone());
         }
@@ -190,6 +195,9 @@ mod tests {
         let mut json: Value = serde_json::from_str(&json).expect("JSON");
         let reread = |json: &Value| Tokenizer::from_json(json.to_string().as_bytes()).expect("reads");
         assert!(reread(&json).is_word_level());
+        json["model"]["type"] = "WordPiece".into();
+        assert!(WordLevel::read(json.to_string().as_bytes()).is_none());
+        json["model"]["type"] = MODEL.into();
         json["normalizer"] = Value::Null;
         assert!(!reread(&json).is_word_level());
     }

@@ -157,7 +157,7 @@ async function begin() {
 
   [learnt, tokens] = await Promise.all([fetch("learnt.json").then((response) => response.json()), reader.ask("tokens")]);
   showLearnt();
-  if (site.layers) await reader.ask("openWhole", "cpu");
+  if (site.layers) await reader.ask("open", "cpu", true);
   document.documentElement.dataset.ready = "all";
   if (site.webgpu && (await navigator.gpu?.requestAdapter?.())) {
     by("device").append(element("option", "WebGPU", { value: "webgpu" }));
@@ -182,7 +182,7 @@ by("device").onchange = async ({ target }) => {
   trouble();
   target.disabled = true;
   try {
-    await reader.ask(site.layers ? "openWhole" : "open", target.value);
+    await reader.ask("open", target.value, site.layers);
     await read(by("text").value);
   } catch (error) {
     trouble(`${target.value}: ${error.message}; the CPU reads on`);

@@ -5,6 +5,7 @@ let reader;
 let training;
 let stopped;
 let newestText;
+let files;
 
 const load = async (folder) => {
   const module = await import(`./${folder}/convlens_web.js`);
@@ -29,22 +30,20 @@ const sent = (reading) => {
 };
 
 const verbs = {
-  /** Opens the page's run with a module: `table` for a folded run, `cpu` or `webgpu`. */
-  async open(name) {
-    const [module, files] = await Promise.all([load(name), filesOf("run")]);
+  /** Opens the page's run with a module: `table` for a folded run, `cpu` or `webgpu`; `whole` asks for
+   *  the layers of a run that was sent folded, too. */
+  async open(name, whole) {
+    const layers = whole ? ["layers/config.json", "layers/model.safetensors"].map(bytes) : [];
+    files ??= await filesOf("run");
+    const [module, ...[config, weights]] = await Promise.all([load(name), ...layers]);
     const opened = (module.Reader ?? module.TableReader).open(...files);
     if (name === "webgpu") await opened.use_webgpu();
+    if (whole) opened.bring_layers(config, files[1], weights);
     // What was read last can be asked about; so the new one reads it too.
     if (newestText !== undefined) (await opened.read(newestText)).free();
     reader = opened;
     if (name === "cpu") web = module;
     return JSON.parse(reader.facts());
-  },
-  /** As `open`, with the layers of a run that was sent folded. */
-  async openWhole(name) {
-    const [facts, config, weights] = [await verbs.open(name), ...(await Promise.all(["layers/config.json", "layers/model.safetensors"].map(bytes)))];
-    reader.bring_layers(config, await bytes("run/tokenizer.json"), weights);
-    return facts;
   },
   facts: () => JSON.parse(reader.facts()),
   tokens: () => JSON.parse(reader.tokens()),
@@ -94,9 +93,19 @@ const verbs = {
   folder: () => training.folder(),
 };
 
+// One after the other, for a reader that reads can be asked nothing else; but for training, which is to
+// be stopped while it goes on.
+let before = Promise.resolve();
+const inTurn = (verb, args) => {
+  if (verb === "train" || verb === "trainedTokens" || verb === "stop") return verbs[verb](...args);
+  const answer = before.then(() => verbs[verb](...args));
+  before = answer.catch(() => {});
+  return answer;
+};
+
 onmessage = async ({ data: { number, verb, args } }) => {
   try {
-    postMessage({ number, answer: await verbs[verb](...args) });
+    postMessage({ number, answer: await inTurn(verb, args) });
   } catch (error) {
     postMessage({ number, error: String(error?.message ?? error) });
   }

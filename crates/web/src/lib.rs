@@ -5,6 +5,7 @@ mod reader;
 mod reading;
 #[cfg(feature = "whole")]
 mod table;
+// For a page in a module of its own; natively beside the others, to be tested and documented.
 #[cfg(not(all(feature = "whole", target_arch = "wasm32")))]
 mod table_reader;
 #[cfg(feature = "whole")]

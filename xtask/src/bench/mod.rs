@@ -38,8 +38,8 @@ pub fn run(arguments: &[OsString]) -> ExitCode {
         ["growth", "--out", folder] => growth::measure(Path::new(folder)),
         ["kernels"] => cargo(&["bench", "--workspace", "--bench", "kernels"]),
         ["lstm"] => lstm(),
-        [task @ ("memory" | "adding")] => stress(&[task, "tcn", "3000"]),
-        [task @ ("memory" | "adding"), kind @ ("tcn" | "lstm")] => stress(&[task, kind, "3000"]),
+        [task @ ("memory" | "adding")] => stress(&[task, "tcn", "5000"]),
+        [task @ ("memory" | "adding"), kind @ ("tcn" | "lstm")] => stress(&[task, kind, "5000"]),
         ["memory" | "adding", "tcn" | "lstm", _] | ["memory" | "adding", "tcn" | "lstm", _, _] => stress(&words),
         words => {
             println!("{USAGE}");

@@ -28,8 +28,9 @@ pub fn run(args: &CompareArgs) -> Result<(), Failure> {
     let mut rows = Vec::new();
     for name in &args.presets {
         let folder = args.out.join(name);
-        if !folder.join(convlens_run::METRICS).exists() {
-            train(name, &folder, args)?;
+        match folder.join(convlens_run::METRICS).exists() {
+            true => check_done(&folder, args)?,
+            false => train(name, &folder, args)?,
         }
         let metrics = RunFolder::open(&folder)?.metrics()?;
         let missing = || Failure::Input(format!("{}: no metrics; remove the folder and begin anew", folder.display()));
@@ -54,6 +55,26 @@ pub fn run(args: &CompareArgs) -> Result<(), Failure> {
             table(&cells)?;
             line(format!("{}: comparison.md, comparison.json, comparison.svg, and a run for each", args.out.display()))
         }
+    }
+}
+
+/// What is done is not done again, but nor is it taken for something else.
+fn check_done(folder: &Path, args: &CompareArgs) -> Result<(), Failure> {
+    let config = RunFolder::open(folder)?.config()?;
+    let file = args.source.file.config(args.source.test_data.as_deref())?;
+    let name = args.source.dataset.as_ref().filter(|name| *name != "auto");
+    let differs = [
+        ("data", config.dataset.file != file),
+        ("dataset", name.is_some_and(|name| *name != config.dataset.name)),
+        ("seed", config.training.seed != args.seed),
+        ("epochs", args.epochs.is_some_and(|epochs| epochs != config.training.epochs)),
+    ];
+    match differs.into_iter().find(|(_, differs)| *differs) {
+        None => Ok(()),
+        Some((flag, _)) => Err(Failure::Input(format!(
+            "--{flag}: {} was trained otherwise; name another folder with --out, or remove it",
+            folder.display()
+        ))),
     }
 }
 

@@ -159,13 +159,27 @@ fn disagreement(args: &TrainArgs, config: &RunConfig) -> Option<&'static str> {
         flag.as_ref().is_some_and(|flag| flag != own)
     }
     let training = &config.training;
-    let path = config.dataset.file.as_ref().map(|file| &file.path);
+    let file = config.dataset.file.as_ref();
+    let path = file.map(|file| &file.path);
     let known = args.source.dataset.as_ref().filter(|name| *name != "auto");
     let tokenizer = args.tokenizer.as_deref().map(tokenizer_source);
     let flags = [
         ("preset", differs(&args.preset, &config.preset)),
         ("dataset", known.is_some_and(|name| *name != config.dataset.name)),
         ("data", args.source.file.data.as_ref().is_some_and(|data| Some(data) != path)),
+        (
+            "text-column",
+            differs(&args.source.file.text_column, &file.map_or("text".into(), |file| file.text_column.clone())),
+        ),
+        (
+            "label-column",
+            differs(&args.source.file.label_column, &file.map_or("label".into(), |file| file.label_column.clone())),
+        ),
+        (
+            "test-data",
+            args.source.test_data.is_some()
+                && args.source.test_data.as_ref() != file.and_then(|file| file.test.as_ref()),
+        ),
         ("tokenizer", differs(&tokenizer, &config.text.tokenizer)),
         ("vocab-size", differs(&args.vocab_size, &config.text.vocab_size)),
         ("epochs", differs(&args.epochs, &training.epochs)),
