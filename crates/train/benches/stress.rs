@@ -39,6 +39,8 @@ struct Task {
     tcn: (usize, usize, usize),
     lstm: usize,
     rate: f64,
+    /// Whether the TCN's weights begin as those of their code.
+    as_theirs: bool,
 }
 
 /// T = 1,000, 12,530 parameters for the TCN and about 16,000 for the LSTM; T = 600 and about 70,000
@@ -52,8 +54,18 @@ const TASKS: [Task; 2] = [
         tcn: (10, 8, 8),
         lstm: 61,
         rate: 2e-3,
+        as_theirs: false,
     },
-    Task { name: "adding", length: 600, inputs: 2, outputs: 1, tcn: (24, 8, 8), lstm: 130, rate: 1e-3 },
+    Task {
+        name: "adding",
+        length: 600,
+        inputs: 2,
+        outputs: 1,
+        tcn: (24, 8, 8),
+        lstm: 130,
+        rate: 1e-3,
+        as_theirs: true,
+    },
 ];
 
 #[derive(Module, Debug)]
@@ -76,9 +88,10 @@ impl Network {
             "lstm" => (EncoderConfig::Lstm(RecurrentConfig { hidden: task.lstm, bidirectional: false }), task.lstm),
             _ => (EncoderConfig::Residual(ResidualConfig { hidden, blocks, dilation_base: 2, layer }), hidden),
         };
-        let head = LinearConfig::new(hidden, task.outputs).with_initializer(SMALL).init(device);
+        let head = LinearConfig::new(hidden, task.outputs);
+        let head = if task.as_theirs { head.with_initializer(SMALL) } else { head }.init(device);
         let mut encoder = config.init(task.inputs, device);
-        if let Encoder::Residual(residual) = &mut encoder {
+        if let (Encoder::Residual(residual), true) = (&mut encoder, task.as_theirs) {
             residual.blocks.iter_mut().for_each(|block| begin_as_theirs(block, device));
         }
         Self { encoder, head }
