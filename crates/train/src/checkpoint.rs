@@ -27,9 +27,8 @@ pub(crate) struct Progress {
     pub loss: f64,
     pub hits: usize,
     pub count: usize,
-    /// Seconds of training in this epoch, and in the epochs before it.
+    /// Seconds of training in this epoch.
     pub epoch_seconds: f64,
-    pub seconds: f64,
     /// Steps in all.
     pub steps: usize,
     /// The epochs that are done.
@@ -43,11 +42,6 @@ impl Progress {
 
     pub fn set_tally(&mut self, tally: Tally) {
         (self.loss, self.hits, self.count) = (tally.loss, tally.hits, tally.count);
-    }
-
-    /// The epoch with the lowest validation loss so far.
-    pub fn best(&self) -> Option<&EpochMetrics> {
-        EpochMetrics::best(&self.history)
     }
 }
 

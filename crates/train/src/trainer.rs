@@ -191,12 +191,11 @@ impl Trainer<'_> {
             validation,
             seconds: progress.epoch_seconds,
         };
-        let is_best = progress.best().is_none_or(|best| validation.loss < best.validation.loss);
+        let is_best = EpochMetrics::best(&progress.history).is_none_or(|best| validation.loss < best.validation.loss);
         if is_best {
             Run::save_weights(self.folder, &model)?;
         }
         progress.history.push(epoch.clone());
-        progress.seconds += progress.epoch_seconds;
         progress.epoch += 1;
         (progress.step, progress.epoch_seconds) = (0, 0.0);
         progress.set_tally(Default::default());
