@@ -1,14 +1,16 @@
 //! The baselines that convolutions are held against: LSTM (Hochreiter and Schmidhuber 1997), in one
-//! direction or both, and GRU (Cho et al. 2014), as burn-nn has them.
+//! direction or both, and GRU (Cho et al. 2014): burn-nn's parameters and equations, read in a way whose
+//! cost grows with the length and not with its square.
 
 use burn::module::Module;
 use burn::nn::gru::{Gru as BurnGru, GruConfig as BurnGruConfig};
-use burn::nn::{Lstm as BurnLstm, LstmConfig as BurnLstmConfig};
+use burn::nn::{GateController, Lstm as BurnLstm, LstmConfig as BurnLstmConfig};
 use burn::tensor::{Device, Int, Tensor};
 use serde::{Deserialize, Serialize};
 
 use super::{Encode, EncoderSettings};
 use crate::ReceptiveField;
+use crate::kernels;
 
 /// Settings of [`Lstm`] and [`Gru`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -44,8 +46,8 @@ impl EncoderSettings for RecurrentConfig {
         ReceptiveField { left: ReceptiveField::ALL, right: if self.bidirectional { ReceptiveField::ALL } else { 0 } }
     }
 
-    fn check(&self) -> Result<(), &'static str> {
-        if self.hidden == 0 { Err("hidden must be 1 or more") } else { Ok(()) }
+    fn check(&self) -> Result<(), String> {
+        if self.hidden == 0 { Err("hidden must be 1 or more".into()) } else { Ok(()) }
     }
 }
 
@@ -69,22 +71,71 @@ pub struct Gru {
 
 impl Encode for Lstm {
     fn forward(&self, x: Tensor<3>, mask: Tensor<3>) -> Tensor<3> {
-        let run = |lstm: &BurnLstm| {
-            let lstm = lstm.clone();
-            move |x| lstm.forward(x, None).0
-        };
-        both_ways(x, mask, run(&self.lstm), self.reverse.as_ref().map(run))
+        both_ways(x, mask, |x| read_lstm(&self.lstm, x), self.reverse.as_ref().map(|lstm| |x| read_lstm(lstm, x)))
     }
 }
 
 impl Encode for Gru {
     fn forward(&self, x: Tensor<3>, mask: Tensor<3>) -> Tensor<3> {
-        let run = |gru: &BurnGru| {
-            let gru = gru.clone();
-            move |x| gru.forward(x, None)
-        };
-        both_ways(x, mask, run(&self.gru), self.reverse.as_ref().map(run))
+        both_ways(x, mask, |x| read_gru(&self.gru, x), self.reverse.as_ref().map(|gru| |x| read_gru(gru, x)))
     }
+}
+
+/// `[batch, length, embedding]` to `[batch, length, hidden]`: on the CPU by a kernel.
+fn read_lstm(lstm: &BurnLstm, x: Tensor<3>) -> Tensor<3> {
+    match &lstm.forget_gate {
+        Some(forget_gate) if x.device().inner() == Device::flex() => {
+            let gates = [&lstm.input_gate, forget_gate, &lstm.output_gate, &lstm.cell_gate];
+            let recurrent = gates.map(|gate| gate.hidden_transform.weight.val());
+            kernels::lstm(project(gates, x), Tensor::cat(recurrent.into(), 1))
+        }
+        _ => in_pieces(x, None, &|x, state| lstm.forward(x, state)).0,
+    }
+}
+
+/// What each position gives to the gates, with all that does not hang on the last state: `[batch,
+/// length, embedding]` to `[batch, length, 4 · hidden]`.
+fn project(gates: [&GateController; 4], x: Tensor<3>) -> Tensor<3> {
+    let [batch, length, embedding] = x.dims();
+    let weight = Tensor::cat(gates.map(|gate| gate.input_transform.weight.val()).into(), 1);
+    let biases = gates.map(|gate| {
+        let none = Tensor::zeros([gate.hidden_transform.weight.dims()[1]], &x.device());
+        let both = [&gate.input_transform.bias, &gate.hidden_transform.bias];
+        both.into_iter().flatten().fold(none, |sum, bias| sum + bias.val())
+    });
+    let projected = x.reshape([batch * length, embedding]).matmul(weight) + Tensor::cat(biases.into(), 0).unsqueeze();
+    projected.reshape([batch as i64, length as i64, -1])
+}
+
+/// `[batch, length, embedding]` to `[batch, length, hidden]`.
+fn read_gru(gru: &BurnGru, x: Tensor<3>) -> Tensor<3> {
+    let read = |x: Tensor<3>, state| {
+        let last = x.dims()[1] - 1;
+        let read = gru.forward(x, state);
+        (read.clone(), read.narrow(1, last, 1).squeeze_dim::<2>(1))
+    };
+    in_pieces(x, None, &read).0
+}
+
+/// How many positions are read in one piece.
+const PIECE: usize = 16;
+
+/// Reads halves of halves of a text, each from the state that the one before it ends in. The slice of
+/// every position that burn-nn takes hands back a gradient as large as what it is cut from: cut from
+/// the whole text, the way back would grow with the square of its length.
+fn in_pieces<S>(
+    x: Tensor<3>,
+    state: Option<S>,
+    read: &impl Fn(Tensor<3>, Option<S>) -> (Tensor<3>, S),
+) -> (Tensor<3>, S) {
+    let length = x.dims()[1];
+    if length <= PIECE {
+        return read(x, state);
+    }
+    let half = length / 2;
+    let (first, state) = in_pieces(x.clone().narrow(1, 0, half), state, read);
+    let (second, state) = in_pieces(x.narrow(1, half, length - half), Some(state), read);
+    (Tensor::cat(vec![first, second], 1), state)
 }
 
 /// Reads `[batch, embedding, length]` from the first word on and, where there is a second reader,
@@ -121,4 +172,69 @@ fn reversed(mask: Tensor<3>) -> Tensor<2, Int> {
 fn reorder(x: Tensor<3>, order: &Tensor<2, Int>) -> Tensor<3> {
     let [batch, length, channels] = x.dims();
     x.gather(1, order.clone().unsqueeze_dim::<3>(2).expand([batch, length, channels]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
+        tensor.try_into_vec_as().expect("values")
+    }
+
+    /// The output, and the gradients of the text and of every gate's weights and biases.
+    fn with_gradients(
+        x: &Tensor<3>,
+        gates: &[&GateController],
+        read: impl Fn(Tensor<3>) -> Tensor<3>,
+    ) -> (Vec<f32>, Vec<f32>) {
+        let output = read(x.clone());
+        let gradients = (output.clone() * output.clone()).sum().backward();
+        let mut all = values(x.grad(&gradients).expect("a gradient"));
+        for transform in gates.iter().flat_map(|gate| [&gate.input_transform, &gate.hidden_transform]) {
+            all.extend(values(transform.weight.val().grad(&gradients).expect("a gradient")));
+            let bias = transform.bias.as_ref().expect("a bias").val();
+            all.extend(values(bias.grad(&gradients).expect("a gradient")));
+        }
+        (values(output), all)
+    }
+
+    fn assert_close(found: &[f32], expected: &[f32]) -> Result<(), TestCaseError> {
+        prop_assert_eq!(found.len(), expected.len());
+        for (found, expected) in found.iter().zip(expected) {
+            prop_assert!((found - expected).abs() < 1e-4 * (1.0 + expected.abs()), "{} and {}", found, expected);
+        }
+        Ok(())
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(24))]
+
+        #[test]
+        fn texts_are_read_as_burn_nn_reads_them(batch in 1usize..12, length in 1usize..40, seed: u64) {
+            let device = Device::flex().autodiff();
+            device.seed(seed);
+            let distribution = burn::tensor::Distribution::Normal(0.0, 1.0);
+            let x = Tensor::<3>::random([batch, length, 3], distribution, &device).require_grad();
+            let config = RecurrentConfig { hidden: 5, bidirectional: false };
+
+            let lstm = config.init_lstm(3, &device).lstm;
+            let forget_gate = lstm.forget_gate.as_ref().expect("a forget gate");
+            let gates = [&lstm.input_gate, forget_gate, &lstm.output_gate, &lstm.cell_gate];
+            let expected = with_gradients(&x, &gates, |x| lstm.forward(x, None).0);
+            let pieces = with_gradients(&x, &gates, |x| in_pieces(x, None, &|x, state| lstm.forward(x, state)).0);
+            for found in [with_gradients(&x, &gates, |x| read_lstm(&lstm, x)), pieces] {
+                assert_close(&found.0, &expected.0)?;
+                assert_close(&found.1, &expected.1)?;
+            }
+
+            let gru = config.init_gru(3, &device).gru;
+            let gates = [&gru.update_gate, &gru.reset_gate, &gru.new_gate];
+            let found = with_gradients(&x, &gates, |x| read_gru(&gru, x));
+            let expected = with_gradients(&x, &gates, |x| gru.forward(x, None));
+            assert_close(&found.0, &expected.0)?;
+            assert_close(&found.1, &expected.1)?;
+        }
+    }
 }

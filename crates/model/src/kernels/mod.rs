@@ -7,6 +7,7 @@
 
 mod convolution;
 mod lookup;
+mod lstm;
 mod occurrences;
 mod pooled_lookup;
 
@@ -15,6 +16,7 @@ use burn_flex::FlexTensor;
 
 pub(crate) use convolution::{Taps, convolve};
 pub(crate) use lookup::sum_of_lookups;
+pub(crate) use lstm::lstm;
 pub(crate) use pooled_lookup::pool_of_lookups;
 
 /// The places of the phrase around `center` that lie in a text of `length` positions.

@@ -1,0 +1,240 @@
+//! An LSTM over the positions of a batch of texts, on the CPU.
+//!
+//! A kernel with its own gradients (backpropagation through time): composed of Burn's operations a
+//! position takes some hundred of them, and the slice of each position hands back a gradient as large
+//! as the text, so that the way back grows with the square of the length. The baseline that
+//! convolutions are held against should not lose by that.
+
+use burn::backend::autodiff::checkpoint::base::Checkpointer;
+use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
+use burn::backend::autodiff::grads::Gradients;
+use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
+use burn::backend::ops::FloatTensorOps;
+use burn::backend::tensor::FloatTensor;
+use burn::backend::{Autodiff, AutodiffBackend, Backend, Dispatch, Flex, backend_extension};
+use burn::tensor::Tensor;
+use burn_flex::FlexTensor;
+use rayon::prelude::*;
+
+use super::tensor;
+
+/// How many texts are read side by side: a matrix product a position, and a share of work a thread.
+const TEXTS: usize = 8;
+/// What is kept of a position for the way back: its four gates, and its cell.
+const KEPT: usize = 5;
+
+/// The hidden states of an LSTM that begins with zeros (Hochreiter and Schmidhuber 1997; the gates as
+/// in PyTorch).
+///
+/// # Shapes
+///
+/// - `projected`: `[batch, length, 4 · hidden]`, what each position gives to the input, forget, output
+///   and cell gate, biases included
+/// - `recurrent`: `[hidden, 4 · hidden]`, what the last state gives to them
+/// - output: `[batch, length, hidden]`
+pub(crate) fn lstm(projected: Tensor<3>, recurrent: Tensor<2>) -> Tensor<3> {
+    Tensor::from_dispatch(Dispatch::lstm(projected.into_dispatch(), recurrent.into_dispatch()))
+}
+
+/// The kernels, forth and back.
+#[backend_extension(Flex, Autodiff)]
+pub(crate) trait Lstm: Backend {
+    fn lstm(projected: FloatTensor<Self>, recurrent: FloatTensor<Self>) -> FloatTensor<Self>;
+
+    /// What is kept for the way back, `[batch, length, 5 · hidden]`: the gates and the cell.
+    fn lstm_kept(projected: FloatTensor<Self>, recurrent: FloatTensor<Self>) -> FloatTensor<Self>;
+
+    /// The output, of what is kept.
+    fn lstm_output(kept: FloatTensor<Self>) -> FloatTensor<Self>;
+
+    /// The gradient of `projected` from that of the output.
+    fn lstm_backward(
+        gradient: FloatTensor<Self>,
+        kept: FloatTensor<Self>,
+        recurrent: FloatTensor<Self>,
+    ) -> FloatTensor<Self>;
+
+    /// The gradient of `recurrent` from that of `projected`.
+    fn lstm_backward_recurrent(gradient: FloatTensor<Self>, kept: FloatTensor<Self>) -> FloatTensor<Self>;
+}
+
+impl<B: Lstm, C: CheckpointStrategy> Lstm for Autodiff<B, C> {
+    fn lstm(projected: FloatTensor<Self>, recurrent: FloatTensor<Self>) -> FloatTensor<Self> {
+        #[derive(Debug)]
+        struct Step;
+
+        impl<B: Lstm> Backward<B, 2> for Step {
+            type State = (FloatTensor<B>, FloatTensor<B>);
+
+            fn backward(self, ops: Ops<Self::State, 2>, gradients: &mut Gradients, _checkpointer: &mut Checkpointer) {
+                let (kept, recurrent) = ops.state;
+                let [of_projected, of_recurrent] = ops.parents;
+                let gradient = B::lstm_backward(gradients.consume::<B>(&ops.node), kept.clone(), recurrent);
+                if let Some(node) = of_recurrent {
+                    gradients.register::<B>(node.id, B::lstm_backward_recurrent(gradient.clone(), kept));
+                }
+                if let Some(node) = of_projected {
+                    gradients.register::<B>(node.id, gradient);
+                }
+            }
+        }
+
+        match Step.prepare::<C>([projected.node(), recurrent.node()]).compute_bound().stateful() {
+            OpsKind::Tracked(step) => {
+                let recurrent = recurrent.into_primitive();
+                let kept = B::lstm_kept(projected.into_primitive(), recurrent.clone());
+                let output = B::lstm_output(kept.clone());
+                step.finish((kept, recurrent), output)
+            }
+            OpsKind::UnTracked(step) => step.finish(B::lstm(projected.into_primitive(), recurrent.into_primitive())),
+        }
+    }
+
+    fn lstm_kept(projected: FloatTensor<Self>, recurrent: FloatTensor<Self>) -> FloatTensor<Self> {
+        <Self as AutodiffBackend>::from_inner(B::lstm_kept(projected.into_primitive(), recurrent.into_primitive()))
+    }
+
+    fn lstm_output(kept: FloatTensor<Self>) -> FloatTensor<Self> {
+        <Self as AutodiffBackend>::from_inner(B::lstm_output(kept.into_primitive()))
+    }
+
+    fn lstm_backward(
+        gradient: FloatTensor<Self>,
+        kept: FloatTensor<Self>,
+        recurrent: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        let (gradient, kept) = (gradient.into_primitive(), kept.into_primitive());
+        <Self as AutodiffBackend>::from_inner(B::lstm_backward(gradient, kept, recurrent.into_primitive()))
+    }
+
+    fn lstm_backward_recurrent(gradient: FloatTensor<Self>, kept: FloatTensor<Self>) -> FloatTensor<Self> {
+        let (gradient, kept) = (gradient.into_primitive(), kept.into_primitive());
+        <Self as AutodiffBackend>::from_inner(B::lstm_backward_recurrent(gradient, kept))
+    }
+}
+
+impl Lstm for Flex {
+    fn lstm(projected: FlexTensor, recurrent: FlexTensor) -> FlexTensor {
+        Self::lstm_output(Self::lstm_kept(projected, recurrent))
+    }
+
+    fn lstm_kept(projected: FlexTensor, recurrent: FlexTensor) -> FlexTensor {
+        let (projected, recurrent) = (projected.to_contiguous(), recurrent.to_contiguous());
+        let [batch, length, gates] = projected.layout().shape().dims();
+        let hidden = gates / 4;
+        let (text_in, text_kept) = (length * gates, length * KEPT * hidden);
+
+        let mut kept = vec![0.0f32; batch * text_kept];
+        let texts = projected.storage::<f32>().par_chunks((TEXTS * text_in).max(1));
+        kept.par_chunks_mut((TEXTS * text_kept).max(1)).zip(texts).for_each(|(kept, projected)| {
+            let texts = projected.len() / text_in;
+            let mut states = vec![0.0; texts * hidden];
+            for at in 0..length {
+                let from_state = Self::float_matmul(tensor(states.clone(), [texts, hidden]), recurrent.clone());
+                for (text, from_state) in from_state.storage::<f32>().chunks_exact(gates).enumerate() {
+                    let projected = &projected[text * text_in + at * gates..][..gates];
+                    let (before, now) = kept[text * text_kept..].split_at_mut(at * KEPT * hidden);
+                    let last_cell = before.len().checked_sub(hidden).map(|start| &before[start..]);
+                    let state = &mut states[text * hidden..][..hidden];
+                    step(projected, from_state, last_cell, &mut now[..KEPT * hidden], state);
+                }
+            }
+        });
+        tensor(kept, [batch, length, KEPT * hidden])
+    }
+
+    fn lstm_output(kept: FlexTensor) -> FlexTensor {
+        let [batch, length, width] = kept.layout().shape().dims();
+        let hidden = width / KEPT;
+        let mut output = Vec::with_capacity(batch * length * hidden);
+        for kept in kept.storage::<f32>().chunks_exact(width.max(1)) {
+            let (gates, cells) = (&kept[2 * hidden..3 * hidden], &kept[4 * hidden..]);
+            output.extend(gates.iter().zip(cells).map(|(gate, cell)| gate * cell.tanh()));
+        }
+        tensor(output, [batch, length, hidden])
+    }
+
+    fn lstm_backward(gradient: FlexTensor, kept: FlexTensor, recurrent: FlexTensor) -> FlexTensor {
+        let gradient = gradient.to_contiguous();
+        let [batch, length, hidden] = gradient.layout().shape().dims();
+        let gates = 4 * hidden;
+        let (text_in, text_kept, text_out) = (length * gates, length * KEPT * hidden, length * hidden);
+        let transposed = Self::float_swap_dims(recurrent, 0, 1).to_contiguous(); // [4 · hidden, hidden]
+
+        let mut all = vec![0.0f32; batch * text_in];
+        let outputs = gradient.storage::<f32>().par_chunks((TEXTS * text_out).max(1));
+        let texts = kept.storage::<f32>().par_chunks((TEXTS * text_kept).max(1)).zip(outputs);
+        all.par_chunks_mut((TEXTS * text_in).max(1)).zip(texts).for_each(|(all, (kept, outputs))| {
+            let texts = outputs.len() / text_out;
+            let mut of_states = vec![0.0; texts * hidden];
+            let mut of_cells = vec![0.0; texts * hidden];
+            let mut of_gates = vec![0.0; texts * gates];
+            for at in (0..length).rev() {
+                for text in 0..texts {
+                    let output = &outputs[text * text_out + at * hidden..][..hidden];
+                    let state = &mut of_states[text * hidden..][..hidden];
+                    super::add(state, output);
+                    let kept = &kept[text * text_kept..];
+                    let now = &kept[at * KEPT * hidden..][..KEPT * hidden];
+                    let last_cell = (at > 0).then(|| &kept[at * KEPT * hidden - hidden..][..hidden]);
+                    let cell = &mut of_cells[text * hidden..][..hidden];
+                    step_back(state, now, last_cell, cell, &mut of_gates[text * gates..][..gates]);
+                    all[text * text_in + at * gates..][..gates].copy_from_slice(&of_gates[text * gates..][..gates]);
+                }
+                let before = Self::float_matmul(tensor(of_gates.clone(), [texts, gates]), transposed.clone());
+                of_states.copy_from_slice(before.storage::<f32>());
+            }
+        });
+        tensor(all, [batch, length, gates])
+    }
+
+    fn lstm_backward_recurrent(gradient: FlexTensor, kept: FlexTensor) -> FlexTensor {
+        let [batch, length, gates] = gradient.layout().shape().dims();
+        let hidden = gates / 4;
+        let mut last = vec![0.0f32; batch * length * hidden];
+        let states = Self::lstm_output(kept);
+        let states = states.storage::<f32>().chunks_exact((length * hidden).max(1));
+        for (last, states) in last.chunks_exact_mut((length * hidden).max(1)).zip(states) {
+            last[hidden..].copy_from_slice(&states[..states.len() - hidden]);
+        }
+        let last = Self::float_swap_dims(tensor(last, [batch * length, hidden]), 0, 1);
+        Self::float_matmul(last, Self::float_reshape(gradient, [batch * length, gates].into()))
+    }
+}
+
+/// One position of one text: its gates and its cell into `kept`, and its state.
+fn step(projected: &[f32], from_state: &[f32], last_cell: Option<&[f32]>, kept: &mut [f32], state: &mut [f32]) {
+    let hidden = state.len();
+    let (gates, cells) = kept.split_at_mut(4 * hidden);
+    for ((gate, projected), from_state) in gates.iter_mut().zip(projected).zip(from_state) {
+        *gate = projected + from_state;
+    }
+    let (sigmoids, tanhs) = gates.split_at_mut(3 * hidden);
+    sigmoids.iter_mut().for_each(|gate| *gate = 1.0 / (1.0 + (-*gate).exp()));
+    tanhs.iter_mut().for_each(|gate| *gate = gate.tanh());
+    for unit in 0..hidden {
+        let [input, forget, output, cell] = [0, 1, 2, 3].map(|gate| gates[gate * hidden + unit]);
+        cells[unit] = input * cell + last_cell.map_or(0.0, |last| forget * last[unit]);
+        state[unit] = output * cells[unit].tanh();
+    }
+}
+
+/// The same on the way back: from the gradient of its state, and of its cell by the position after it,
+/// those of its gates before their activations, and of the last cell.
+fn step_back(of_state: &[f32], kept: &[f32], last_cell: Option<&[f32]>, of_cell: &mut [f32], of_gates: &mut [f32]) {
+    let hidden = of_state.len();
+    for unit in 0..hidden {
+        let [input, forget, output, candidate, cell] = [0, 1, 2, 3, 4].map(|part| kept[part * hidden + unit]);
+        let last = last_cell.map_or(0.0, |last| last[unit]);
+        let squashed = cell.tanh();
+        let of_this = of_cell[unit] + of_state[unit] * output * (1.0 - squashed * squashed);
+        let parts = [
+            of_this * candidate * input * (1.0 - input),
+            of_this * last * forget * (1.0 - forget),
+            of_state[unit] * squashed * output * (1.0 - output),
+            of_this * input * (1.0 - candidate * candidate),
+        ];
+        parts.into_iter().enumerate().for_each(|(gate, part)| of_gates[gate * hidden + unit] = part);
+        of_cell[unit] = of_this * forget;
+    }
+}
