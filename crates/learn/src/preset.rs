@@ -1,8 +1,8 @@
 //! Presets: named settings to begin from; a new one is a function here and a row of the table.
 
 use convlens_run::model::{
-    Activation, ConvConfig, DenseConfig, Downsampling, EncoderConfig, GatedConfig, LayerConfig, LinearConvConfig,
-    ModelConfig, OneHotConfig, Padding, PlainConfig, Pooling, RecurrentConfig, ResidualConfig,
+    Branch, ByteNetConfig, ConvConfig, DenseConfig, Downsampling, EncoderConfig, GatedConfig, LayerConfig,
+    LinearConvConfig, ModelConfig, OneHotConfig, Padding, PlainConfig, Pooling, RecurrentConfig, ResidualConfig,
 };
 use convlens_run::text::TokenizerKind;
 use convlens_run::{TextConfig, TokenizerSource, TrainingConfig};
@@ -32,7 +32,7 @@ impl Preset {
 }
 
 /// Every preset; the first is the default.
-pub const PRESETS: [Preset; 13] = [
+pub const PRESETS: [Preset; 14] = [
     Preset {
         name: "default",
         summary: "one linear convolution, padding masked, texts of any length, regularised",
@@ -54,7 +54,7 @@ pub const PRESETS: [Preset; 13] = [
         summary: "as default, with bias and ReLU after the convolution",
         text: words,
         model: |vocab_size, outputs| ModelConfig {
-            encoder: EncoderConfig::Conv(conv(128, &[3])),
+            encoder: EncoderConfig::Conv(ConvConfig::new(128, &[3])),
             ..linear(vocab_size, outputs, Padding::Masked)
         },
         training: || TrainingConfig { weight_decay: 0.5, ..regularised() },
@@ -70,7 +70,7 @@ pub const PRESETS: [Preset; 13] = [
             init_std: 0.1,
             pooling: Pooling::Max,
             dropout: 0.5,
-            ..stack(vocab_size, outputs, EncoderConfig::Conv(conv(100, &[3, 4, 5])))
+            ..stack(vocab_size, outputs, EncoderConfig::Conv(ConvConfig::new(100, &[3, 4, 5])))
         },
         training: || TrainingConfig { learning_rate: 5e-4, epochs: 10, ..of_rows() },
         min_steps: 1_500,
@@ -99,7 +99,11 @@ pub const PRESETS: [Preset; 13] = [
         name: "residual",
         summary: "two residual blocks (He et al. 2016)",
         text: words,
-        model: |vocab_size, outputs| residual(vocab_size, outputs, 2, 1),
+        model: |vocab_size, outputs| {
+            let branch = Branch::He;
+            let residual = ResidualConfig { hidden: HIDDEN, blocks: 2, dilation_base: 1, branch, layer: layer() };
+            stack(vocab_size, outputs, EncoderConfig::Residual(residual))
+        },
         training: stacked,
         min_steps: 1_500,
     },
@@ -116,9 +120,25 @@ pub const PRESETS: [Preset; 13] = [
     },
     Preset {
         name: "dilated",
-        summary: "four residual blocks, dilated 1, 2, 4, 8 (ByteNet; TCN, Bai et al. 2018)",
+        summary: "four residual blocks, dilated 1, 2, 4, 8 (TCN, Bai et al. 2018)",
         text: words,
-        model: |vocab_size, outputs| residual(vocab_size, outputs, 4, 2),
+        model: |vocab_size, outputs| {
+            let branch = Branch::Tcn;
+            let dilated = ResidualConfig { hidden: HIDDEN, blocks: 4, dilation_base: 2, branch, layer: layer() };
+            stack(vocab_size, outputs, EncoderConfig::Residual(dilated))
+        },
+        training: stacked,
+        min_steps: 1_500,
+    },
+    Preset {
+        name: "bytenet",
+        summary: "four residual blocks, normalised, dilated 1, 2, 4, 8 (ByteNet, Kalchbrenner et al. 2016)",
+        text: words,
+        model: |vocab_size, outputs| {
+            let layer = LayerConfig { layer_norm: true, ..layer() };
+            let bytenet = ByteNetConfig { hidden: HIDDEN, blocks: 4, dilation_base: 2, layer };
+            stack(vocab_size, outputs, EncoderConfig::ByteNet(bytenet))
+        },
         training: stacked,
         min_steps: 1_500,
     },
@@ -176,21 +196,12 @@ fn one_hot(vocab_size: usize, outputs: usize, filters: usize, kernel_sizes: &[us
 /// How many channels the stacks and the recurrent baselines have.
 const HIDDEN: usize = 64;
 
-fn conv(filters: usize, kernel_sizes: &[usize]) -> ConvConfig {
-    ConvConfig { filters, kernel_sizes: kernel_sizes.to_vec(), activation: Activation::Relu }
-}
-
 fn layer() -> LayerConfig {
     LayerConfig { dropout: 0.1, ..LayerConfig::default() }
 }
 
 fn recurrent(bidirectional: bool) -> RecurrentConfig {
     RecurrentConfig { hidden: HIDDEN, bidirectional }
-}
-
-fn residual(vocab_size: usize, outputs: usize, blocks: usize, dilation_base: usize) -> ModelConfig {
-    let residual = ResidualConfig { hidden: HIDDEN, blocks, dilation_base, layer: layer() };
-    stack(vocab_size, outputs, EncoderConfig::Residual(residual))
 }
 
 /// Embeddings as wide as the channels, masked padding, the mean of the predictions.

@@ -10,7 +10,7 @@ use std::time::Instant;
 use burn::module::Module;
 use burn::tensor::{Device, Distribution, Tensor};
 use convlens_model::{
-    Activation, ConvConfig, Encode, Encoder, EncoderConfig, LayerConfig, PlainConfig, RecurrentConfig, ResidualConfig,
+    Branch, ConvConfig, Encode, Encoder, EncoderConfig, LayerConfig, PlainConfig, RecurrentConfig, ResidualConfig,
 };
 
 /// As the program has it.
@@ -23,9 +23,9 @@ const SECONDS: f64 = 1.0;
 
 fn cases() -> [(&'static str, EncoderConfig); 4] {
     let layer = LayerConfig { causal: true, ..LayerConfig::default() };
-    let conv = ConvConfig { filters: WIDTH, kernel_sizes: vec![3], activation: Activation::Relu };
+    let conv = ConvConfig { causal: true, ..ConvConfig::new(WIDTH, &[3]) };
     let plain = PlainConfig { hidden: WIDTH, layers: 8, downsampling: Default::default(), layer: layer.clone() };
-    let dilated = ResidualConfig { hidden: WIDTH, blocks: 4, dilation_base: 4, layer };
+    let dilated = ResidualConfig { hidden: WIDTH, blocks: 4, dilation_base: 4, branch: Branch::Tcn, layer };
     let lstm = RecurrentConfig { hidden: WIDTH, bidirectional: false };
     [
         ("lstm", EncoderConfig::Lstm(lstm)),

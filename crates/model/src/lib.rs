@@ -11,9 +11,10 @@ mod words;
 
 pub use batch::Batch;
 pub use encoder::{
-    Activation, Block, Conv, ConvConfig, ConvLayer, Dense, DenseConfig, Downsampling, Encode, Encoder, EncoderConfig,
-    EncoderSettings, Gated, GatedConfig, Gru, LayerConfig, LinearConv, LinearConvConfig, Lstm, OneHot, OneHotConfig,
-    Plain, PlainConfig, RecurrentConfig, Residual, ResidualConfig, Unit,
+    Activation, Block, Branch, ByteNet, ByteNetBlock, ByteNetConfig, Conv, ConvConfig, ConvLayer, Dense, DenseConfig,
+    Downsampling, Encode, Encoder, EncoderConfig, EncoderSettings, FilterWeights, Filters, Gated, GatedConfig, Gru,
+    LayerConfig, LinearConv, LinearConvConfig, Lstm, OneHot, OneHotConfig, Plain, PlainConfig, RecurrentConfig,
+    Residual, ResidualConfig, Unit,
 };
 pub use fold::Folded;
 pub use model::{ConfigError, ModelConfig, Padding, Seen, TextModel};

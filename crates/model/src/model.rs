@@ -75,7 +75,7 @@ pub struct ModelConfig {
 /// A configuration that no model can be built from.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("model configuration: {0}")]
-pub struct ConfigError(&'static str);
+pub struct ConfigError(String);
 
 impl ModelConfig {
     /// How many logits tell `classes` classes apart: one where there are two.
@@ -119,20 +119,23 @@ impl ModelConfig {
     /// [`ConfigError`], saying what is wrong and how it should be.
     pub fn check(&self) -> Result<(), ConfigError> {
         if self.vocab_size == 0 || self.embedding == 0 || self.outputs == 0 {
-            return Err(ConfigError("vocab_size, embedding and outputs must be 1 or more"));
+            return Err(ConfigError("vocab_size, embedding and outputs must be 1 or more".into()));
         }
         if !(self.init_std.is_finite() && self.init_std >= 0.0) {
-            return Err(ConfigError("init_std must be a finite number, 0 or more"));
+            return Err(ConfigError("init_std must be a finite number, 0 or more".into()));
         }
         if !(0.0..1.0).contains(&self.dropout) {
-            return Err(ConfigError("dropout must be from 0 to below 1"));
+            return Err(ConfigError("dropout must be from 0 to below 1".into()));
+        }
+        if self.padding == (Padding::Counted { length: 0 }) {
+            return Err(ConfigError("padding must be counted to a length of 1 or more".into()));
         }
         if self.encoder.settings().stride() > 1 && self.padding != Padding::Masked {
-            return Err(ConfigError("an encoder that leaves fewer positions goes with masked padding"));
+            return Err(ConfigError("an encoder that leaves fewer positions goes with masked padding".into()));
         }
         match &self.encoder {
             EncoderConfig::OneHot(one_hot) if self.embedding != one_hot.weights() => {
-                Err(ConfigError("with one-hot words embedding must be filters · the sum of kernel_sizes"))
+                Err(ConfigError("with one-hot words embedding must be filters · the sum of kernel_sizes".into()))
             }
             encoder => encoder.settings().check().map_err(ConfigError),
         }

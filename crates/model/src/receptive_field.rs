@@ -37,7 +37,7 @@ impl ReceptiveField {
     /// The field of one convolution with "same" padding: of an even `kernel_size` the larger
     /// part lies to the right, as in Keras and PyTorch.
     pub fn of_same_convolution(kernel_size: usize, dilation: usize) -> Self {
-        let span = dilation * (kernel_size - 1);
+        let span = dilation.saturating_mul(kernel_size - 1);
         Self { left: span / 2, right: span - span / 2 }
     }
 

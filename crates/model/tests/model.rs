@@ -5,7 +5,7 @@ use burn::module::{Module, Param};
 use burn::nn::loss::CrossEntropyLossConfig;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use convlens_model::{
-    Activation, Batch, ConvConfig, Encoder, EncoderConfig, LinearConvConfig, ModelConfig, Padding, Pooling, TextModel,
+    Batch, ConvConfig, Encoder, EncoderConfig, LinearConvConfig, ModelConfig, Padding, Pooling, TextModel,
 };
 use proptest::prelude::*;
 
@@ -18,8 +18,7 @@ fn config(vocab_size: usize, kernel_size: usize, outputs: usize) -> ModelConfig 
 /// A linear encoder and one with an activation; tests/encoders.rs has the others.
 fn configs(vocab_size: usize, kernel_size: usize, outputs: usize) -> [ModelConfig; 2] {
     let linear = config(vocab_size, kernel_size, outputs);
-    let encoder =
-        EncoderConfig::Conv(ConvConfig { filters: 4, kernel_sizes: vec![kernel_size], activation: Activation::Relu });
+    let encoder = EncoderConfig::Conv(ConvConfig::new(4, &[kernel_size]));
     [linear.clone(), ModelConfig { encoder, ..linear }]
 }
 

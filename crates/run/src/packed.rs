@@ -142,12 +142,11 @@ mod tests {
     use crate::Run;
     use crate::testing::run;
     use burn::tensor::Device;
-    use convlens_model::{Activation, ConvConfig, EncoderConfig, Padding};
+    use convlens_model::{ConvConfig, EncoderConfig, Padding};
 
     #[test]
     fn packed_runs_open_and_score_nearly_alike() {
-        let encoder =
-            EncoderConfig::Conv(ConvConfig { filters: 6, kernel_sizes: vec![3], activation: Activation::Relu });
+        let encoder = EncoderConfig::Conv(ConvConfig::new(6, &[3]));
         let run = run(encoder, Padding::Masked);
         let files = run.files().expect("files");
         let logits = |run: &Run| run.predict("a good film").expect("predicts").logits;

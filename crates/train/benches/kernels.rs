@@ -59,7 +59,7 @@ fn linear() -> EncoderConfig {
 }
 
 fn relu() -> EncoderConfig {
-    EncoderConfig::Conv(ConvConfig { filters: 128, kernel_sizes: vec![3], activation: Activation::Relu })
+    EncoderConfig::Conv(ConvConfig::new(128, &[3]))
 }
 
 /// A step of training: batch, forward, backward, Adam.

@@ -6,12 +6,12 @@
 
 use std::time::Instant;
 
-use burn::module::Module;
+use burn::module::{Module, Param};
 use burn::nn::loss::{CrossEntropyLossConfig, MseLoss, Reduction};
 use burn::nn::{Initializer, Linear, LinearConfig};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use convlens_run::model::{
-    Activation, Block, Encode, Encoder, EncoderConfig, LayerConfig, RecurrentConfig, ResidualConfig,
+    Activation, Block, Branch, Encode, Encoder, EncoderConfig, LayerConfig, RecurrentConfig, ResidualConfig,
 };
 use convlens_train::Adam;
 use rand::rngs::ChaCha8Rng;
@@ -68,6 +68,12 @@ const TASKS: [Task; 2] = [
     },
 ];
 
+#[derive(Clone, Copy, Debug)]
+enum Kind {
+    Tcn,
+    Lstm,
+}
+
 #[derive(Module, Debug)]
 struct Network {
     encoder: Encoder,
@@ -75,7 +81,7 @@ struct Network {
 }
 
 impl Network {
-    fn new(task: &Task, kind: &str, device: &Device) -> Self {
+    fn new(task: &Task, kind: Kind, device: &Device) -> Self {
         let (hidden, blocks, kernel_size) = task.tcn;
         let layer = LayerConfig {
             kernel_size,
@@ -85,8 +91,17 @@ impl Network {
             ..LayerConfig::default()
         };
         let (config, hidden) = match kind {
-            "lstm" => (EncoderConfig::Lstm(RecurrentConfig { hidden: task.lstm, bidirectional: false }), task.lstm),
-            _ => (EncoderConfig::Residual(ResidualConfig { hidden, blocks, dilation_base: 2, layer }), hidden),
+            Kind::Lstm => (EncoderConfig::Lstm(RecurrentConfig { hidden: task.lstm, bidirectional: false }), task.lstm),
+            Kind::Tcn => (
+                EncoderConfig::Residual(ResidualConfig {
+                    hidden,
+                    blocks,
+                    dilation_base: 2,
+                    branch: Branch::Tcn,
+                    layer,
+                }),
+                hidden,
+            ),
         };
         let head = LinearConfig::new(hidden, task.outputs);
         let head = if task.as_theirs { head.with_initializer(SMALL) } else { head }.init(device);
@@ -109,7 +124,7 @@ impl Network {
 /// nothing normalises them. At He's length the sum of eight blocks drowns the input.
 fn begin_as_theirs(block: &mut Block, device: &Device) {
     for layer in [&mut block.first, &mut block.second] {
-        layer.gain = layer.gain.take().map(|gain| gain.map(|gain| gain.full_like(1.0 / 3f32.sqrt())));
+        layer.gain = layer.gain.take().map(|gain| Param::from_tensor(gain.val().full_like(1.0 / 3f32.sqrt())));
     }
     if let Some(through) = &mut block.through {
         through.conv.weight = SMALL.init(through.conv.weight.dims(), device);
@@ -161,21 +176,26 @@ impl Task {
     }
 }
 
+const USAGE: &str = "usage: stress memory|adding tcn|lstm STEPS [SEED]";
+
 fn main() {
-    let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with("--")).collect();
-    let (task, kind, steps, seed) = match arguments.as_slice() {
-        [task, kind, steps] => (task, kind, steps, 0),
-        [task, kind, steps, seed] => (task, kind, steps, seed.parse().unwrap()),
-        _ => return println!("usage: stress memory|adding tcn|lstm STEPS [SEED]"),
+    let words: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with("--")).collect();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let [task, kind, steps, seed @ ..] = words.as_slice() else { return println!("{USAGE}") };
+    let Some(task) = TASKS.iter().find(|known| known.name == *task) else { return println!("{USAGE}") };
+    let kind = match *kind {
+        "tcn" => Kind::Tcn,
+        "lstm" => Kind::Lstm,
+        _ => return println!("{USAGE}"),
     };
-    let task = TASKS.iter().find(|known| known.name == task).unwrap();
-    let steps: usize = steps.parse().unwrap();
+    let steps: usize = steps.parse().expect("STEPS is a number");
+    let seed: u64 = seed.first().map_or(0, |seed| seed.parse().expect("SEED is a number"));
     let device = Device::flex().autodiff();
     device.seed(seed);
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let mut network = Network::new(task, kind, &device);
     let mut adam = Adam::new(1e-8, 0.0);
-    println!("{} {kind}: {} parameters", task.name, network.num_params());
+    println!("{} {kind:?}: {} parameters", task.name, network.num_params());
     let (clock, mut sum) = (Instant::now(), 0.0);
     for step in 1..=steps {
         let loss = task.loss(&network, &mut rng, &device);

@@ -10,7 +10,7 @@ use std::time::Instant;
 use burn::nn::loss::BinaryCrossEntropyLossConfig;
 use burn::tensor::{Device, Int, Tensor};
 use convlens_data::{Examples, OnDownload, known};
-use convlens_run::model::{Activation, Batch, ConvConfig, EncoderConfig, ModelConfig, Padding};
+use convlens_run::model::{Batch, ConvConfig, EncoderConfig, ModelConfig, Padding};
 use convlens_run::{Predictor, Run, RunFolder};
 use convlens_train::Adam;
 
@@ -55,7 +55,7 @@ fn main() {
 fn train_relu(config: &ModelConfig, rows: &[&[u32]], test: &Examples) {
     const LENGTH: usize = 400;
     let device = Device::flex().autodiff();
-    let encoder = EncoderConfig::Conv(ConvConfig { filters: 128, kernel_sizes: vec![3], activation: Activation::Relu });
+    let encoder = EncoderConfig::Conv(ConvConfig::new(128, &[3]));
     let config = ModelConfig { encoder, padding: Padding::Counted { length: LENGTH }, ..config.clone() };
     let mut state = Some((config.init(&device).unwrap(), Adam::new(1e-7, 0.0)));
     let rows = &rows[..3_200];

@@ -4,12 +4,13 @@ use burn::tensor::{Tensor, activation};
 use serde::{Deserialize, Serialize};
 
 /// An activation function, element by element.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Activation {
     /// None at all.
     None,
     /// max(x, 0)
+    #[default]
     Relu,
     /// x · Φ(x) (Hendrycks and Gimpel 2016)
     Gelu,

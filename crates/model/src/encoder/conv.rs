@@ -6,7 +6,7 @@ use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
 use super::layer::{ConvLayer, LayerConfig};
-use super::{Activation, Encode, EncoderSettings};
+use super::{Activation, Encode, EncoderSettings, FilterWeights, Filters};
 use crate::{Pooling, ReceptiveField, Words};
 
 /// Settings of [`Conv`].
@@ -17,12 +17,39 @@ pub struct ConvConfig {
     /// How many tokens the filters are wide.
     pub kernel_sizes: Vec<usize>,
     /// What follows the convolution.
+    #[serde(default)]
     pub activation: Activation,
+    /// As [`LayerConfig::causal`].
+    #[serde(default)]
+    pub causal: bool,
+    /// As [`LayerConfig::layer_norm`].
+    #[serde(default)]
+    pub layer_norm: bool,
+    /// As [`LayerConfig::weight_norm`].
+    #[serde(default)]
+    pub weight_norm: bool,
+    /// As [`LayerConfig::dropout`].
+    #[serde(default)]
+    pub dropout: f64,
 }
 
 impl ConvConfig {
+    /// Filters of the given widths with ReLU and nothing else.
+    pub fn new(filters: usize, kernel_sizes: &[usize]) -> Self {
+        Self {
+            filters,
+            kernel_sizes: kernel_sizes.to_vec(),
+            activation: Activation::Relu,
+            causal: false,
+            layer_norm: false,
+            weight_norm: false,
+            dropout: 0.0,
+        }
+    }
+
     fn layer(&self, kernel_size: usize) -> LayerConfig {
-        LayerConfig { kernel_size, activation: self.activation, ..LayerConfig::default() }
+        let Self { activation, causal, layer_norm, weight_norm, dropout, .. } = *self;
+        LayerConfig { kernel_size, causal, activation, layer_norm, weight_norm, dropout }
     }
 
     /// Initializes the layers for inputs of `embedding` dimensions.
@@ -43,12 +70,12 @@ impl EncoderSettings for ConvConfig {
         fields.fold(ReceptiveField::ONE, ReceptiveField::or)
     }
 
-    fn check(&self) -> Result<(), &'static str> {
+    fn check(&self) -> Result<(), String> {
         match self {
-            Self { filters: 0, .. } => Err("filters must be 1 or more"),
-            _ if self.kernel_sizes.is_empty() => Err("kernel_sizes must name at least one width"),
-            _ if self.kernel_sizes.contains(&0) => Err("kernel_sizes must be 1 or more"),
-            _ => Ok(()),
+            Self { filters: 0, .. } => Err("filters must be 1 or more".into()),
+            _ if self.kernel_sizes.is_empty() => Err("kernel_sizes must name at least one width".into()),
+            _ if self.kernel_sizes.contains(&0) => Err("kernel_sizes must be 1 or more".into()),
+            _ => self.layer(1).check(),
         }
     }
 }
@@ -75,13 +102,14 @@ impl Encode for Conv {
     }
 
     /// Narrow filters stand in the middle of the widest's places, with zeros around them.
-    fn filters(&self) -> Option<Tensor<3>> {
+    fn filters(&self) -> Option<Filters> {
         let fields = self.widths.iter().map(ConvLayer::field);
         let widest = fields.fold(ReceptiveField::ONE, ReceptiveField::or);
         let filters = self.widths.iter().map(|layer| {
             let around = (widest.left - layer.field().left, widest.right - layer.field().right);
             layer.filters().pad([(0, 0), (0, 0), around], 0.0)
         });
-        Some(Tensor::cat(filters.collect(), 0))
+        let weights = Tensor::cat(filters.collect(), 0);
+        Some(Filters { weights: FilterWeights::Vectors(weights), left: widest.left, is_last: true })
     }
 }

@@ -6,7 +6,7 @@ use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
 use super::layer::{ConvLayer, LayerConfig};
-use super::{Encode, EncoderSettings};
+use super::{Encode, EncoderSettings, Filters};
 use crate::{ReceptiveField, Words};
 
 /// Settings of [`Dense`].
@@ -39,12 +39,8 @@ impl EncoderSettings for DenseConfig {
         (0..self.layers).fold(ReceptiveField::ONE, |field, _| field.then(self.layer.field(1), 1))
     }
 
-    fn check(&self) -> Result<(), &'static str> {
-        match self {
-            Self { growth: 0, .. } => Err("growth must be 1 or more"),
-            Self { layers: 0, .. } => Err("layers must be 1 or more"),
-            _ => self.layer.check(),
-        }
+    fn check(&self) -> Result<(), String> {
+        self.layer.check_stack([("growth", self.growth), ("layers", self.layers)])
     }
 }
 
@@ -74,7 +70,7 @@ impl Encode for Dense {
         self.above(self.layers[0].forward_words(words), &words.mask())
     }
 
-    fn filters(&self) -> Option<Tensor<3>> {
-        Some(self.layers[0].filters())
+    fn filters(&self) -> Option<Filters> {
+        Some(Filters::of_layer(&self.layers[0], self.layers.len() == 1))
     }
 }

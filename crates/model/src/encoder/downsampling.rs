@@ -33,12 +33,12 @@ impl Downsampling {
         }
     }
 
-    /// What the pooling sees beyond the convolution.
-    pub(super) fn field(self) -> ReceptiveField {
-        match self {
-            Self::MaxPool { by } => ReceptiveField { left: 0, right: by.saturating_sub(1) },
-            _ => ReceptiveField::ONE,
-        }
+    /// What the pooling sees beyond the convolution: the positions after its own or, where it is
+    /// causal, those before. (A causal stack that leaves fewer positions may end before the text does:
+    /// what comes after its last one is seen by none.)
+    pub(super) fn field(self, causal: bool) -> ReceptiveField {
+        let span = if let Self::MaxPool { by } = self { by.saturating_sub(1) } else { 0 };
+        if causal { ReceptiveField { left: span, right: 0 } } else { ReceptiveField { left: 0, right: span } }
     }
 
     /// Pools where that is how it is done; padding is never the largest.
@@ -48,13 +48,15 @@ impl Downsampling {
     /// - `x`: `[batch, channels, length]`
     /// - `mask`: `[batch, 1, length]`
     /// - output: `[batch, channels, length / by]`, rounded up
-    pub(super) fn pooled(self, x: Tensor<3>, mask: &Tensor<3>) -> Tensor<3> {
+    pub(super) fn pooled(self, x: Tensor<3>, mask: &Tensor<3>, causal: bool) -> Tensor<3> {
         let Self::MaxPool { by } = self else { return x };
         const LOWEST: f32 = -1e30;
         let length = x.dims()[2];
         let hidden = mask.clone().mul_scalar(-1.0).add_scalar(1.0).mul_scalar(LOWEST);
-        let missing = length.div_ceil(by) * by - length;
-        let x = (x + hidden).pad([(0, 0), (0, 0), (0, missing)], LOWEST);
+        let positions = length.div_ceil(by);
+        let before = self.field(causal).left;
+        let after = (positions * by).saturating_sub(before + length);
+        let x = (x + hidden).pad([(0, 0), (0, 0), (before, after)], LOWEST).narrow(2, 0, positions * by);
         let [batch, channels, length] = x.dims();
         x.reshape([batch, channels, length / by, by]).max_dim(3).squeeze_dim::<3>(3)
     }

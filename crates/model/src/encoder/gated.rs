@@ -1,12 +1,13 @@
 //! WaveNet's gated units with skip connections (van den Oord et al. 2016, equation 2 and figure 4).
 
 use burn::module::Module;
+use burn::nn::{Dropout, DropoutConfig};
 use burn::tensor::activation::{relu, sigmoid, tanh};
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
 use super::layer::{ConvLayer, LayerConfig};
-use super::{Activation, Encode, EncoderSettings};
+use super::{Activation, Encode, EncoderSettings, Filters};
 use crate::{ReceptiveField, Words};
 
 /// Settings of [`Gated`].
@@ -35,14 +36,16 @@ impl GatedConfig {
 
     /// Initializes the units for inputs of `embedding` dimensions.
     pub fn init(&self, embedding: usize, device: &Device) -> Gated {
-        let wide = LayerConfig { activation: Activation::None, ..self.layer.clone() };
+        // What is dropped is what is gated: before the gate a zero would be a half.
+        let wide = LayerConfig { activation: Activation::None, dropout: 0.0, ..self.layer.clone() };
         let narrow = LayerConfig { kernel_size: 1, activation: Activation::None, ..LayerConfig::default() };
         let narrow = |input| narrow.init(input, self.hidden, 1, 1, device);
         let unit = |number: usize| Unit {
             // Both halves of the gate in one convolution.
             gates: wide.init(self.hidden, 2 * self.hidden, self.dilation(number), 1, device),
-            through: narrow(self.hidden),
+            through: (number + 1 < self.units).then(|| narrow(self.hidden)),
             skip: narrow(self.hidden),
+            dropout: DropoutConfig::new(self.layer.dropout).init(),
         };
         Gated { input: narrow(embedding), units: (0..self.units).map(unit).collect() }
     }
@@ -57,13 +60,8 @@ impl EncoderSettings for GatedConfig {
         (0..self.units).fold(ReceptiveField::ONE, |field, unit| field.then(self.layer.field(self.dilation(unit)), 1))
     }
 
-    fn check(&self) -> Result<(), &'static str> {
-        match self {
-            Self { hidden: 0, .. } => Err("hidden must be 1 or more"),
-            Self { units: 0, .. } => Err("units must be 1 or more"),
-            Self { dilation_base: 0, .. } => Err("dilation_base must be 1 or more"),
-            _ => self.layer.check(),
-        }
+    fn check(&self) -> Result<(), String> {
+        self.layer.check_stack([("hidden", self.hidden), ("units", self.units), ("dilation_base", self.dilation_base)])
     }
 }
 
@@ -81,27 +79,27 @@ pub struct Gated {
 pub struct Unit {
     /// What is gated, and its gate: `[2 · hidden, hidden, kernel_size]`.
     pub gates: ConvLayer,
-    /// What is added to what the unit was given, of width 1.
-    pub through: ConvLayer,
+    /// What is added to what the unit was given, of width 1; none of the last unit, on which no other
+    /// stands.
+    pub through: Option<ConvLayer>,
     /// What goes straight to the end, of width 1.
     pub skip: ConvLayer,
+    dropout: Dropout,
 }
 
 impl Gated {
     fn above(&self, mut x: Tensor<3>, mask: &Tensor<3>) -> Tensor<3> {
-        let mut sum: Option<Tensor<3>> = None;
+        let mut skips = Vec::new();
         for unit in &self.units {
             x = x * mask.clone();
             let halves = unit.gates.forward(x.clone()).chunk(2, 1);
-            let gated = tanh(halves[0].clone()) * sigmoid(halves[1].clone());
-            let skip = unit.skip.forward(gated.clone());
-            sum = Some(match sum {
-                Some(sum) => sum + skip,
-                None => skip,
-            });
-            x = x + unit.through.forward(gated);
+            let gated = unit.dropout.forward(tanh(halves[0].clone()) * sigmoid(halves[1].clone()));
+            skips.push(unit.skip.forward(gated.clone()));
+            if let Some(through) = &unit.through {
+                x = x + through.forward(gated);
+            }
         }
-        relu(sum.unwrap_or(x))
+        relu(skips.into_iter().reduce(|sum, skip| sum + skip).unwrap_or(x))
     }
 }
 
@@ -114,7 +112,7 @@ impl Encode for Gated {
         self.above(self.input.forward_words(words), &words.mask())
     }
 
-    fn filters(&self) -> Option<Tensor<3>> {
-        Some(self.input.filters())
+    fn filters(&self) -> Option<Filters> {
+        Some(Filters::of_layer(&self.input, false))
     }
 }

@@ -69,16 +69,24 @@ impl LayerConfig {
     /// What one output of a layer sees of its input.
     pub fn field(&self, dilation: usize) -> ReceptiveField {
         match self.causal {
-            true => ReceptiveField { left: dilation * (self.kernel_size - 1), right: 0 },
+            true => ReceptiveField { left: dilation.saturating_mul(self.kernel_size - 1), right: 0 },
             false => ReceptiveField::of_same_convolution(self.kernel_size, dilation),
         }
     }
 
-    pub(super) fn check(&self) -> Result<(), &'static str> {
+    pub(super) fn check(&self) -> Result<(), String> {
         match self {
-            Self { kernel_size: 0, .. } => Err("kernel_size must be 1 or more"),
-            Self { dropout, .. } if !(0.0..1.0).contains(dropout) => Err("dropout must be from 0 to below 1"),
+            Self { kernel_size: 0, .. } => Err("kernel_size must be 1 or more".into()),
+            Self { dropout, .. } if !(0.0..1.0).contains(dropout) => Err("dropout must be from 0 to below 1".into()),
             _ => Ok(()),
+        }
+    }
+
+    /// As [`check`](Self::check), of a stack with further settings, none of which may be 0.
+    pub(super) fn check_stack<const N: usize>(&self, settings: [(&str, usize); N]) -> Result<(), String> {
+        match settings.into_iter().find(|(_, value)| *value == 0) {
+            Some((name, _)) => Err(format!("{name} must be 1 or more")),
+            None => self.check(),
         }
     }
 }
@@ -161,10 +169,14 @@ impl ConvLayer {
     }
 
     fn finish(&self, x: Tensor<3>) -> Tensor<3> {
-        let x = match &self.norm {
-            Some(norm) => norm.forward(x.swap_dims(1, 2)).swap_dims(1, 2),
-            None => x,
-        };
-        self.dropout.forward(self.activation.forward(x))
+        self.dropout.forward(self.activation.forward(over_channels(&self.norm, x)))
+    }
+}
+
+/// Normalises the channels of each position of `[batch, channels, length]`, where that is asked for.
+pub(super) fn over_channels(norm: &Option<LayerNorm>, x: Tensor<3>) -> Tensor<3> {
+    match norm {
+        Some(norm) => norm.forward(x.swap_dims(1, 2)).swap_dims(1, 2),
+        None => x,
     }
 }

@@ -6,7 +6,7 @@ use burn::nn::{Initializer, PaddingConfig1d};
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
-use super::{Encode, EncoderSettings};
+use super::{Encode, EncoderSettings, FilterWeights, Filters};
 use crate::ReceptiveField;
 
 /// Settings of [`LinearConv`].
@@ -41,10 +41,10 @@ impl EncoderSettings for LinearConvConfig {
         ReceptiveField::of_same_convolution(self.kernel_size, 1)
     }
 
-    fn check(&self) -> Result<(), &'static str> {
+    fn check(&self) -> Result<(), String> {
         match (self.filters, self.kernel_size) {
-            (0, _) => Err("filters must be 1 or more"),
-            (_, 0) => Err("kernel_size must be 1 or more"),
+            (0, _) => Err("filters must be 1 or more".into()),
+            (_, 0) => Err("kernel_size must be 1 or more".into()),
             _ => Ok(()),
         }
     }
@@ -62,8 +62,10 @@ impl Encode for LinearConv {
         self.conv.forward(x)
     }
 
-    fn filters(&self) -> Option<Tensor<3>> {
-        Some(self.conv.weight.val())
+    fn filters(&self) -> Option<Filters> {
+        let weights = self.conv.weight.val();
+        let left = ReceptiveField::of_same_convolution(weights.dims()[2], 1).left;
+        Some(Filters { weights: FilterWeights::Vectors(weights), left, is_last: true })
     }
 
     fn linear_kernel(&self) -> Option<Tensor<3>> {

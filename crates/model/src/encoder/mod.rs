@@ -4,9 +4,11 @@
 //! of the table in the README.
 
 mod activation;
+mod bytenet;
 mod conv;
 mod dense;
 mod downsampling;
+mod filters;
 mod gated;
 mod layer;
 mod linear;
@@ -20,17 +22,19 @@ use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
 pub use activation::Activation;
+pub use bytenet::{ByteNet, ByteNetBlock, ByteNetConfig};
 pub use conv::{Conv, ConvConfig};
 pub use dense::{Dense, DenseConfig};
 pub use downsampling::Downsampling;
 pub(crate) use downsampling::downsampled;
+pub use filters::{FilterWeights, Filters};
 pub use gated::{Gated, GatedConfig, Unit};
 pub use layer::{ConvLayer, LayerConfig};
 pub use linear::{LinearConv, LinearConvConfig};
 pub use one_hot::{OneHot, OneHotConfig};
 pub use plain::{Plain, PlainConfig};
 pub use recurrent::{Gru, Lstm, RecurrentConfig};
-pub use residual::{Block, Residual, ResidualConfig};
+pub use residual::{Block, Branch, Residual, ResidualConfig};
 
 use crate::{Pooling, ReceptiveField, Words};
 
@@ -46,6 +50,9 @@ pub enum EncoderConfig {
     Plain(PlainConfig),
     /// Residual blocks, dilated or not (He et al. 2016; Bai, Kolter and Koltun 2018).
     Residual(ResidualConfig),
+    /// ByteNet's residual blocks, dilated (Kalchbrenner et al. 2016).
+    #[serde(rename = "bytenet")]
+    ByteNet(ByteNetConfig),
     /// Every layer reads all layers before it (Huang et al. 2017).
     Dense(DenseConfig),
     /// Gated units with skip connections (van den Oord et al. 2016).
@@ -76,7 +83,7 @@ pub trait EncoderSettings {
     /// # Errors
     ///
     /// What is wrong, and how it should be.
-    fn check(&self) -> Result<(), &'static str>;
+    fn check(&self) -> Result<(), String>;
 }
 
 impl EncoderConfig {
@@ -87,6 +94,7 @@ impl EncoderConfig {
             Self::Conv(config) => Encoder::Conv(config.init(embedding, device)),
             Self::Plain(config) => Encoder::Plain(config.init(embedding, device)),
             Self::Residual(config) => Encoder::Residual(config.init(embedding, device)),
+            Self::ByteNet(config) => Encoder::ByteNet(config.init(embedding, device)),
             Self::Dense(config) => Encoder::Dense(config.init(embedding, device)),
             Self::Gated(config) => Encoder::Gated(config.init(embedding, device)),
             Self::OneHot(config) => Encoder::OneHot(config.init(device)),
@@ -102,6 +110,7 @@ impl EncoderConfig {
             Self::Conv(config) => config,
             Self::Plain(config) => config,
             Self::Residual(config) => config,
+            Self::ByteNet(config) => config,
             Self::Dense(config) => config,
             Self::Gated(config) => config,
             Self::OneHot(config) => config,
@@ -122,6 +131,8 @@ pub enum Encoder {
     Plain(Plain),
     /// See [`EncoderConfig::Residual`].
     Residual(Residual),
+    /// See [`EncoderConfig::ByteNet`].
+    ByteNet(ByteNet),
     /// See [`EncoderConfig::Dense`].
     Dense(Dense),
     /// See [`EncoderConfig::Gated`].
@@ -159,9 +170,9 @@ pub trait Encode {
         None
     }
 
-    /// The filters that read the words themselves, those of the first layer,
-    /// `[filters, embedding, kernel_size]`; none where it is no convolution of embeddings.
-    fn filters(&self) -> Option<Tensor<3>> {
+    /// The filters that read the words themselves, those of the first layer; none where it is no
+    /// convolution.
+    fn filters(&self) -> Option<Filters> {
         None
     }
 
@@ -179,6 +190,7 @@ impl Encoder {
             Self::Conv(encoder) => encoder,
             Self::Plain(encoder) => encoder,
             Self::Residual(encoder) => encoder,
+            Self::ByteNet(encoder) => encoder,
             Self::Dense(encoder) => encoder,
             Self::Gated(encoder) => encoder,
             Self::OneHot(encoder) => encoder,
@@ -201,7 +213,7 @@ impl Encode for Encoder {
         self.inner().forward_pooled(words, pooling)
     }
 
-    fn filters(&self) -> Option<Tensor<3>> {
+    fn filters(&self) -> Option<Filters> {
         self.inner().filters()
     }
 

@@ -9,7 +9,7 @@ use burn::tensor::activation::relu;
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
-use super::{Encode, EncoderSettings};
+use super::{Encode, EncoderSettings, FilterWeights, Filters};
 use crate::{Pooling, ReceptiveField, Words};
 
 /// Settings of [`OneHot`]. The model's `embedding` must be [`weights`](Self::weights).
@@ -45,11 +45,11 @@ impl EncoderSettings for OneHotConfig {
         fields.fold(ReceptiveField::ONE, ReceptiveField::or)
     }
 
-    fn check(&self) -> Result<(), &'static str> {
+    fn check(&self) -> Result<(), String> {
         match self {
-            Self { filters: 0, .. } => Err("filters must be 1 or more"),
-            _ if self.kernel_sizes.is_empty() => Err("kernel_sizes must name at least one width"),
-            _ if self.kernel_sizes.contains(&0) => Err("kernel_sizes must be 1 or more"),
+            Self { filters: 0, .. } => Err("filters must be 1 or more".into()),
+            _ if self.kernel_sizes.is_empty() => Err("kernel_sizes must name at least one width".into()),
+            _ if self.kernel_sizes.contains(&0) => Err("kernel_sizes must be 1 or more".into()),
             _ => Ok(()),
         }
     }
@@ -113,5 +113,18 @@ impl Encode for OneHot {
             words.of_dimensions(weights).pool_places(Some(bias), field, pooling)
         };
         Some(Tensor::cat(self.widths().map(of_width).collect(), 1))
+    }
+
+    fn filters(&self) -> Option<Filters> {
+        let widest = self.widths().fold(ReceptiveField::ONE, |widest, width| widest.or(width.field));
+        let of_width = |Width { field, weights, .. }: Width| {
+            let dimension = move |filter: usize, place: usize| {
+                let own = (place + field.left).checked_sub(widest.left).filter(|own| *own < field.size())?;
+                Some(weights.start + own * self.filters + filter)
+            };
+            (0..self.filters).map(move |filter| (0..widest.size()).map(|place| dimension(filter, place)).collect())
+        };
+        let dimensions = FilterWeights::Dimensions(self.widths().flat_map(of_width).collect());
+        Some(Filters { weights: dimensions, left: widest.left, is_last: true })
     }
 }

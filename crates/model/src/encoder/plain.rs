@@ -5,7 +5,7 @@ use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
 use super::layer::{ConvLayer, LayerConfig};
-use super::{Downsampling, Encode, EncoderSettings, downsampled};
+use super::{Downsampling, Encode, EncoderSettings, Filters, downsampled};
 use crate::{ReceptiveField, Words};
 
 /// Settings of [`Plain`].
@@ -29,7 +29,7 @@ impl PlainConfig {
         let stride = if let Downsampling::Stride { by } = self.downsampling { by } else { 1 };
         let input = |layer: usize| if layer == 0 { embedding } else { self.hidden };
         let layers = (0..self.layers).map(|layer| self.layer.init(input(layer), self.hidden, 1, stride, device));
-        Plain { layers: layers.collect(), downsampling: self.downsampling }
+        Plain { layers: layers.collect(), downsampling: self.downsampling, causal: self.layer.causal }
     }
 }
 
@@ -41,22 +41,21 @@ impl EncoderSettings for PlainConfig {
     /// Each layer adds its filter's width less one, times the steps of the layers before it.
     fn receptive_field(&self) -> ReceptiveField {
         (0..self.layers as u32).fold(ReceptiveField::ONE, |field, layer| {
-            let jump = self.downsampling.factor().pow(layer);
-            field.then(self.layer.field(1), jump).then(self.downsampling.field(), jump)
+            let jump = self.downsampling.factor().saturating_pow(layer);
+            field.then(self.layer.field(1), jump).then(self.downsampling.field(self.layer.causal), jump)
         })
     }
 
     fn stride(&self) -> usize {
-        self.downsampling.factor().pow(self.layers as u32)
+        self.downsampling.factor().saturating_pow(self.layers as u32)
     }
 
-    fn check(&self) -> Result<(), &'static str> {
-        match self {
-            Self { hidden: 0, .. } => Err("hidden must be 1 or more"),
-            Self { layers: 0, .. } => Err("layers must be 1 or more"),
-            _ if self.downsampling.factor() == 0 => Err("downsampling by must be 1 or more"),
-            _ => self.layer.check(),
-        }
+    fn check(&self) -> Result<(), String> {
+        self.layer.check_stack([
+            ("hidden", self.hidden),
+            ("layers", self.layers),
+            ("downsampling by", self.downsampling.factor()),
+        ])
     }
 }
 
@@ -67,6 +66,8 @@ pub struct Plain {
     pub layers: Vec<ConvLayer>,
     #[module(skip)]
     downsampling: Downsampling,
+    #[module(skip)]
+    causal: bool,
 }
 
 impl Plain {
@@ -75,7 +76,7 @@ impl Plain {
             if number > 0 {
                 x = layer.forward(x * mask.clone());
             }
-            x = self.downsampling.pooled(x, &mask);
+            x = self.downsampling.pooled(x, &mask, self.causal);
             mask = downsampled(mask, self.downsampling.factor());
         }
         x
@@ -91,7 +92,7 @@ impl Encode for Plain {
         self.rest(self.layers[0].forward_words(words), words.mask())
     }
 
-    fn filters(&self) -> Option<Tensor<3>> {
-        Some(self.layers[0].filters())
+    fn filters(&self) -> Option<Filters> {
+        Some(Filters::of_layer(&self.layers[0], self.layers.len() == 1))
     }
 }

@@ -1,14 +1,24 @@
-//! Residual blocks: with dilation 1 (He et al. 2016), or doubled from block to block (ByteNet,
-//! Kalchbrenner et al. 2016; TCN, Bai, Kolter and Koltun 2018, figure 1b).
+//! Residual blocks of two convolutions: as He et al. (2016, figure 2) have them, or as TCN has them,
+//! dilated 1, 2, 4, … from block to block (Bai, Kolter and Koltun 2018, figure 1b).
 
 use burn::module::Module;
-use burn::tensor::activation::relu;
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
 use super::layer::{ConvLayer, LayerConfig};
-use super::{Activation, Encode, EncoderSettings};
+use super::{Activation, Encode, EncoderSettings, Filters};
 use crate::{ReceptiveField, Words};
+
+/// Where a block's activations stand.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Branch {
+    /// After each convolution, and after the sum (TCN).
+    #[default]
+    Tcn,
+    /// After the first convolution, and after the sum: what is added may be of either sign (He et al.).
+    He,
+}
 
 /// Settings of [`Residual`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -20,6 +30,9 @@ pub struct ResidualConfig {
     /// What the dilation is multiplied with from block to block: 1 leaves it at 1, 2 gives 1, 2, 4, …
     #[serde(default = "one")]
     pub dilation_base: usize,
+    /// Where a block's activations stand.
+    #[serde(default)]
+    pub branch: Branch,
     /// How the layers are built.
     #[serde(default)]
     pub layer: LayerConfig,
@@ -36,14 +49,19 @@ impl ResidualConfig {
 
     /// Initializes the blocks for inputs of `embedding` dimensions.
     pub fn init(&self, embedding: usize, device: &Device) -> Residual {
+        let second = match self.branch {
+            Branch::Tcn => self.layer.clone(),
+            Branch::He => LayerConfig { activation: Activation::None, ..self.layer.clone() },
+        };
         let block = |number: usize| {
             let input = if number == 0 { embedding } else { self.hidden };
             let dilation = self.dilation(number);
             let through = LayerConfig { kernel_size: 1, activation: Activation::None, ..LayerConfig::default() };
             Block {
                 first: self.layer.init(input, self.hidden, dilation, 1, device),
-                second: self.layer.init(self.hidden, self.hidden, dilation, 1, device),
+                second: second.init(self.hidden, self.hidden, dilation, 1, device),
                 through: (input != self.hidden).then(|| through.init(input, self.hidden, 1, 1, device)),
+                activation: self.layer.activation,
             }
         };
         Residual { blocks: (0..self.blocks).map(block).collect() }
@@ -63,13 +81,12 @@ impl EncoderSettings for ResidualConfig {
         })
     }
 
-    fn check(&self) -> Result<(), &'static str> {
-        match self {
-            Self { hidden: 0, .. } => Err("hidden must be 1 or more"),
-            Self { blocks: 0, .. } => Err("blocks must be 1 or more"),
-            Self { dilation_base: 0, .. } => Err("dilation_base must be 1 or more"),
-            _ => self.layer.check(),
-        }
+    fn check(&self) -> Result<(), String> {
+        self.layer.check_stack([
+            ("hidden", self.hidden),
+            ("blocks", self.blocks),
+            ("dilation_base", self.dilation_base),
+        ])
     }
 }
 
@@ -89,6 +106,8 @@ pub struct Block {
     pub second: ConvLayer,
     /// Where the channels differ: a convolution of width 1 for what is added.
     pub through: Option<ConvLayer>,
+    #[module(skip)]
+    activation: Activation,
 }
 
 impl Block {
@@ -99,7 +118,7 @@ impl Block {
             Some(through) => through.forward(x),
             None => x,
         };
-        relu(x + second)
+        self.activation.forward(x + second)
     }
 }
 
@@ -124,7 +143,7 @@ impl Encode for Residual {
         self.above(block.rest(block.first.forward_words(words), words.embed(), &mask), &mask)
     }
 
-    fn filters(&self) -> Option<Tensor<3>> {
-        Some(self.blocks[0].first.filters())
+    fn filters(&self) -> Option<Filters> {
+        Some(Filters::of_layer(&self.blocks[0].first, false))
     }
 }
