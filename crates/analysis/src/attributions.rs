@@ -83,8 +83,12 @@ pub fn attributions(
     }
 }
 
-/// The score of the best phrase that each token stands in, from the scores by the phrase's centre.
+/// The score of the best phrase that each token stands in, from the scores by the phrase's centre. Where
+/// a phrase is all of the text, at least to one side, that tells nothing: there it is the token's own.
 fn best_phrase(scores: &[f64], field: ReceptiveField) -> Vec<f64> {
+    if field.is_unbounded() {
+        return scores.to_vec();
+    }
     let centers = |token: usize| {
         token.saturating_sub(field.right)..token.saturating_add(field.left).saturating_add(1).min(scores.len())
     };

@@ -1,6 +1,7 @@
-//! Proof that the parts add up: on every text, the logit of the model, computed layer by layer,
-//! beside the sum of what it is explained by.
+//! Proof that the parts add up: on every text, the logit beside the sum of what it is explained by,
+//! computed layer by layer.
 
+use convlens_run::model::Pooling;
 use convlens_run::{Run, RunError, WordTable, batches_by_length, to_host};
 use serde::Serialize;
 
@@ -10,9 +11,21 @@ use crate::{AnalysisError, OnStage, Texts};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Exactness {
-    /// The sum is the logit, but for the rounding of 32-bit numbers: the model is linear up to
-    /// its pooling.
+    /// The sum is the logit, but for the rounding of 32-bit numbers, and each score is its phrase's
+    /// own: predictions are averaged.
     Exact,
+    /// The sum is the logit, and each score its phrase's as long as the same phrases stay the largest:
+    /// of each feature only the largest counts.
+    ExactWhereLargest,
+}
+
+impl Exactness {
+    fn of(pooling: Pooling) -> Self {
+        match pooling {
+            Pooling::Mean => Self::Exact,
+            Pooling::Max => Self::ExactWhereLargest,
+        }
+    }
 }
 
 /// How far sums and logits lie apart.
@@ -63,7 +76,7 @@ impl Certificate {
         let mut done = 0;
         for batch in batches_by_length(&rows, run.config.model.padding) {
             let ids: Vec<&[u32]> = batch.iter().map(|&index| rows[index]).collect();
-            let (logits, sums) = by_layer(run, &ids)?;
+            let (logits, sums) = logits_and_sums(run, &ids, table.is_some())?;
             for (row, &index) in batch.iter().enumerate() {
                 let of_row = row * outputs..(row + 1) * outputs;
                 for (output, logit) in logits[of_row.clone()].iter().enumerate() {
@@ -85,7 +98,7 @@ impl Certificate {
         Ok(Self {
             texts: rows.len(),
             tolerance,
-            exactness: Exactness::Exact,
+            exactness: Exactness::of(run.model.pooling()),
             phrases: phrases.residual(),
             folded: folds.then(|| folded.residual()),
             order: folds.then(|| order.residual()),
@@ -106,13 +119,17 @@ impl Certificate {
     }
 }
 
-/// The logits of texts, layer by layer, and the sums of their phrases' scores, a row a text.
-fn by_layer(run: &Run, ids: &[&[u32]]) -> Result<(Vec<f64>, Vec<f64>), RunError> {
+/// The logits of texts, and the sums of their phrases' scores layer by layer, a row a text.
+fn logits_and_sums(run: &Run, ids: &[&[u32]], folds: bool) -> Result<(Vec<f64>, Vec<f64>), RunError> {
     let batch = run.batch(ids);
     let scores = run.model.scores_by_layer(&batch); // [batch, positions, outputs]
     let [count, positions, outputs] = scores.dims();
-    let embedded = run.model.embed.forward(batch.ids.clone());
-    let logits = to_host(run.model.forward_embedded(embedded, batch.mask))?;
+    // What predicts is held to the layers: the table by `folded`, the kernels here.
+    let logits = match folds {
+        true => run.model.forward_embedded(run.model.embed.forward(batch.ids.clone()), batch.mask),
+        false => run.model.forward(&batch),
+    };
+    let logits = to_host(logits)?;
     let scores = to_host(scores)?;
     let mut sums = vec![0.0; count * outputs];
     for (at, score) in scores.iter().enumerate() {

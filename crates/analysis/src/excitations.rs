@@ -2,10 +2,10 @@
 
 use std::collections::HashSet;
 
-use burn::tensor::Tensor;
 use burn::tensor::module::conv1d;
 use burn::tensor::ops::ConvOptions;
-use convlens_run::model::Encode;
+use burn::tensor::{Int, Tensor};
+use convlens_run::model::{Encode, FilterWeights, Filters};
 use convlens_run::{Run, RunError, batches_by_length, to_host};
 use serde::Serialize;
 
@@ -45,15 +45,18 @@ pub fn excitations(
     on_stage: OnStage<'_>,
 ) -> Result<Vec<Excitations>, RunError> {
     let rows = texts.rows();
-    let Some(kernel) = run.model.encoder.filters() else { return Ok(Vec::new()) };
-    let [filters, _, kernel_size] = kernel.dims();
+    let Some(Filters { weights, left, .. }) = run.model.encoder.filters() else { return Ok(Vec::new()) };
+    let [filters, kernel_size] = match &weights {
+        FilterWeights::Vectors(weights) => [weights.dims()[0], weights.dims()[2]],
+        FilterWeights::Dimensions(of_filters) => [of_filters.len(), of_filters.first().map_or(1, Vec::len)],
+    };
     let mut best = vec![(Best::new(count), Best::new(count)); filters];
     let mut done = 0;
     for batch in batches_by_length(&rows, run.config.model.padding) {
         let ids: Vec<&[u32]> = batch.iter().map(|&index| rows[index]).collect();
-        let (outputs, shape) = responses(run, &ids, kernel.clone())?; // [batch, filters, length]
+        let (outputs, shape) = responses(run, &ids, &weights, left)?; // [batch, filters, length]
         for (row, &index) in batch.iter().enumerate() {
-            for (at, phrase) in phrases(rows[index], kernel_size, shape[2], run) {
+            for (at, phrase) in phrases(rows[index], kernel_size, left, shape[2], run) {
                 for (filter, (most, least)) in best.iter_mut().enumerate() {
                     let output = outputs[(row * shape[1] + filter) * shape[2] + at];
                     most.offer(output, index, phrase);
@@ -78,22 +81,51 @@ pub fn excitations(
 }
 
 /// The outputs of the first layer's filters, `[batch, filters, length]`, before any activation.
-fn responses(run: &Run, ids: &[&[u32]], filters: Tensor<3>) -> Result<(Vec<f32>, [usize; 3]), RunError> {
+fn responses(
+    run: &Run,
+    ids: &[&[u32]],
+    weights: &FilterWeights,
+    left: usize,
+) -> Result<(Vec<f32>, [usize; 3]), RunError> {
     let batch = run.batch(ids);
-    let reach = filters.dims()[2] - 1;
     let mask = batch.mask.unsqueeze_dim::<3>(1); // [batch, 1, length]
     let x = run.model.embed.forward(batch.ids).swap_dims(1, 2) * mask; // [batch, embedding, length]
-    let x: Tensor<3> = x.pad([(0, 0), (0, 0), (reach / 2, reach - reach / 2)], 0.0);
-    let outputs = conv1d(x, filters, None, ConvOptions::new([1], [0], [1], 1));
+    let [_, _, length] = x.dims();
+    let outputs = match weights {
+        FilterWeights::Vectors(filters) => {
+            let x = x.pad([(0, 0), (0, 0), (left, filters.dims()[2] - 1 - left)], 0.0);
+            conv1d(x, filters.clone(), None, ConvOptions::new([1], [0], [1], 1))
+        }
+        FilterWeights::Dimensions(of_filters) => {
+            let kernel_size = of_filters.first().map_or(1, Vec::len);
+            let x: Tensor<3> = x.pad([(0, 0), (0, 0), (left, kernel_size - 1 - left)], 0.0);
+            let of_place = |place: usize| {
+                let dimensions: Vec<i32> = of_filters.iter().map(|of| of[place].map_or(-1, |at| at as i32)).collect();
+                one_a_filter(&x, &dimensions).narrow(2, place, length)
+            };
+            (1..kernel_size).fold(of_place(0), |sum, place| sum + of_place(place))
+        }
+    };
     let shape = outputs.dims();
     Ok((to_host(outputs)?, shape))
 }
 
+/// Of each filter the dimension that is its own, zeros where that is -1: `[batch, embedding, length]` to
+/// `[batch, filters, length]`.
+fn one_a_filter(x: &Tensor<3>, dimensions: &[i32]) -> Tensor<3> {
+    let kept: Vec<f32> = dimensions.iter().map(|&at| if at < 0 { 0.0 } else { 1.0 }).collect();
+    let chosen: Vec<i32> = dimensions.iter().map(|&at| at.max(0)).collect();
+    let chosen = Tensor::<1, Int>::from_data(chosen.as_slice(), &x.device());
+    let kept = Tensor::<1>::from_data(kept.as_slice(), &x.device()).reshape([1, dimensions.len(), 1]);
+    x.clone().select(1, chosen) * kept
+}
+
 /// The whole phrases of a text, without special tokens: where among the `length` positions of the
-/// batch their centre lies, and their ids.
+/// batch their filter is applied, and their ids.
 fn phrases<'a>(
     ids: &'a [u32],
     kernel_size: usize,
+    left: usize,
     length: usize,
     run: &'a Run,
 ) -> impl Iterator<Item = (usize, &'a [u32])> {
@@ -102,7 +134,7 @@ fn phrases<'a>(
         convlens_run::model::Padding::Masked => 0,
         convlens_run::model::Padding::Counted { length } => length - kept.len(),
     };
-    let center = before + (kernel_size - 1) / 2;
+    let center = before + left;
     kept.windows(kernel_size)
         .enumerate()
         .map(move |(start, phrase)| (center + start, phrase))

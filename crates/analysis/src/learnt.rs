@@ -1,7 +1,7 @@
 //! What a run has learnt, in few bytes: words and filters in one plane, and each filter's words, for
 //! a page that is sent far or drawn anew many times a minute.
 
-use convlens_run::{Run, RunError};
+use convlens_run::{Run, RunError, WordTable};
 use serde_json::{Value, json};
 
 use crate::vocabulary::WordScore;
@@ -10,7 +10,7 @@ use crate::{FilterPosition, FilterVectors, Plane, Vocabulary, contributions, rec
 /// Coordinates are whole numbers up to this: finer than a screen's points.
 const SCALE: f64 = 2_000.0;
 
-/// One object:
+/// Of a run and, where it folds, its table, one object:
 ///
 /// - `explained`: the share of the variance along both axes
 /// - `special`: the ids that are no words
@@ -23,11 +23,10 @@ const SCALE: f64 = 2_000.0;
 /// # Errors
 ///
 /// [`RunError::Device`].
-pub fn learnt(run: &Run, count: usize) -> Result<Value, RunError> {
-    let table = run.word_table()?;
+pub fn learnt(run: &Run, table: Option<&WordTable>, count: usize) -> Result<Value, RunError> {
     let vocabulary = Vocabulary::of(run);
     let vectors = FilterVectors::of(run)?;
-    let says: Vec<f64> = contributions(run, table.as_ref())?.iter().map(|of_word| of_word[0]).collect();
+    let says: Vec<f64> = contributions(run, table)?.iter().map(|of_word| of_word[0]).collect();
     let plane = Plane::of(&vectors, &says);
     let at = |axis: usize| move |point: &Vec<f64>| point.get(axis).copied().unwrap_or(0.0);
     let of_words =

@@ -49,7 +49,7 @@ pub use parts::{FilterShare, Parts, filters_behind, phrase_parts};
 pub use pca::{FilterPoint, Pca, Plane};
 pub use phrases::{explained_output, strongest_phrases};
 #[cfg(feature = "report")]
-pub use plot::{Chart, Picture, draw_charts};
+pub use plot::{Chart, Picture, Scale, draw_charts};
 pub use receptive_fields::{Filter, FilterPosition, FilterVectors, receptive_fields};
 #[cfg(feature = "report")]
 pub use report::{Compared, comparison, report};

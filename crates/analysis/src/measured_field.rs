@@ -11,6 +11,8 @@ use crate::OnStage;
 
 /// The longest text that every position of is changed in turn.
 const LONGEST: usize = 2_100;
+/// The longest that a gradient is followed through.
+const LONGEST_FOLLOWED: usize = 20_000;
 /// How long a text is looked at where the field has no end.
 const UNBOUNDED: usize = 201;
 /// How many inputs and initializations the gradient is averaged over.
@@ -29,15 +31,18 @@ pub struct MeasuredField {
     pub parameters: usize,
     /// By changing one position after the other; none where the field is too wide for that.
     pub measured: Option<ReceptiveField>,
+    /// How many positions within what was measured changed nothing: a dilation or a stride that is
+    /// wider than the filters below it leaves such holes.
+    pub holes: usize,
     /// How many positions the text had that was measured on, and which of them was looked at.
     pub length: usize,
     /// See `length`.
     pub center: usize,
     /// By position, counted from the centre: the mean size of the output's gradient there, as a
-    /// share of the largest.
+    /// share of the largest; empty where the field is too wide for that.
     pub gradient: Vec<(isize, f64)>,
     /// The fewest positions that hold 95 % of the squared gradient: what is seen in effect.
-    pub effective: usize,
+    pub effective: Option<usize>,
 }
 
 impl MeasuredField {
@@ -55,25 +60,36 @@ impl MeasuredField {
     ///
     /// [`RunError::Device`].
     pub fn of(config: &EncoderConfig, embedding: usize, seed: u64, on_stage: OnStage<'_>) -> Result<Self, RunError> {
+        // Over one-hot words an embedding is the filters' weights, as many as they have.
+        let embedding = if let EncoderConfig::OneHot(one_hot) = config { one_hot.weights() } else { embedding };
         let device = Device::flex();
         device.seed(seed);
         let (formula, stride) = (config.settings().receptive_field(), config.settings().stride());
-        let side = |side: usize| if side == ReceptiveField::ALL { UNBOUNDED / 2 } else { side + stride };
-        let center = side(formula.left).div_ceil(stride) * stride;
-        let length = center + 1 + side(formula.right);
-        let is_short = length <= LONGEST;
+        let side = |side: usize| if side == ReceptiveField::ALL { UNBOUNDED / 2 } else { side.saturating_add(stride) };
+        let (left, right) = (side(formula.left), side(formula.right));
         let encoder = config.init(embedding, &device);
         let parameters = encoder.num_params();
-        let measured = match is_short {
-            true => Some(perturbed(&encoder, embedding, length, center, stride, on_stage)?),
-            false => None,
+        if left.saturating_add(right) >= LONGEST_FOLLOWED {
+            let (length, center) = (left.saturating_add(right), left);
+            let none = (None, 0, Vec::new(), None);
+            let (measured, holes, gradient, effective) = none;
+            return Ok(Self { formula, stride, parameters, measured, holes, length, center, gradient, effective });
+        }
+        let center = left.div_ceil(stride) * stride;
+        let length = center + 1 + right;
+        let (measured, holes) = match length <= LONGEST {
+            true => {
+                let (field, holes) = perturbed(&encoder, embedding, length, center, stride, on_stage)?;
+                (Some(field), holes)
+            }
+            false => (None, 0),
         };
         let gradient = gradient(config, embedding, length, center, stride, on_stage)?;
         let largest = gradient.iter().copied().fold(0.0, f64::max).max(f64::MIN_POSITIVE);
         let effective = effective(&gradient);
         let offset = |at: usize| at as isize - center as isize;
         let gradient = gradient.iter().enumerate().map(|(at, size)| (offset(at), size / largest)).collect();
-        Ok(Self { formula, stride, parameters, measured, length, center, gradient, effective })
+        Ok(Self { formula, stride, parameters, measured, holes, length, center, gradient, effective: Some(effective) })
     }
 }
 
@@ -81,6 +97,7 @@ fn ones(count: usize, length: usize, device: &Device) -> Tensor<3> {
     Tensor::ones([count, 1, length], device)
 }
 
+/// What changes an output, and how many positions within change nothing.
 fn perturbed(
     encoder: &impl Encode,
     embedding: usize,
@@ -88,7 +105,7 @@ fn perturbed(
     center: usize,
     stride: usize,
     on_stage: OnStage<'_>,
-) -> Result<ReceptiveField, RunError> {
+) -> Result<(ReceptiveField, usize), RunError> {
     let device = Device::flex();
     let draw = || Tensor::<3>::random([1, embedding, length], Distribution::Normal(0.0, 1.0), &device);
     let (x, other) = (draw(), draw());
@@ -100,7 +117,7 @@ fn perturbed(
     // The unchanged text is read among others, as the changed ones are.
     let same = output(x.clone().repeat_dim(0, AT_ONCE))?;
     let hidden = same.len() / AT_ONCE;
-    let mut field = ReceptiveField::ONE;
+    let (mut field, mut touching) = (ReceptiveField::ONE, 0);
     for start in (0..length).step_by(AT_ONCE) {
         on_stage("changing one position after the other", start, length);
         let changed = (start..start + AT_ONCE).map(|at| {
@@ -110,13 +127,14 @@ fn perturbed(
         let found = output(Tensor::cat(changed.collect(), 0))?;
         for (row, at) in (start..length.min(start + AT_ONCE)).enumerate() {
             if found[row * hidden..(row + 1) * hidden] != same[row * hidden..(row + 1) * hidden] {
+                touching += 1;
                 field.left = field.left.max(center.saturating_sub(at));
                 field.right = field.right.max(at.saturating_sub(center));
             }
         }
     }
     on_stage("changing one position after the other", length, length);
-    Ok(field)
+    Ok((field, field.size().saturating_sub(touching)))
 }
 
 /// The mean size of the gradient at every position.
@@ -161,21 +179,25 @@ fn effective(gradient: &[f64]) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use convlens_run::model::{LayerConfig, RecurrentConfig, ResidualConfig};
+    use convlens_run::model::{Branch, Downsampling, LayerConfig, PlainConfig, RecurrentConfig, ResidualConfig};
 
     fn measured(config: &EncoderConfig) -> MeasuredField {
         MeasuredField::of(config, 4, 0, &|_, _, _| {}).expect("measures")
     }
 
+    fn residual(causal: bool) -> ResidualConfig {
+        let layer = LayerConfig { causal, ..LayerConfig::default() };
+        ResidualConfig { hidden: 8, blocks: 3, dilation_base: 2, branch: Branch::Tcn, layer }
+    }
+
     #[test]
     fn formula_and_measurement_agree() {
         for causal in [false, true] {
-            let layer = LayerConfig { causal, ..LayerConfig::default() };
-            let config = EncoderConfig::Residual(ResidualConfig { hidden: 8, blocks: 3, dilation_base: 2, layer });
-            let field = measured(&config);
+            let field = measured(&EncoderConfig::Residual(residual(causal)));
             assert_eq!((field.formula.size(), field.agrees()), (29, Some(true)));
             assert!(
-                field.effective < 29
+                field.holes == 0
+                    && field.effective.is_some_and(|effective| effective < 29)
                     && field.gradient.iter().all(|(offset, size)| {
                         *size == 0.0
                             || field
@@ -185,6 +207,13 @@ mod tests {
                     })
             );
         }
+        let layer = LayerConfig { kernel_size: 2, ..LayerConfig::default() };
+        let downsampling = Downsampling::Stride { by: 3 };
+        let strided = measured(&EncoderConfig::Plain(PlainConfig { hidden: 8, layers: 2, downsampling, layer }));
+        assert_eq!((strided.agrees(), strided.formula.size(), strided.holes), (Some(true), 5, 1));
+        let wide = ResidualConfig { hidden: 2, blocks: 70, ..residual(false) };
+        let wide = measured(&EncoderConfig::Residual(wide));
+        assert!(wide.measured.is_none() && wide.gradient.is_empty() && wide.formula.size() == usize::MAX);
         let lstm = measured(&EncoderConfig::Lstm(RecurrentConfig { hidden: 8, bidirectional: false }));
         assert!(lstm.formula.is_unbounded() && lstm.measured.is_some_and(|field| field.right == 0));
     }

@@ -90,11 +90,8 @@ pub fn filters_behind(
         None => (center + before).checked_add_signed(offset).map(|_| run.pad_id()),
     };
     let of_filter = |filter: usize| {
-        let places = (0..vectors.kernel_size).filter_map(|place| {
-            let word = vectors.embedding(id(vectors.offset(place))? as usize);
-            let products = vectors.vector(filter, place).iter().zip(word);
-            Some(products.map(|(&weight, &value)| f64::from(weight) * f64::from(value)).sum::<f64>())
-        });
+        let places = (0..vectors.kernel_size)
+            .filter_map(|place| Some(vectors.answer(filter, place, id(vectors.offset(place))? as usize)));
         let activation: f64 = places.sum();
         let weight = vectors.head(filter).get(output).copied().filter(|_| vectors.is_linear);
         FilterShare { filter, activation, share: weight.map(|weight| weight * activation / positions as f64) }

@@ -101,8 +101,8 @@ impl Plane {
         if along_first < 0.0 {
             pca.flip(0);
         }
-        let filters =
-            (0..vectors.filters).flat_map(|filter| (0..vectors.kernel_size).map(move |place| (filter, place)));
+        let filters = if vectors.are_vectors() { vectors.filters } else { 0 };
+        let filters = (0..filters).flat_map(|filter| (0..vectors.kernel_size).map(move |place| (filter, place)));
         let point = |(filter, place)| FilterPoint {
             filter,
             place: vectors.offset(place),

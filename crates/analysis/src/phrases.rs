@@ -1,6 +1,11 @@
 //! The phrases that decide a prediction.
 
+use std::ops::Range;
+
 use convlens_run::{Phrase, Prediction};
+
+/// So far from its position a phrase keeps others away.
+const NEAR: usize = 5;
 
 /// Which logit an explanation is of: the label's own, or the only one.
 pub fn explained_output(prediction: &Prediction) -> usize {
@@ -9,7 +14,8 @@ pub fn explained_output(prediction: &Prediction) -> usize {
 
 /// The `count` phrases that move the [explained](explained_output) logit most, up or down,
 /// strongest first. No two overlap: of neighbours that share their words the strongest stands
-/// for all.
+/// for all. Of wide fields, as far as that goes [`NEAR`] words to each side: every phrase of an LSTM
+/// holds the text's first word.
 pub fn strongest_phrases(prediction: &Prediction, count: usize) -> Vec<&Phrase> {
     let output = explained_output(prediction);
     let mut ranked: Vec<&Phrase> = prediction.phrases.iter().filter(|phrase| !phrase.tokens.is_empty()).collect();
@@ -20,12 +26,20 @@ pub fn strongest_phrases(prediction: &Prediction, count: usize) -> Vec<&Phrase> 
         if strongest.len() == count {
             break;
         }
-        if !taken[phrase.tokens.clone()].contains(&true) && !prediction.phrase_text(phrase).is_empty() {
-            taken[phrase.tokens.clone()].fill(true);
+        let near = near(phrase);
+        if !taken[near.clone()].contains(&true) && !prediction.phrase_text(phrase).is_empty() {
+            taken[near].fill(true);
             strongest.push(phrase);
         }
     }
     strongest
+}
+
+/// The words of a phrase that are no further than [`NEAR`] from its own position.
+fn near(phrase: &Phrase) -> Range<usize> {
+    let Range { start, end } = phrase.tokens;
+    let center = phrase.center.unwrap_or(start);
+    start.max(center.saturating_sub(NEAR))..end.min(center + NEAR + 1).max(start)
 }
 
 #[cfg(test)]

@@ -3,7 +3,9 @@
 use convlens_run::Run;
 use plotters::style::RGBColor;
 
-use crate::plot::{AGAINST, CATEGORIES, Dot, FOR, Histograms, Line, LineCharts, NEITHER, Panel, Scatter, WordBars};
+use crate::plot::{
+    AGAINST, CATEGORIES, Dot, FOR, Histograms, Line, LineCharts, NEITHER, Panel, Scale, Scatter, WordBars,
+};
 use crate::vocabulary::extremes;
 use crate::{Agreement, Analysis, AnalysisError, Faithfulness, Judged, Picture, PlaceWords};
 
@@ -159,7 +161,7 @@ fn faithfulness(faithfulness: &Faithfulness) -> Result<Picture, AnalysisError> {
             names: Vec::new(),
             lines: faithfulness.methods.iter().enumerate().map(line).collect(),
             names_right: is_sufficiency,
-            is_log: false,
+            scale: Scale::Linear,
         }
     };
     let caption = format!(
@@ -199,7 +201,7 @@ fn judged(judged: &Judged) -> Result<Picture, AnalysisError> {
             line("rank correlation", AGAINST, &|row| row.rank_correlation),
         ],
         names_right: false,
-        is_log: false,
+        scale: Scale::Linear,
     };
     let caption = "Phrase scores beside people's labels in the Stanford Sentiment Treebank, by length of the phrase.";
     Picture::of("sst", caption.into(), &LineCharts(vec![panel]))

@@ -1,8 +1,7 @@
 //! Receptive fields after document A: for each filter and each of its positions, the words whose
 //! embeddings excite it most; and those that inhibit it most.
 
-use burn::tensor::Tensor;
-use convlens_run::model::{Encode, Pooling};
+use convlens_run::model::{Encode, FilterWeights, Pooling};
 use convlens_run::{Run, RunError, to_host};
 use serde::Serialize;
 
@@ -42,12 +41,18 @@ pub struct FilterPosition {
 pub struct FilterVectors {
     /// Each embedding, `[vocab_size, embedding]`.
     pub embeddings: Vec<f32>,
-    /// Each filter's positions, `[filters, kernel_size, embedding]`.
+    /// Each filter's positions, `[filters, kernel_size, embedding]`; empty for filters over one-hot
+    /// words.
     pub vectors: Vec<f32>,
+    /// Of filters over one-hot words, whose weight a word carries itself: in which of its dimensions,
+    /// `[filters, kernel_size]`.
+    pub dimension_of: Vec<Option<usize>>,
     /// How many filters there are.
     pub filters: usize,
     /// How many positions a filter has.
     pub kernel_size: usize,
+    /// How many of them lie before the position itself.
+    pub left: usize,
     /// How many dimensions an embedding has.
     pub dimensions: usize,
     /// `[outputs, filters]`; empty where other layers lie between filters and logits.
@@ -64,22 +69,46 @@ impl FilterVectors {
     ///
     /// [`RunError::Device`].
     pub fn of(run: &Run) -> Result<Self, RunError> {
-        let filters = run.model.encoder.filters(); // [filters, embedding, kernel_size]
-        let dimensions = run.config.model.embedding;
-        let [count, _, kernel_size] = filters.as_ref().map_or([0, dimensions, 1], Tensor::dims);
-        let [outputs, hidden, _] = run.model.head.weight.val().dims();
-        let head = to_host(run.model.head.weight.val())?;
-        let is_one_layer = run.model.receptive_field().size() == kernel_size;
-        let is_direct = is_one_layer && hidden == count && head.len() == outputs * count;
+        let filters = run.model.encoder.filters();
+        let (left, is_last) = filters.as_ref().map_or((0, false), |filters| (filters.left, filters.is_last));
+        let (mut count, mut kernel_size, mut vectors, mut dimension_of) = (0, 1, Vec::new(), Vec::new());
+        match filters.map(|filters| filters.weights) {
+            Some(FilterWeights::Vectors(weights)) => {
+                [count, _, kernel_size] = weights.dims();
+                vectors = to_host(weights.swap_dims(1, 2))?;
+            }
+            Some(FilterWeights::Dimensions(of_filters)) => {
+                (count, kernel_size) = (of_filters.len(), of_filters.first().map_or(1, Vec::len));
+                dimension_of = of_filters.concat();
+            }
+            None => {}
+        }
         Ok(Self {
             embeddings: to_host(run.model.embed.weight.val())?,
-            vectors: filters.map(|filters| to_host(filters.swap_dims(1, 2))).transpose()?.unwrap_or_default(),
+            vectors,
+            dimension_of,
             filters: count,
             kernel_size,
-            dimensions,
+            left,
+            dimensions: run.config.model.embedding,
             is_linear: run.model.encoder.linear_kernel().is_some() && run.model.pooling() == Pooling::Mean,
-            head: if is_direct { head } else { Vec::new() },
+            head: if is_last { to_host(run.model.head.weight.val())? } else { Vec::new() },
         })
+    }
+
+    /// Whether the filters are vectors in the space of the embeddings.
+    pub fn are_vectors(&self) -> bool {
+        self.dimension_of.is_empty()
+    }
+
+    /// What a word gives to a filter at one of its places: the dot product of their vectors or, over
+    /// one-hot words, the weight that the word has there.
+    pub fn answer(&self, filter: usize, place: usize, id: usize) -> f64 {
+        let word = self.embedding(id);
+        match self.are_vectors() {
+            true => dot(self.vector(filter, place), word),
+            false => self.dimension_of[filter * self.kernel_size + place].map_or(0.0, |at| f64::from(word[at])),
+        }
     }
 
     /// The vector of a filter's position.
@@ -103,9 +132,9 @@ impl FilterVectors {
         self.head.iter().skip(filter).step_by(self.filters).map(|&weight| f64::from(weight)).collect()
     }
 
-    /// A place, counted from the filter's centre.
+    /// A place, counted from the position that the filter is applied at.
     pub fn offset(&self, place: usize) -> isize {
-        place as isize - ((self.kernel_size - 1) / 2) as isize
+        place as isize - self.left as isize
     }
 }
 
@@ -116,11 +145,15 @@ pub fn receptive_fields(
     count: usize,
     on_stage: OnStage<'_>,
 ) -> Vec<Filter> {
-    let norms: Vec<f64> = (0..vectors.words()).map(|id| norm(vectors.embedding(id))).collect();
+    // A one-hot word's vector has the length 1, a filter's has a dimension for each word.
+    let norm_of = |id: usize| if vectors.are_vectors() { norm(vectors.embedding(id)) } else { 1.0 };
+    let norms: Vec<f64> = (0..vectors.words()).map(norm_of).collect();
     let position = |filter: usize, place: usize| {
-        let vector = vectors.vector(filter, place);
-        let dots: Vec<f64> = (0..vectors.words()).map(|id| dot(vector, vectors.embedding(id))).collect();
-        let length = norm(vector);
+        let dots: Vec<f64> = (0..vectors.words()).map(|id| vectors.answer(filter, place, id)).collect();
+        let length = match vectors.are_vectors() {
+            true => norm(vectors.vector(filter, place)),
+            false => dots.iter().map(|dot| dot * dot).sum::<f64>().sqrt(),
+        };
         let cosine = |(dot, norm): (&f64, &f64)| if norm * length > 0.0 { dot / (norm * length) } else { 0.0 };
         let cosines: Vec<f64> = dots.iter().zip(&norms).map(cosine).collect();
         let (excite, inhibit) = words.extremes(&dots, count);
@@ -130,8 +163,9 @@ pub fn receptive_fields(
     };
     let filter = |filter: usize| {
         on_stage("words of each filter", filter + 1, vectors.filters);
-        let positions = (0..vectors.kernel_size).map(|place| position(filter, place)).collect();
-        Filter { filter, head: vectors.head(filter), positions }
+        // A filter that is narrower than others beside it has no words at their outermost places.
+        let positions = (0..vectors.kernel_size).map(|place| position(filter, place));
+        Filter { filter, head: vectors.head(filter), positions: positions.filter(|at| at.norm > 0.0).collect() }
     };
     (0..vectors.filters).map(filter).collect()
 }

@@ -1,6 +1,6 @@
 //! Histograms of a model's weights.
 
-use convlens_run::model::Encode;
+use convlens_run::model::{Encode, FilterWeights};
 use convlens_run::{Run, RunError, to_host};
 use serde::Serialize;
 
@@ -33,7 +33,11 @@ pub struct Histogram {
 /// [`RunError::Device`].
 pub fn histograms(run: &Run) -> Result<Vec<Histogram>, RunError> {
     let model = &run.model;
-    let filters = model.encoder.filters().map(to_host).transpose()?;
+    // The weights of filters over one-hot words are the embeddings themselves.
+    let filters = match model.encoder.filters().map(|filters| filters.weights) {
+        Some(FilterWeights::Vectors(weights)) => Some(to_host(weights)?),
+        _ => None,
+    };
     let embeddings = Histogram::of("embed.weight", &to_host(model.embed.weight.val())?);
     let head = Histogram::of("head.weight", &to_host(model.head.weight.val())?);
     let filters = filters.map(|filters| Histogram::of("filters", &filters));

@@ -4,7 +4,7 @@ use convlens_analysis::{
     Analysis, AnalysisError, Certificate, FilterVectors, Method, Options, Side, Texts, Vocabulary, attributions,
     excitations, filters_behind, phrase_parts, receptive_fields, report,
 };
-use convlens_run::model::{Activation, ConvConfig, EncoderConfig, LinearConvConfig, ModelConfig, Padding, Pooling};
+use convlens_run::model::{ConvConfig, EncoderConfig, LinearConvConfig, ModelConfig, Padding, Pooling};
 use convlens_run::text::{TokenizerKind, train};
 use convlens_run::{
     DatasetConfig, DeviceChoice, FORMAT, Run, RunConfig, RunFolder, Task, TextConfig, TokenizerSource, TrainingConfig,
@@ -240,7 +240,7 @@ fn the_words_of_a_phrase_and_the_filters_behind_it_make_up_its_score() {
 fn gradient_times_input_is_all_of_a_phrase_without_biases() {
     // ReLU without biases is homogeneous: the parts are the whole (Euler), whatever the active set.
     for pooling in [Pooling::Mean, Pooling::Max] {
-        let encoder = ConvConfig { filters: 6, kernel_sizes: vec![3], activation: Activation::Relu };
+        let encoder = ConvConfig::new(6, &[3]);
         let run = random_run_of(EncoderConfig::Conv(encoder), pooling, &["a", "b", "c"], Padding::Masked);
         let prediction = run.predict(PHRASES).expect("predicts");
         for (index, phrase) in prediction.phrases.iter().enumerate() {

@@ -12,11 +12,26 @@ pub struct Chart {
     pub title: String,
     /// What the axes are, with their units.
     pub axes: [String; 2],
-    /// Whether both axes are logarithmic.
+    /// Which axes are logarithmic.
     #[serde(default)]
-    pub is_log: bool,
-    /// Lines by name, each with its points.
+    pub scale: Scale,
+    /// Lines by name, each with its points; the name of a single point stands beside it.
     pub lines: Vec<Named>,
+}
+
+/// Which axes of a chart are logarithmic.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Scale {
+    /// None.
+    #[default]
+    Linear,
+    /// The horizontal one.
+    LogX,
+    /// The vertical one.
+    LogY,
+    /// Both.
+    LogLog,
 }
 
 type Named = (String, Vec<(f64, f64)>);
@@ -36,7 +51,7 @@ pub fn draw_charts(name: &str, caption: &str, charts: &[Chart]) -> Result<Pictur
             names: Vec::new(),
             lines: lines.map(line).collect(),
             names_right: false,
-            is_log: chart.is_log,
+            scale: chart.scale,
         }
     };
     Picture::of(name, caption.into(), &LineCharts(charts.iter().map(panel).collect()))

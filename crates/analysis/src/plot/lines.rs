@@ -2,7 +2,8 @@
 
 use plotters::prelude::*;
 
-use super::{Area, Draw, Drawn, FONT, GRID, INK, axis_number, range, said};
+use super::labels::place;
+use super::{Area, Draw, Drawn, FONT, GRID, INK, Scale, axis_number, range, said, text};
 
 /// A line: a name, a colour, its points.
 #[derive(Clone, Debug)]
@@ -23,8 +24,8 @@ pub(crate) struct Panel {
     pub lines: Vec<Line>,
     /// Where the names of the lines stand: above, to that side.
     pub names_right: bool,
-    /// Both axes are logarithmic.
-    pub is_log: bool,
+    /// Which axes are logarithmic.
+    pub scale: Scale,
 }
 
 /// Charts side by side.
@@ -44,9 +45,15 @@ impl Draw for LineCharts {
 }
 
 fn draw<DB: DrawingBackend>(area: &Area<'_, DB>, panel: &Panel) -> Drawn {
-    let scaled = |&(x, y): &(f64, f64)| if panel.is_log { (x.log10(), y.log10()) } else { (x, y) };
+    let is_log_x = matches!(panel.scale, Scale::LogX | Scale::LogLog);
+    let is_log_y = matches!(panel.scale, Scale::LogY | Scale::LogLog);
+    let scaled = |&(x, y): &(f64, f64)| {
+        let log = |is_log: bool, value: f64| if is_log { value.log10() } else { value };
+        (log(is_log_x, x), log(is_log_y, y))
+    };
     let points = || panel.lines.iter().flat_map(|line| line.points.iter().map(scaled));
-    let ys = range(points().map(|point| point.1).chain((!panel.is_log).then_some(0.0)));
+    let are_points = panel.lines.iter().all(|line| line.points.len() == 1);
+    let ys = range(points().map(|point| point.1).chain((!is_log_y && !are_points).then_some(0.0)));
     let mut chart = ChartBuilder::on(area)
         .caption(&panel.title, (FONT, 22).into_font().color(&INK))
         .margin(14)
@@ -58,8 +65,8 @@ fn draw<DB: DrawingBackend>(area: &Area<'_, DB>, panel: &Panel) -> Drawn {
         let is_whole = (value - value.round()).abs() < 1e-6 && *value > -0.5;
         if is_whole { panel.names.get(value.round() as usize).cloned().unwrap_or_default() } else { String::new() }
     };
-    let unscaled = |value: &f64| if panel.is_log { power_of_ten(*value) } else { axis_number(value) };
-    let number = |value: &f64| if panel.names.is_empty() { unscaled(value) } else { named(value) };
+    let unscaled = |is_log: bool, value: &f64| if is_log { power_of_ten(*value) } else { axis_number(value) };
+    let number = |value: &f64| if panel.names.is_empty() { unscaled(is_log_x, value) } else { named(value) };
     chart
         .configure_mesh()
         .light_line_style(TRANSPARENT)
@@ -71,9 +78,16 @@ fn draw<DB: DrawingBackend>(area: &Area<'_, DB>, panel: &Panel) -> Drawn {
         .label_style((FONT, 16).into_font().color(&INK))
         .axis_desc_style((FONT, 18).into_font().color(&INK))
         .x_label_formatter(&number)
-        .y_label_formatter(&unscaled)
+        .y_label_formatter(&|value: &f64| unscaled(is_log_y, value))
         .draw()
         .map_err(said)?;
+    if are_points {
+        let shown = panel.lines.iter().map(|line| Circle::new(scaled(&line.points[0]), 5, line.color.filled()));
+        chart.draw_series(shown).map_err(said)?;
+        let pixels: Vec<(i32, i32)> = points().map(|at| chart.backend_coord(&at)).collect();
+        let (xs, ys) = chart.plotting_area().get_pixel_range();
+        return name_points(area, panel, &pixels, [xs.start, ys.start, xs.end, ys.end]);
+    }
     for (number, line) in panel.lines.iter().enumerate() {
         let color = line.color;
         // The first lines are the widest, so that they show beneath others that coincide with them.
@@ -95,6 +109,29 @@ fn draw<DB: DrawingBackend>(area: &Area<'_, DB>, panel: &Panel) -> Drawn {
         .label_font((FONT, 16).into_font().color(&INK))
         .draw()
         .map_err(said)
+}
+
+/// The name of each line beside its one point.
+fn name_points<DB: DrawingBackend>(
+    area: &Area<'_, DB>,
+    panel: &Panel,
+    points: &[(i32, i32)],
+    frame: [i32; 4],
+) -> Drawn {
+    let style = text(16);
+    let size = |line: &Line| {
+        let (width, height) = area.estimate_text_size(&line.name, &style).map_err(said)?;
+        Ok::<_, String>((width as i32, height as i32))
+    };
+    let sizes = panel.lines.iter().map(size).collect::<Result<Vec<_>, _>>()?;
+    let taken = points.iter().map(|&(x, y)| [x - 5, y - 5, x + 5, y + 5]).collect();
+    // A drawing area counts from its own corner, pixels from the picture's.
+    let (left, top) = area.get_base_pixel();
+    for (line, found) in panel.lines.iter().zip(place(points, &sizes, taken, frame)) {
+        let Some([x, y, _, bottom]) = found else { continue };
+        area.draw_text(&line.name, &style, (x - left, (y + bottom) / 2 - top)).map_err(said)?;
+    }
+    Ok(())
 }
 
 /// Ten to the power of `value`, with two digits: 3200 is 3.2 k.

@@ -16,7 +16,7 @@ use plotters::style::{FontStyle, register_font};
 use crate::AnalysisError;
 
 pub(crate) use bars::WordBars;
-pub use charts::{Chart, draw_charts};
+pub use charts::{Chart, Scale, draw_charts};
 pub(crate) use histograms::Histograms;
 pub(crate) use lines::{Line, LineCharts, Panel};
 pub(crate) use scatter::{Dot, Scatter};
