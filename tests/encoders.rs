@@ -5,7 +5,8 @@ use serde_json::Value;
 use crate::common::Place;
 
 /// The presets beside those that other tests train.
-const PRESETS: [&str; 8] = ["conv", "best", "plain", "residual", "dense", "dilated", "gated", "bilstm"];
+const PRESETS: [&str; 11] =
+    ["conv", "best", "plain", "residual", "dense", "dilated", "bytenet", "gated", "lstm", "bilstm", "gru"];
 
 #[test]
 fn every_preset_is_trained_explained_and_analysed() {
@@ -28,6 +29,21 @@ fn every_preset_is_trained_explained_and_analysed() {
 }
 
 #[test]
+fn settings_of_a_model_are_set_by_their_path() {
+    let place = Place::new();
+    let small = "--dataset sample --epochs 1 --vocab-size 200 --out runs/r";
+    let set = "--set encoder.layer.causal=true --set encoder.layer.layer_norm=true --set encoder.layer.weight_norm=true \
+        --set 'encoder.downsampling={\"stride\":{\"by\":2}}' --set encoder.layers=2 --set pooling=max";
+    place.succeed(&format!("train --preset plain {small} {set}"));
+    assert_eq!(place.read_json("runs/r/metrics.json")["receptive_field"], 7);
+    let found = &place.json("analyze --texts 20 --json")[0];
+    assert!(found["certificate"]["phrases"]["max"].as_f64().expect("a residual") < 1e-4, "{found}");
+    assert_eq!(found["certificate"]["exactness"], "exact-where-largest");
+    assert!(place.fail("train --preset conv --set encoder.width=3").contains("there is no width (there are: type"));
+    assert!(place.fail(&format!("train --resume {small} --set pooling=mean")).contains("--set: runs/r"));
+}
+
+#[test]
 fn presets_are_compared_and_an_interrupted_comparison_goes_on() {
     let place = Place::new();
     let line = "compare --presets default,relu --dataset sample --epochs 1 --out runs/c";
@@ -47,6 +63,10 @@ fn presets_are_compared_and_an_interrupted_comparison_goes_on() {
     assert!(place.fail("compare --presets relu --text-column what").contains("--data"));
     assert!(place.fail("compare --presets relu --dataset sample --out runs/own").contains("--data: runs/own"));
     assert!(place.fail(&format!("{line} --seed 1")).contains("--seed: runs/c"));
+    assert!(place.fail(&line.replace(" --epochs 1", "")).contains("--epochs: runs/c"));
+    place.succeed("train --preset relu --dataset sample --epochs 1 --out runs/mixed/relu");
+    let mixed = place.fail(&format!("compare --presets relu --epochs 1 --data data.csv {columns} --out runs/mixed"));
+    assert!(mixed.contains("--data: runs/mixed/relu"), "{mixed}");
 }
 
 #[test]
@@ -58,7 +78,12 @@ fn receptive_fields_are_told_without_training() {
     let field = &place.json("receptive-field --encoder plain --layers 2 --stride 2 --causal --hidden 4 --json")[0];
     assert_eq!((&field["formula"], &field["stride"]), (&field["measured"], &Value::from(4)));
     assert!(place.fail("receptive-field --encoder conv --plot field.txt").contains("--plot field.txt: name a .svg"));
-    assert!(place.fail("receptive-field --encoder plain --layers 0").contains("layers must be 1 or more"));
+    assert!(place.fail("receptive-field --encoder plain --layers 0").contains("1 or more"));
+    assert!(place.fail("receptive-field --encoder lstm --layers 2").contains("--layers: lstm has none"));
+    assert!(place.fail("receptive-field --encoder conv --stride 2").contains("--stride: conv has none"));
+    let wide = place.succeed("receptive-field --encoder dilated --layers 70 --hidden 2");
+    assert!(wide.contains("not measured"), "{wide}");
+    assert!(place.succeed("receptive-field --encoder one-hot --kernel-size 4 --hidden 3").contains("they agree"));
 }
 
 #[test]
@@ -67,4 +92,6 @@ fn gradients_are_followed_down() {
     let found = place.json("gradients --encoders plain,residual --layers 4 --hidden 4 --steps 2 --json");
     assert!(found.iter().all(|encoder| encoder["depths"][0]["at_start"].as_array().map(Vec::len) == Some(4)));
     assert!(place.fail("gradients --layers 0").contains("1 or more"));
+    assert!(place.fail("gradients --encoders lstm").contains("lstm has no depth"));
+    assert!(place.fail("gradients --encoders residual --layers 3").contains("--layers 3: a block of residual"));
 }

@@ -84,7 +84,7 @@ fn parquet_columns_are_read() {
 #[test]
 fn every_tokenizer_trains_and_one_of_the_users_own() {
     let place = Place::new();
-    for tokenizer in ["characters", "bpe", "runs/bpe/tokenizer.json"] {
+    for tokenizer in ["characters", "bytes", "bpe", "runs/bpe/tokenizer.json"] {
         let name = if tokenizer.contains('/') { "own" } else { tokenizer };
         place.succeed(&format!(
             "train --dataset sample --tokenizer {tokenizer} --vocab-size 400 --epochs 1 --out runs/{name}"

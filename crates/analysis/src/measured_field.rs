@@ -65,7 +65,11 @@ impl MeasuredField {
         let device = Device::flex();
         device.seed(seed);
         let (formula, stride) = (config.settings().receptive_field(), config.settings().stride());
-        let side = |side: usize| if side == ReceptiveField::ALL { UNBOUNDED / 2 } else { side.saturating_add(stride) };
+        let has_no_end = matches!(config, EncoderConfig::Lstm(_) | EncoderConfig::Gru(_));
+        let side = |side: usize| match side {
+            ReceptiveField::ALL if has_no_end => UNBOUNDED / 2,
+            side => side.saturating_add(stride),
+        };
         let (left, right) = (side(formula.left), side(formula.right));
         let encoder = config.init(embedding, &device);
         let parameters = encoder.num_params();
@@ -213,7 +217,7 @@ mod tests {
         assert_eq!((strided.agrees(), strided.formula.size(), strided.holes), (Some(true), 5, 1));
         let wide = ResidualConfig { hidden: 2, blocks: 70, ..residual(false) };
         let wide = measured(&EncoderConfig::Residual(wide));
-        assert!(wide.measured.is_none() && wide.gradient.is_empty() && wide.formula.size() == usize::MAX);
+        assert!(wide.measured.is_none() && wide.gradient.is_empty() && wide.formula.size() > usize::MAX / 4);
         let lstm = measured(&EncoderConfig::Lstm(RecurrentConfig { hidden: 8, bidirectional: false }));
         assert!(lstm.formula.is_unbounded() && lstm.measured.is_some_and(|field| field.right == 0));
     }

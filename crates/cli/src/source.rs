@@ -1,5 +1,6 @@
 //! Where texts and runs come from: a known data set or a file, a named run or the newest.
 
+use std::borrow::Cow;
 use std::path::Path;
 
 use convlens_data::{Dataset, Examples, LabelMap, LabelledFile, auto, known};
@@ -63,6 +64,18 @@ pub fn dataset(name: Option<&str>, file: Option<&FileConfig>, seed: u64) -> Resu
 /// The data set that a run was trained on.
 pub fn dataset_of(config: &DatasetConfig, seed: u64) -> Result<Dataset, Failure> {
     dataset(Some(&config.name), config.file.as_ref(), seed)
+}
+
+/// The shortest test text, and the shortest with another label.
+pub fn short_texts(dataset: &Dataset) -> Result<Vec<Cow<'_, str>>, Failure> {
+    let test = &dataset.test;
+    let shortest = |other_than: Option<usize>| {
+        let fits = |index: &usize| Some(test.labels[*index]) != other_than;
+        (0..test.len()).filter(fits).min_by_key(|&index| test.texts.bytes(index))
+    };
+    let first = shortest(None);
+    let second = first.and_then(|first| shortest(Some(test.labels[first])));
+    first.into_iter().chain(second).map(|index| Ok(test.texts.get(index)?)).collect()
 }
 
 /// Labelled texts for a run, and what to call them: a file's, a split of a known data set's, or

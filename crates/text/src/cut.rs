@@ -18,7 +18,7 @@ const PUNCTUATION_MARK: &str = r"[^\w\s']";
 const ONE_CHARACTER: &str = r"(?s).";
 
 impl TokenizerKind {
-    /// How the `tokenizers` library is told what [`cut`] does; none for byte pairs.
+    /// How the `tokenizers` library is told what [`cut`] does; none for bytes and their pairs.
     pub(crate) fn pre_tokenizer(self) -> Option<Value> {
         let split = |pattern: &str, behavior: &str| json!({ "type": "Split", "pattern": { "Regex": pattern }, "behavior": behavior, "invert": false });
         Some(match self {
@@ -28,7 +28,7 @@ impl TokenizerKind {
                 json!({ "type": "Sequence", "pretokenizers": parts })
             }
             Self::Characters => split(ONE_CHARACTER, "Isolated"),
-            Self::Bpe => return None,
+            Self::Bytes | Self::Bpe => return None,
         })
     }
 }
@@ -75,7 +75,7 @@ pub(crate) fn cut(kind: TokenizerKind, text: &str, mut found: impl FnMut(&str, R
     let of_ascii = match kind {
         TokenizerKind::Words => OF_ASCII[0],
         TokenizerKind::Punctuated => OF_ASCII[1],
-        TokenizerKind::Characters | TokenizerKind::Bpe => [Role::Single; 128],
+        TokenizerKind::Characters | TokenizerKind::Bytes | TokenizerKind::Bpe => [Role::Single; 128],
     };
     let bytes = text.as_bytes();
     let mut word = String::with_capacity(64);

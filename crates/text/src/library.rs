@@ -41,6 +41,19 @@ impl Library {
     ) -> Result<Self, TextError> {
         let mut tokenizer = Inner::new(BPE::default());
         tokenizer.with_normalizer(Some(Lowercase))?;
+        Self::learn(tokenizer, vocab_size, texts)
+    }
+
+    /// Bytes: no pair of them is learnt.
+    pub(crate) fn bytes() -> Result<Self, TextError> {
+        Self::learn(Inner::new(BPE::default()), 0, std::iter::empty::<&str>())
+    }
+
+    fn learn<T: AsRef<str> + Send>(
+        mut tokenizer: Inner,
+        vocab_size: usize,
+        texts: impl Iterator<Item = T> + Send,
+    ) -> Result<Self, TextError> {
         tokenizer.with_pre_tokenizer(Some(ByteLevel::new(false, false, true)));
         tokenizer.with_decoder(Some(ByteLevel::default()));
         let trainer = BpeTrainer::builder()

@@ -1,4 +1,4 @@
-//! Builds a tokenizer from a corpus: words, characters or byte pairs.
+//! Builds a tokenizer from a corpus: words, characters, bytes or byte pairs.
 
 use ahash::AHashMap;
 use serde::{Deserialize, Serialize};
@@ -26,6 +26,8 @@ pub enum TokenizerKind {
     Punctuated,
     /// Lower-case characters; rare ones become `[UNK]`.
     Characters,
+    /// The 256 bytes of the text as it stands, capitals and all: knows every text.
+    Bytes,
     /// Byte-pair encoding of the lower-case text (Sennrich, Haddow and Birch 2016, on bytes):
     /// knows every word, in pieces.
     Bpe,
@@ -38,7 +40,7 @@ pub enum TokenizerKind {
 /// # Errors
 ///
 /// [`TextError::VocabularyTooSmall`] below four tokens, [`TextError::EmptyCorpus`] where the
-/// texts hold none, [`TextError::NoLibrary`] for byte pairs in a build without the `tokenizers`
+/// texts hold none, [`TextError::NoLibrary`] for bytes and byte pairs in a build without the `tokenizers`
 /// library.
 pub fn train<T: AsRef<str> + Send>(
     kind: TokenizerKind,
@@ -49,6 +51,8 @@ pub fn train<T: AsRef<str> + Send>(
         return Err(TextError::VocabularyTooSmall(vocab_size));
     }
     match kind {
+        #[cfg(feature = "library")]
+        TokenizerKind::Bytes => Ok(Library::bytes()?.into()),
         TokenizerKind::Words | TokenizerKind::Punctuated | TokenizerKind::Characters => {
             train_word_level(kind, vocab_size, texts)
         }
@@ -62,7 +66,7 @@ pub fn train<T: AsRef<str> + Send>(
             }
         }
         #[cfg(not(feature = "library"))]
-        TokenizerKind::Bpe => Err(TextError::NoLibrary),
+        TokenizerKind::Bytes | TokenizerKind::Bpe => Err(TextError::NoLibrary),
     }
 }
 
@@ -159,6 +163,21 @@ mod tests {
                 assert_eq!(ours, library.to_string(true).expect("JSON"));
             }
         }
+    }
+
+    #[test]
+    #[cfg(feature = "library")]
+    fn bytes_are_the_texts_own() {
+        let tokenizer = train(TokenizerKind::Bytes, 4, [""].into_iter()).expect("trains");
+        assert_eq!(tokenizer.vocab_size(), 259);
+        let encoding = tokenizer.encode("Aé 🎬").expect("encodes");
+        // The start, and 1 + 2 + 1 + 4 bytes; those of a character share its place in the text.
+        assert_eq!(encoding.ids.len(), 9);
+        assert_eq!(encoding.offsets[1..], [(0, 1), (1, 3), (1, 3), (3, 4), (4, 8), (4, 8), (4, 8), (4, 8)]);
+        let other = tokenizer.encode("a").expect("encodes");
+        assert_ne!(encoding.ids[1], other.ids[1]);
+        let again: Tokenizer = Tokenizer::from_json(tokenizer.to_json().expect("JSON").as_bytes()).expect("reads");
+        assert_eq!(again.encode("Aé 🎬").expect("encodes"), encoding);
     }
 
     #[test]

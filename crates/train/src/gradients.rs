@@ -17,23 +17,31 @@ pub struct DepthGradients {
     /// The norm of the gradient of each layer's filters, from the words up, before the first step:
     /// the mean over some batches.
     pub at_start: Vec<f64>,
-    /// As `at_start`, after the last step.
+    /// As `at_start`, of the same batches after the last step.
     pub trained: Vec<f64>,
-    /// The loss of the last batches, in nats.
+    /// The first layer's norm through training: the mean over each ten steps, by the last of them.
+    pub course: Vec<(usize, f64)>,
+    /// The loss of those batches after the last step, in nats.
     pub loss: f64,
+    /// How many numbers the encoder learns.
+    pub parameters: usize,
 }
 
 /// How many batches a norm is averaged over.
 const BATCHES: usize = 8;
 const BATCH_SIZE: usize = 32;
+/// How many steps make one point of the course.
+const POINT: usize = 10;
 
-/// Trains an encoder for some steps of Adam, and follows its gradients.
+/// Trains an encoder over embeddings of some dimensions for some steps of Adam, and follows its
+/// gradients.
 ///
 /// # Errors
 ///
 /// [`TrainError::Model`] for settings that make no model, [`TrainError::Device`].
 pub fn depth_gradients(
     encoder: &EncoderConfig,
+    embedding: usize,
     layers: usize,
     corpus: &Corpus,
     steps: usize,
@@ -44,7 +52,7 @@ pub fn depth_gradients(
     device.seed(seed);
     let config = ModelConfig {
         vocab_size: corpus.tokenizer.vocab_size(),
-        embedding: encoder.settings().hidden().min(64),
+        embedding,
         init_std: 0.05,
         encoder: encoder.clone(),
         outputs: 1,
@@ -63,14 +71,20 @@ pub fn depth_gradients(
         first.extend(some.iter().cloned());
         mean_norms(&model, &some, corpus, &device)?.0
     };
-    for (step, indices) in batches.take(steps).enumerate() {
-        on_stage(Stage { name: "training a stack", done: step, total: steps });
+    let (mut course, mut sum) = (Vec::new(), 0.0);
+    for (step, indices) in (1..).zip(batches.take(steps)) {
+        on_stage(Stage { name: "training a stack", done: step - 1, total: steps });
         let gradients = loss(&model, &indices, corpus, &device)?.backward();
+        sum += norms(&model, &gradients)?.first().copied().unwrap_or(0.0) / POINT as f64;
+        if step % POINT == 0 {
+            course.push((step, std::mem::take(&mut sum)));
+        }
         model = adam.step(model, gradients, 1e-3);
     }
     on_stage(Stage { name: "training a stack", done: steps, total: steps });
     let (trained, loss) = mean_norms(&model, &first, corpus, &device)?;
-    Ok(DepthGradients { layers, at_start, trained, loss })
+    let parameters = model.encoder.num_params();
+    Ok(DepthGradients { layers, at_start, trained, course, loss, parameters })
 }
 
 fn loss(model: &TextModel, indices: &[usize], corpus: &Corpus, device: &Device) -> Result<Tensor<1>, TrainError> {
@@ -92,16 +106,21 @@ fn mean_norms(
         let loss = loss(model, indices, corpus, device)?;
         let gradients = loss.backward();
         losses += convlens_run::to_host(loss.inner())?.iter().map(|&value| f64::from(value)).sum::<f64>();
-        let mut norms = Norms { gradients: &gradients, path: Vec::new(), found: Vec::new(), failed: None };
-        model.encoder.visit(&mut norms);
-        if let Some(error) = norms.failed {
-            return Err(error);
-        }
-        sums.resize(norms.found.len(), 0.0);
-        sums.iter_mut().zip(norms.found).for_each(|(sum, norm): (&mut f64, f64)| *sum += norm);
+        let norms = norms(model, &gradients)?;
+        sums.resize(norms.len(), 0.0);
+        sums.iter_mut().zip(norms).for_each(|(sum, norm): (&mut f64, f64)| *sum += norm);
     }
     let count = batches.len().max(1) as f64;
     Ok((sums.into_iter().map(|sum| sum / count).collect(), losses / count))
+}
+
+fn norms(model: &TextModel, gradients: &Gradients) -> Result<Vec<f64>, TrainError> {
+    let mut norms = Norms { gradients, path: Vec::new(), found: Vec::new(), failed: None };
+    model.encoder.visit(&mut norms);
+    match norms.failed {
+        Some(error) => Err(error),
+        None => Ok(norms.found),
+    }
 }
 
 /// The norm of the gradient of every convolution that is wider than one position.
@@ -136,23 +155,25 @@ impl ModuleVisitor for Norms<'_> {
 mod tests {
     use super::*;
     use crate::Cache;
-    use convlens_run::model::{Downsampling, LayerConfig, PlainConfig, ResidualConfig};
+    use convlens_run::model::{Branch, Downsampling, LayerConfig, PlainConfig, ResidualConfig};
     use convlens_run::text::TokenizerKind;
     use convlens_run::{TextConfig, TokenizerSource};
 
     #[test]
-    fn residual_blocks_keep_the_gradient_that_a_plain_stack_loses() {
+    fn a_plain_stack_loses_the_gradient_in_training_and_residual_blocks_keep_it() {
         let folder = tempfile::tempdir().expect("a folder");
         let text = TextConfig { tokenizer: TokenizerSource::Trained(TokenizerKind::Words), vocab_size: 200 };
         let sample = convlens_data::generate_sample(1);
         let corpus = Corpus::prepare(&sample, &text, 0.1, 0, &Cache::at(folder.path()), &|_| {}).expect("prepares");
         let layer = LayerConfig::default();
         let plain = PlainConfig { hidden: 8, layers: 24, downsampling: Downsampling::None, layer: layer.clone() };
-        let residual = ResidualConfig { hidden: 8, blocks: 12, dilation_base: 1, layer };
+        let residual = ResidualConfig { hidden: 8, blocks: 12, dilation_base: 1, branch: Branch::Tcn, layer };
         let [plain, residual] = [EncoderConfig::Plain(plain), EncoderConfig::Residual(residual)]
-            .map(|encoder| depth_gradients(&encoder, 24, &corpus, 2, 0, &|_| {}).expect("follows"));
-        assert_eq!((plain.at_start.len(), residual.at_start.len()), (24, 24));
-        assert!(residual.at_start[0] > 10.0 * plain.at_start[0], "{residual:?} {plain:?}");
-        assert!(plain.loss.is_finite());
+            .map(|encoder| depth_gradients(&encoder, 8, 24, &corpus, 40, 0, &|_| {}).expect("follows"));
+        assert_eq!((plain.at_start.len(), residual.at_start.len(), plain.course.len()), (24, 24, 4));
+        // How many times less of the last layer's gradient reaches the first after training than before.
+        let reaching = |norms: &[f64]| norms[0] / norms[23];
+        let lost = |found: &DepthGradients| reaching(&found.at_start) / reaching(&found.trained);
+        assert!(lost(&plain) > 5.0 && lost(&residual) < 3.0, "{plain:?} {residual:?}");
     }
 }

@@ -112,7 +112,7 @@ impl Growth {
             line("peak memory, 100 MiB", |row| row.cost.peak_bytes.unwrap_or(0.0) / f64::from(100 << 20)),
         ];
         format!(
-            "{{\"title\": \"{}\", \"axes\": [\"{}\", \"seconds, 100 MiB\"], \"is_log\": true, \"lines\": [\n{}]}}",
+            "{{\"title\": \"{}\", \"axes\": [\"{}\", \"seconds, 100 MiB\"], \"scale\": \"log-log\", \"lines\": [\n{}]}}",
             self.title,
             self.axis,
             lines.join(",\n")

@@ -16,10 +16,20 @@ pub enum EncoderName {
     Residual,
     Dense,
     Dilated,
+    #[value(name = "bytenet")]
+    ByteNet,
     Gated,
+    OneHot,
     Lstm,
     Bilstm,
     Gru,
+}
+
+impl EncoderName {
+    /// As it is typed.
+    pub fn title(self) -> String {
+        self.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
+    }
 }
 
 #[derive(Debug, Args)]
@@ -32,19 +42,19 @@ pub struct ReceptiveFieldArgs {
     /// The encoder
     #[arg(long, value_name = "E", value_enum)]
     pub encoder: EncoderName,
-    /// How many layers, blocks (residual, dilated) or units (gated)
-    #[arg(long, value_name = "N", default_value_t = 4)]
-    pub layers: usize,
-    /// How many positions a filter is wide
-    #[arg(long, value_name = "N", default_value_t = 3)]
-    pub kernel_size: usize,
+    /// Of stacks: how many layers, blocks (residual, dilated, bytenet) or units (gated) [default: 4]
+    #[arg(long, value_name = "N")]
+    pub layers: Option<usize>,
+    /// Of convolutions: how many positions a filter is wide [default: 3]
+    #[arg(long, value_name = "N")]
+    pub kernel_size: Option<usize>,
     /// How many channels there are
     #[arg(long, value_name = "N", default_value_t = 16)]
     pub hidden: usize,
-    /// What dilation is multiplied with from layer to layer, where the encoder dilates
-    #[arg(long, value_name = "N", default_value_t = 2)]
-    pub dilation_base: usize,
-    /// See nothing after the position itself
+    /// Of dilated, bytenet and gated: what dilation is multiplied with from layer to layer [default: 2]
+    #[arg(long, value_name = "N")]
+    pub dilation_base: Option<usize>,
+    /// Of conv and stacks: see nothing after the position itself
     #[arg(long)]
     pub causal: bool,
     /// Of plain: convolve at every N-th position
@@ -71,15 +81,17 @@ Examples:
   convlens gradients --encoders plain,residual --layers 8,32 --steps 500 --plot gradients.svg
 
 Trains each encoder at each depth on the bundled sample, and tells the norm of the gradient of its
-first layer's filters and its last layer's, before training and after it.")]
+first layer's filters and its last layer's, before training and after it; the picture shows the first
+layer's by depth and, of the deepest, through training.")]
 pub struct GradientsArgs {
-    /// The encoders; of residual and dilated a block has two layers
+    /// The stacks: plain, residual, dense, dilated, bytenet, gated; a block of residual and dilated has two
+    /// layers
     #[arg(long, value_name = "E,…", value_enum, value_delimiter = ',', default_values = ["plain", "residual", "dense", "dilated"])]
     pub encoders: Vec<EncoderName>,
     /// The depths
     #[arg(long, value_name = "N,…", value_delimiter = ',', default_values_t = [2, 4, 8, 16, 32])]
     pub layers: Vec<usize>,
-    /// How many channels there are
+    /// How many channels there are, of embeddings and layers; of dense, how many each layer adds
     #[arg(long, value_name = "N", default_value_t = 16)]
     pub hidden: usize,
     /// How many steps each is trained for

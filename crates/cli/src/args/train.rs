@@ -15,6 +15,7 @@ Examples:
   convlens train
   convlens train --preset seed --dataset imdb --out runs/seed
   convlens train --data reviews.csv --text-column review --label-column stars --epochs 5
+  convlens train --preset plain --set encoder.layers=8 --set encoder.layer.weight_norm=true
   convlens train --resume                          continue the newest run where it was stopped or killed
   convlens train --config run.toml                 the same keys as the flags: epochs = 5"
 )]
@@ -25,7 +26,10 @@ pub struct TrainArgs {
     pub preset: Option<String>,
     #[command(flatten)]
     pub source: SourceArgs,
-    /// words, punctuated, characters, bpe, or a tokenizer.json [default: the preset's]
+    /// A setting of the model by its path in config.json, as often as wanted: encoder.layer.causal=true
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub settings: Vec<String>,
+    /// words, punctuated, characters, bytes, bpe, or a tokenizer.json [default: the preset's]
     #[arg(long, value_name = "T")]
     pub tokenizer: Option<String>,
     /// The most tokens that a trained tokenizer may know [default: the preset's]

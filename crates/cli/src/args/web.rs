@@ -32,7 +32,8 @@ pub struct WebArgs {
     /// no score depends on, int8]
     #[arg(long, value_name = "P")]
     pub precision: Option<Precision>,
-    /// A text to start from; may be given several times [default: three about films]
+    /// A text to start from; may be given several times [default: three about films or, of a run on a file, texts of
+    /// its test split]
     #[arg(long, value_name = "TEXT")]
     pub example: Vec<String>,
     /// The page and its modules, as `cargo xtask web` builds them

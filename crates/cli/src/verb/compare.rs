@@ -3,8 +3,8 @@
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use convlens_analysis::Chart;
-use convlens_run::{RunFolder, RunMetrics, write_file};
+use convlens_analysis::{Chart, Scale};
+use convlens_run::{DatasetConfig, RunFolder, RunMetrics, write_file};
 use convlens_train::preset;
 use serde::Serialize;
 use serde_json::Value;
@@ -25,12 +25,31 @@ struct Row {
 pub fn run(args: &CompareArgs) -> Result<(), Failure> {
     args.presets.iter().try_for_each(|name| preset(name).map(|_| ()))?;
     args.source.file.config(args.source.test_data.as_deref())?;
-    let mut rows = Vec::new();
-    for name in &args.presets {
+    // On Ctrl-C the preset in training writes its checkpoint and ends; then this says how to go on.
+    let _ = ctrlc::set_handler(|| {});
+    let mut rows: Vec<Row> = Vec::new();
+    let mut data: Option<DatasetConfig> = None;
+    for (number, name) in args.presets.iter().enumerate() {
+        if args.presets[..number].contains(name) {
+            continue;
+        }
         let folder = args.out.join(name);
         match folder.join(convlens_run::METRICS).exists() {
-            true => check_done(&folder, args)?,
+            true => check_done(name, &folder, args)?,
             false => train(name, &folder, args)?,
+        }
+        let trained_on = RunFolder::open(&folder)?.config()?.dataset;
+        match &data {
+            Some(data) if data.fingerprint != trained_on.fingerprint => {
+                return Err(Failure::Input(format!(
+                    "{}: was trained on other texts ({}) than {} ({}); name the data, and another folder with --out",
+                    folder.display(),
+                    trained_on.name,
+                    args.presets[0],
+                    data.name
+                )));
+            }
+            _ => data = Some(trained_on),
         }
         let metrics = RunFolder::open(&folder)?.metrics()?;
         let missing = || Failure::Input(format!("{}: no metrics; remove the folder and begin anew", folder.display()));
@@ -59,15 +78,17 @@ pub fn run(args: &CompareArgs) -> Result<(), Failure> {
 }
 
 /// What is done is not done again, but nor is it taken for something else.
-fn check_done(folder: &Path, args: &CompareArgs) -> Result<(), Failure> {
+fn check_done(name: &str, folder: &Path, args: &CompareArgs) -> Result<(), Failure> {
     let config = RunFolder::open(folder)?.config()?;
     let file = args.source.file.config(args.source.test_data.as_deref())?;
-    let name = args.source.dataset.as_ref().filter(|name| *name != "auto");
+    let dataset = args.source.dataset.as_ref().filter(|name| *name != "auto");
+    let own_epochs = preset(name)?.epochs(config.dataset.train, config.training.batch_size);
     let differs = [
+        ("presets", config.preset != name),
         ("data", config.dataset.file != file),
-        ("dataset", name.is_some_and(|name| *name != config.dataset.name)),
+        ("dataset", dataset.is_some_and(|name| *name != config.dataset.name)),
         ("seed", config.training.seed != args.seed),
-        ("epochs", args.epochs.is_some_and(|epochs| epochs != config.training.epochs)),
+        ("epochs", args.epochs.unwrap_or(own_epochs) != config.training.epochs),
     ];
     match differs.into_iter().find(|(_, differs)| *differs) {
         None => Ok(()),
@@ -91,9 +112,10 @@ fn train(name: &str, folder: &Path, args: &CompareArgs) -> Result<(), Failure> {
     let status = command.status().map_err(|error| Failure::Input(format!("{name}: {error}")))?;
     match status.code() {
         Some(0) => Ok(()),
-        Some(130) | None => {
-            Err(Failure::Interrupted(format!("stopped at {name}; the same command goes on from there")))
-        }
+        Some(130) => Err(Failure::Interrupted(format!("stopped at {name}; the same command goes on from there"))),
+        None => Err(Failure::Input(format!(
+            "{name}: its process was killed, as a system does that runs out of memory; the same command goes on from there"
+        ))),
         _ => Err(Failure::Input(format!("{name}: could not be trained; the lines above say why"))),
     }
 }
@@ -102,7 +124,7 @@ fn train(name: &str, folder: &Path, args: &CompareArgs) -> Result<(), Failure> {
 fn evaluate(folder: &Path, args: &CompareArgs) -> Result<f64, Failure> {
     let mut command = own()?;
     command.args(["evaluate", "--json", "--device", &args.device.to_string(), "--run"]).arg(folder);
-    let output = command.stderr(Stdio::null()).output();
+    let output = command.stderr(Stdio::inherit()).output();
     let wrong = |message: String| Failure::Input(format!("{}: {message}", folder.display()));
     let output = output.map_err(|error| wrong(error.to_string()))?;
     let json: Value = serde_json::from_slice(&output.stdout).map_err(|_| wrong("could not be evaluated".into()))?;
@@ -146,7 +168,7 @@ fn charts(rows: &[Row]) -> [Chart; 2] {
     let chart = |title: &str, axis: &str, value: fn(&Row) -> f64| Chart {
         title: title.into(),
         axes: [axis.into(), "test accuracy, %".into()],
-        is_log: true,
+        scale: Scale::LogX,
         lines: rows
             .iter()
             .map(|row| (row.preset.clone(), vec![(value(row).max(1.0), 100.0 * row.metrics.test.accuracy)]))

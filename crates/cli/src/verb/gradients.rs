@@ -1,6 +1,6 @@
 //! `convlens gradients`: how much of the gradient reaches the first layer of a deep stack.
 
-use convlens_analysis::Chart;
+use convlens_analysis::{Chart, Scale};
 use convlens_data::known;
 use convlens_run::model::LayerConfig;
 use convlens_run::text::TokenizerKind;
@@ -9,14 +9,12 @@ use convlens_train::{Cache, Corpus, DepthGradients, depth_gradients};
 
 use crate::args::{EncoderName, GradientsArgs};
 use crate::failure::Failure;
-use crate::output::{check_picture, line, table, write_picture};
+use crate::output::{check_picture, line, table, thousands, write_picture};
 use crate::progress::{Stages, downloads};
-use crate::verb::receptive_field::encoder_of;
+use crate::verb::receptive_field::Asked;
 
 pub fn run(args: &GradientsArgs) -> Result<(), Failure> {
-    if args.layers.contains(&0) || args.hidden == 0 {
-        return Err(Failure::Input("--layers and --hidden: 1 or more".into()));
-    }
+    check(args)?;
     if let Some(path) = &args.plot {
         check_picture(path)?;
     }
@@ -30,8 +28,11 @@ pub fn run(args: &GradientsArgs) -> Result<(), Failure> {
         let depths = args.layers.iter().map(|&layers| {
             // A residual block has two layers.
             let units = if is_of_blocks(name) { layers.div_ceil(2) } else { layers };
-            let encoder = encoder_of(name, units, args.hidden, 2, Default::default(), LayerConfig::default());
-            Ok(depth_gradients(&encoder, layers, &corpus, args.steps, args.seed, &on_stage)?)
+            let layer = LayerConfig::default();
+            let asked =
+                Asked { layers: units, hidden: args.hidden, dilation_base: 2, downsampling: Default::default(), layer };
+            let encoder = asked.encoder(name);
+            Ok(depth_gradients(&encoder, args.hidden, layers, &corpus, args.steps, args.seed, &on_stage)?)
         });
         found.push((name, depths.collect::<Result<_, Failure>>()?));
     }
@@ -40,29 +41,49 @@ pub fn run(args: &GradientsArgs) -> Result<(), Failure> {
     }
     match args.json {
         true => found.iter().try_for_each(|(name, depths)| {
-            line(serde_json::json!({ "encoder": title(*name), "depths": depths }).to_string())
+            line(serde_json::json!({ "encoder": name.title(), "depths": depths }).to_string())
         }),
         false => show(&found, args),
     }
+}
+
+/// Only stacks have a depth, and a block of two layers no half.
+fn check(args: &GradientsArgs) -> Result<(), Failure> {
+    use EncoderName::{ByteNet, Dense, Dilated, Gated, Plain, Residual};
+    if args.layers.contains(&0) || args.hidden == 0 {
+        return Err(Failure::Input("--layers and --hidden: 1 or more".into()));
+    }
+    for &name in &args.encoders {
+        if !matches!(name, Plain | Residual | Dense | Dilated | ByteNet | Gated) {
+            let name = name.title();
+            return Err(Failure::Input(format!(
+                "--encoders: {name} has no depth; name plain, residual, dense, dilated, bytenet or gated"
+            )));
+        }
+        if let Some(odd) = args.layers.iter().find(|&&layers| is_of_blocks(name) && layers % 2 == 1) {
+            let name = name.title();
+            return Err(Failure::Input(format!(
+                "--layers {odd}: a block of {name} has two layers; name an even number"
+            )));
+        }
+    }
+    Ok(())
 }
 
 fn is_of_blocks(name: EncoderName) -> bool {
     matches!(name, EncoderName::Residual | EncoderName::Dilated)
 }
 
-fn title(name: EncoderName) -> String {
-    format!("{name:?}").to_lowercase()
-}
-
 fn show(found: &[(EncoderName, Vec<DepthGradients>)], args: &GradientsArgs) -> Result<(), Failure> {
     let after = format!("after {} steps", args.steps);
-    let head = ["encoder", "layers", "first layer", "last layer", &after, "last layer", "loss"];
+    let head = ["encoder", "layers", "parameters", "first layer", "last layer", &after, "last layer", "loss"];
     let mut rows = vec![head.map(String::from).to_vec()];
     for (name, depths) in found {
         for depth in depths {
             rows.push(vec![
-                title(*name),
+                name.title(),
                 depth.layers.to_string(),
+                thousands(depth.parameters),
                 norm(depth.at_start.first()),
                 norm(depth.at_start.last()),
                 norm(depth.trained.first()),
@@ -80,22 +101,28 @@ fn norm(value: Option<&f64>) -> String {
     value.map_or_else(String::new, |value| format!("{value:.1e}"))
 }
 
-fn charts(found: &[(EncoderName, Vec<DepthGradients>)], steps: usize) -> [Chart; 2] {
-    let chart = |title_of: String, norms: fn(&DepthGradients) -> &Vec<f64>| Chart {
-        title: title_of,
-        axes: ["layers".into(), "norm of the gradient".into()],
-        is_log: true,
-        lines: found
-            .iter()
-            .map(|(name, depths)| {
-                let first = |depth: &DepthGradients| norms(depth).first().copied().unwrap_or(0.0);
-                let point = |depth: &DepthGradients| (depth.layers as f64, first(depth).max(1e-12));
-                (title(*name), depths.iter().map(point).collect())
-            })
-            .collect(),
+fn charts(found: &[(EncoderName, Vec<DepthGradients>)], steps: usize) -> [Chart; 3] {
+    type Points = Vec<(f64, f64)>;
+    let chart = |title: String, axis: &str, scale, points: &dyn Fn(&[DepthGradients]) -> Points| {
+        let axes = [axis.into(), "norm of the first layer's gradient".into()];
+        let line = |(name, depths): &(EncoderName, Vec<DepthGradients>)| {
+            (name.title(), points(depths).into_iter().map(|(at, norm)| (at, norm.max(1e-12))).collect())
+        };
+        Chart { title, axes, scale, lines: found.iter().map(line).collect() }
     };
+    let by_depth = |norms: fn(&DepthGradients) -> &Vec<f64>| {
+        let point = move |depth: &DepthGradients| (depth.layers as f64, norms(depth).first().copied().unwrap_or(0.0));
+        move |depths: &[DepthGradients]| -> Points { depths.iter().map(point).collect() }
+    };
+    let course = |depths: &[DepthGradients]| -> Points {
+        let deepest = depths.iter().max_by_key(|depth| depth.layers);
+        let point = |&(step, norm): &(usize, f64)| (step as f64, norm);
+        deepest.map_or_else(Vec::new, |deepest| deepest.course.iter().map(point).collect())
+    };
+    let deepest = found.iter().flat_map(|(_, depths)| depths).map(|depth| depth.layers).max().unwrap_or(0);
     [
-        chart("Gradient of the first layer, at the start".into(), |depth| &depth.at_start),
-        chart(format!("Gradient of the first layer, after {steps} steps"), |depth| &depth.trained),
+        chart("At the start".into(), "layers", Scale::LogLog, &by_depth(|depth| &depth.at_start)),
+        chart(format!("Through training, {deepest} layers"), "step", Scale::LogY, &course),
+        chart(format!("After {steps} steps"), "layers", Scale::LogLog, &by_depth(|depth| &depth.trained)),
     ]
 }

@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use convlens_analysis::{Chart, MeasuredField};
+use convlens_analysis::{Chart, MeasuredField, Scale};
 use convlens_run::model::{
-    Activation, ConvConfig, DenseConfig, Downsampling, EncoderConfig, GatedConfig, LayerConfig, LinearConvConfig,
-    PlainConfig, RecurrentConfig, ResidualConfig,
+    Activation, Branch, ByteNetConfig, ConvConfig, DenseConfig, Downsampling, EncoderConfig, GatedConfig, LayerConfig,
+    LinearConvConfig, OneHotConfig, PlainConfig, RecurrentConfig, ResidualConfig,
 };
 use convlens_train::Stage;
 
@@ -15,14 +15,12 @@ use crate::output::{check_picture, line, thousands, write_picture};
 use crate::progress::Stages;
 
 pub fn run(args: &ReceptiveFieldArgs) -> Result<(), Failure> {
-    let config = encoder(args);
-    config.settings().check().map_err(|message| Failure::Input(format!("--encoder: {message}")))?;
-    if args.max_pool == Some(0) || args.stride == Some(0) {
-        return Err(Failure::Input("--stride and --max-pool: 1 or more".into()));
-    }
+    check_flags(args)?;
     if let Some(path) = &args.plot {
         check_picture(path)?;
     }
+    let config = asked(args).encoder(args.encoder);
+    config.settings().check().map_err(|message| Failure::Input(format!("--encoder: {message}")))?;
     let stages = Stages::default();
     let on_stage = |name, done, total| stages.show(Stage { name, done, total });
     let field = MeasuredField::of(&config, args.hidden, args.seed, &on_stage)?;
@@ -35,44 +33,95 @@ pub fn run(args: &ReceptiveFieldArgs) -> Result<(), Failure> {
     }
 }
 
-fn encoder(args: &ReceptiveFieldArgs) -> EncoderConfig {
-    let ReceptiveFieldArgs { kernel_size, causal, .. } = *args;
-    let downsampling = match (args.stride, args.max_pool) {
-        (Some(by), _) => Downsampling::Stride { by },
-        (None, Some(by)) => Downsampling::MaxPool { by },
-        (None, None) => Downsampling::None,
-    };
-    let layer = LayerConfig { kernel_size, causal, activation: Activation::Gelu, ..LayerConfig::default() };
-    encoder_of(args.encoder, args.layers, args.hidden, args.dilation_base, downsampling, layer)
+/// A flag that an encoder has no use for is refused, for its answer would not be what was asked.
+fn check_flags(args: &ReceptiveFieldArgs) -> Result<(), Failure> {
+    use EncoderName::{Bilstm, ByteNet, Dense, Dilated, Gated, Gru, Linear, Lstm, OneHot, Plain, Residual};
+    let name = args.encoder;
+    let is_stack = matches!(name, Plain | Residual | Dense | Dilated | ByteNet | Gated);
+    let flags = [
+        ("layers", args.layers.is_some(), is_stack),
+        ("kernel-size", args.kernel_size.is_some(), !matches!(name, Lstm | Bilstm | Gru)),
+        ("dilation-base", args.dilation_base.is_some(), matches!(name, Dilated | ByteNet | Gated)),
+        ("causal", args.causal, !matches!(name, Linear | OneHot | Lstm | Bilstm | Gru)),
+        ("stride", args.stride.is_some(), name == Plain),
+        ("max-pool", args.max_pool.is_some(), name == Plain),
+    ];
+    if let Some((flag, ..)) = flags.into_iter().find(|(_, is_given, applies)| *is_given && !applies) {
+        return Err(Failure::Input(format!("--{flag}: {} has none; leave the flag out", name.title())));
+    }
+    let numbers = [
+        ("layers", args.layers),
+        ("kernel-size", args.kernel_size),
+        ("hidden", Some(args.hidden)),
+        ("dilation-base", args.dilation_base),
+        ("stride", args.stride),
+        ("max-pool", args.max_pool),
+    ];
+    match numbers.into_iter().find(|(_, number)| *number == Some(0)) {
+        None => Ok(()),
+        Some((flag, _)) => Err(Failure::Input(format!("--{flag} 0: it must be 1 or more"))),
+    }
 }
 
-/// The encoder of that name.
-pub fn encoder_of(
-    name: EncoderName,
-    layers: usize,
-    hidden: usize,
-    dilation_base: usize,
-    downsampling: Downsampling,
-    layer: LayerConfig,
-) -> EncoderConfig {
-    let kernel_size = layer.kernel_size;
-    let recurrent = |bidirectional| RecurrentConfig { hidden, bidirectional };
-    let residual = |dilation_base, layer| ResidualConfig { hidden, blocks: layers, dilation_base, layer };
-    match name {
-        EncoderName::Linear => EncoderConfig::Linear(LinearConvConfig { filters: hidden, kernel_size, init_std: 0.1 }),
-        EncoderName::Conv => EncoderConfig::Conv(ConvConfig {
-            filters: hidden,
-            kernel_sizes: vec![kernel_size],
-            activation: layer.activation,
-        }),
-        EncoderName::Plain => EncoderConfig::Plain(PlainConfig { hidden, layers, downsampling, layer }),
-        EncoderName::Residual => EncoderConfig::Residual(residual(1, layer)),
-        EncoderName::Dilated => EncoderConfig::Residual(residual(dilation_base, layer)),
-        EncoderName::Dense => EncoderConfig::Dense(DenseConfig { growth: hidden, layers, layer }),
-        EncoderName::Gated => EncoderConfig::Gated(GatedConfig { hidden, units: layers, dilation_base, layer }),
-        EncoderName::Lstm => EncoderConfig::Lstm(recurrent(false)),
-        EncoderName::Bilstm => EncoderConfig::Lstm(recurrent(true)),
-        EncoderName::Gru => EncoderConfig::Gru(recurrent(false)),
+fn asked(args: &ReceptiveFieldArgs) -> Asked {
+    Asked {
+        layers: args.layers.unwrap_or(4),
+        hidden: args.hidden,
+        dilation_base: args.dilation_base.unwrap_or(2),
+        downsampling: match (args.stride, args.max_pool) {
+            (Some(by), _) => Downsampling::Stride { by },
+            (None, Some(by)) => Downsampling::MaxPool { by },
+            (None, None) => Downsampling::None,
+        },
+        layer: LayerConfig {
+            kernel_size: args.kernel_size.unwrap_or(3),
+            causal: args.causal,
+            activation: Activation::Gelu,
+            ..LayerConfig::default()
+        },
+    }
+}
+
+/// What is asked of an encoder; each takes what it has.
+pub struct Asked {
+    pub layers: usize,
+    pub hidden: usize,
+    pub dilation_base: usize,
+    pub downsampling: Downsampling,
+    pub layer: LayerConfig,
+}
+
+impl Asked {
+    /// The encoder of that name.
+    pub fn encoder(self, name: EncoderName) -> EncoderConfig {
+        let Self { layers, hidden, dilation_base, downsampling, layer } = self;
+        let LayerConfig { kernel_size, causal, activation, .. } = layer;
+        let recurrent = |bidirectional| RecurrentConfig { hidden, bidirectional };
+        let residual =
+            |branch, dilation_base, layer| ResidualConfig { hidden, blocks: layers, dilation_base, branch, layer };
+        match name {
+            EncoderName::Linear => {
+                EncoderConfig::Linear(LinearConvConfig { filters: hidden, kernel_size, init_std: 0.1 })
+            }
+            EncoderName::Conv => {
+                EncoderConfig::Conv(ConvConfig { causal, activation, ..ConvConfig::new(hidden, &[kernel_size]) })
+            }
+            EncoderName::Plain => EncoderConfig::Plain(PlainConfig { hidden, layers, downsampling, layer }),
+            EncoderName::Residual => EncoderConfig::Residual(residual(Branch::He, 1, layer)),
+            EncoderName::Dilated => EncoderConfig::Residual(residual(Branch::Tcn, dilation_base, layer)),
+            EncoderName::ByteNet => {
+                let layer = LayerConfig { layer_norm: true, ..layer };
+                EncoderConfig::ByteNet(ByteNetConfig { hidden, blocks: layers, dilation_base, layer })
+            }
+            EncoderName::Dense => EncoderConfig::Dense(DenseConfig { growth: hidden, layers, layer }),
+            EncoderName::Gated => EncoderConfig::Gated(GatedConfig { hidden, units: layers, dilation_base, layer }),
+            EncoderName::OneHot => {
+                EncoderConfig::OneHot(OneHotConfig { filters: hidden, kernel_sizes: vec![kernel_size] })
+            }
+            EncoderName::Lstm => EncoderConfig::Lstm(recurrent(false)),
+            EncoderName::Bilstm => EncoderConfig::Lstm(recurrent(true)),
+            EncoderName::Gru => EncoderConfig::Gru(recurrent(false)),
+        }
     }
 }
 
@@ -94,21 +143,28 @@ fn show(field: &MeasuredField, args: &ReceptiveFieldArgs) -> Result<(), Failure>
         ))?,
         _ => line("not measured: too wide to change every position in turn")?,
     }
-    line(format!(
-        "in effect: 95 % of the squared gradient reaches {} positions, before any training",
-        thousands(field.effective)
-    ))?;
+    if field.holes > 0 {
+        line(format!("of those, {} change nothing: the filters step over them", thousands(field.holes)))?;
+    }
+    if let Some(effective) = field.effective {
+        let effective = thousands(effective);
+        line(format!("in effect: 95 % of the squared gradient reaches {effective} positions, before any training"))?;
+    }
     let step = if field.stride > 1 { format!(", one position for every {}", field.stride) } else { String::new() };
     let plot = args.plot.as_ref().map_or_else(String::new, |path| format!("; drawn in {}", path.display()));
     line(format!("{} parameters{step}{plot}", thousands(field.parameters)))
 }
 
 fn draw(path: &Path, field: &MeasuredField, args: &ReceptiveFieldArgs) -> Result<(), Failure> {
-    let name = format!("{:?}, {} layers", args.encoder, args.layers).to_lowercase();
+    if field.gradient.is_empty() {
+        return Err(Failure::Input("--plot: the field is too wide to follow the gradient through".into()));
+    }
+    let layers = args.layers.map_or_else(String::new, |layers| format!(", {layers} layers"));
+    let name = format!("{}{layers}", args.encoder.title());
     let chart = Chart {
         title: format!("Gradient of one output: {name}"),
         axes: ["position, counted from the output's".into(), "size, largest = 1".into()],
-        is_log: false,
+        scale: Scale::Linear,
         lines: vec![(name, field.gradient.iter().map(|&(offset, size)| (offset as f64, size)).collect())],
     };
     write_picture(path, &[chart])

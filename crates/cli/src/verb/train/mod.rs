@@ -2,8 +2,8 @@
 
 mod display;
 mod plan;
+mod settings;
 
-use std::borrow::Cow;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,6 +16,7 @@ use convlens_train::{Corpus, Outcome, TrainError, Trainer};
 use crate::args::TrainArgs;
 use crate::failure::Failure;
 use crate::output::{line, thousands};
+use crate::source::short_texts;
 use crate::verb::analyze::analyze_trained;
 use crate::verb::predict::explain_with;
 use display::Display;
@@ -120,16 +121,4 @@ fn conclude(folder: &RunFolder, metrics: &RunMetrics, dataset: &Dataset, report:
         metrics.epochs,
         thousands(metrics.examples_per_second as usize)
     ))
-}
-
-/// The shortest test text, and the shortest with another label.
-fn short_texts(dataset: &Dataset) -> Result<Vec<Cow<'_, str>>, Failure> {
-    let test = &dataset.test;
-    let shortest = |other_than: Option<usize>| {
-        let fits = |index: &usize| Some(test.labels[*index]) != other_than;
-        (0..test.len()).filter(fits).min_by_key(|&index| test.texts.bytes(index))
-    };
-    let first = shortest(None);
-    let second = first.and_then(|first| shortest(Some(test.labels[first])));
-    first.into_iter().chain(second).map(|index| Ok(test.texts.get(index)?)).collect()
 }

@@ -12,6 +12,7 @@ use crate::args::TrainArgs;
 use crate::failure::Failure;
 use crate::progress::Stages;
 use crate::source::{RUNS, dataset, dataset_of};
+use crate::verb::train::settings::with_settings;
 
 /// The version of Burn that this is built with.
 const BURN: &str = "0.22.1";
@@ -50,6 +51,8 @@ fn begin(args: &TrainArgs) -> Result<Plan, Failure> {
         return Err(RunError::Exists { path: path.clone() }.into());
     }
     let preset = preset(args.preset.as_deref().unwrap_or(PRESETS[0].name))?;
+    // What is wrong with them is said before any data is read.
+    with_settings((preset.model)(args.vocab_size.unwrap_or(4), 1), &args.settings)?;
     let mut text = (preset.text)();
     text.vocab_size = args.vocab_size.unwrap_or(text.vocab_size);
     if let Some(tokenizer) = &args.tokenizer {
@@ -82,7 +85,7 @@ fn begin(args: &TrainArgs) -> Result<Plan, Failure> {
         labels: dataset.labels.clone(),
         dataset: dataset_config(&dataset, &corpus, file),
         text,
-        model: (preset.model)(corpus.tokenizer.vocab_size(), outputs),
+        model: with_settings((preset.model)(corpus.tokenizer.vocab_size(), outputs), &args.settings)?,
         training,
     };
     let folder = begun_folder(args, &config)?;
@@ -118,6 +121,7 @@ fn tokenizer_source(name: &str) -> TokenizerSource {
         "words" => TokenizerSource::Trained(TokenizerKind::Words),
         "punctuated" => TokenizerSource::Trained(TokenizerKind::Punctuated),
         "characters" => TokenizerSource::Trained(TokenizerKind::Characters),
+        "bytes" => TokenizerSource::Trained(TokenizerKind::Bytes),
         "bpe" => TokenizerSource::Trained(TokenizerKind::Bpe),
         path => TokenizerSource::File(path.into()),
     }
@@ -164,6 +168,7 @@ fn disagreement(args: &TrainArgs, config: &RunConfig) -> Option<&'static str> {
     let known = args.source.dataset.as_ref().filter(|name| *name != "auto");
     let tokenizer = args.tokenizer.as_deref().map(tokenizer_source);
     let flags = [
+        ("set", with_settings(config.model.clone(), &args.settings).ok() != Some(config.model.clone())),
         ("preset", differs(&args.preset, &config.preset)),
         ("dataset", known.is_some_and(|name| *name != config.dataset.name)),
         ("data", args.source.file.data.as_ref().is_some_and(|data| Some(data) != path)),
