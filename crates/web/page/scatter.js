@@ -1,5 +1,7 @@
 // Words and filters in one plane, on a canvas.
 
+import { gestures } from "./gestures.js";
+
 const WORDS_NAMED = 28;
 /** How near a pointer must come, in points of the screen. */
 const NEAR = 14;
@@ -7,16 +9,11 @@ const NEAR = 14;
 export class Scatter {
   constructor(canvas, onWord = () => {}) {
     Object.assign(this, { canvas, onWord, zoom: 1, middle: [0, 0], filter: -1, word: -1 });
-    canvas.addEventListener("wheel", (event) => {
-      event.preventDefault();
-      this.scale(event.deltaY < 0 ? 1.25 : 0.8, event);
-    }, { passive: false });
-    canvas.addEventListener("pointerdown", (event) => {
-      canvas.setPointerCapture(event.pointerId);
-      this.from = [event.clientX, event.clientY];
+    gestures(canvas, {
+      move: (right, down) => this.#move(right, down),
+      scale: (factor, place) => this.scale(factor, place),
+      point: (place) => this.#pointed(place),
     });
-    canvas.addEventListener("pointerup", () => (this.from = undefined));
-    canvas.addEventListener("pointermove", (event) => this.#pointed(event));
     canvas.addEventListener("keydown", (event) => this.#key(event));
     new ResizeObserver(() => this.draw()).observe(canvas);
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.draw());
@@ -33,7 +30,9 @@ export class Scatter {
 
   scale(factor, event) {
     const [x, y] = event ? this.#at(event) : this.middle;
-    this.zoom = Math.max(1, Math.min(200, this.zoom * factor));
+    const before = this.zoom;
+    this.zoom = Math.max(1, Math.min(200, before * factor));
+    factor = this.zoom / before;
     const shift = (middle, point) => point + (middle - point) / factor;
     this.middle = this.zoom === 1 ? [0, 0] : [shift(this.middle[0], x), shift(this.middle[1], y)];
     this.draw();
@@ -46,6 +45,7 @@ export class Scatter {
 
   /** Marks a word and brings it into view; false where the vocabulary does not have it. */
   find(name) {
+    if (!this.learnt) return false;
     const id = this.tokens.indexOf(name);
     const at = this.learnt.ids.indexOf(id);
     if (id < 0 || at < 0) return false;
@@ -98,15 +98,15 @@ export class Scatter {
     ];
   }
 
+  #move(right, down) {
+    const [width, height] = this.#size();
+    this.middle[0] -= ((right / width) * 2.15) / this.zoom;
+    this.middle[1] += ((down / height) * 2.15) / this.zoom;
+    this.draw();
+  }
+
   #pointed(event) {
     if (!this.learnt) return;
-    const [width, height] = this.#size();
-    if (this.from) {
-      this.middle[0] -= (((event.clientX - this.from[0]) / width) * 2.15) / this.zoom;
-      this.middle[1] += (((event.clientY - this.from[1]) / height) * 2.15) / this.zoom;
-      this.from = [event.clientX, event.clientY];
-      return this.draw();
-    }
     const box = this.canvas.getBoundingClientRect();
     const here = [event.clientX - box.left, event.clientY - box.top];
     let [nearest, distance] = [-1, NEAR * NEAR];

@@ -1,14 +1,15 @@
 // A text, coloured by its phrases.
 
+import { element, signed } from "./dom.js";
+
 /** So many tokens are on the page at a time. */
 const PART = 1500;
+/** More characters than this in which no token stands are told and not shown. */
+const GAP = 200;
 
-const element = (name, text, properties = {}) => Object.assign(document.createElement(name), { textContent: text ?? "" }, properties);
-export const signed = (value, digits = 4) => (value < 0 ? "−" : "+") + Math.abs(value).toFixed(digits);
-
-/** The colour of a score, from full blue for 1 to full orange for -1. */
+/** The colour of a score, from full blue for 1 to full orange for -1; how full is the style's to say. */
 export const colour = (share) =>
-  `rgba(var(${share > 0 ? "--for" : "--against"}), ${(0.75 * Math.min(1, Math.abs(share))).toFixed(3)})`;
+  `rgba(var(${share > 0 ? "--for" : "--against"}), calc(var(--strength) * ${Math.min(1, Math.abs(share)).toFixed(3)}))`;
 
 export class ColouredText {
   /** `onPhrase(index)` is called when the reader points at a phrase. */
@@ -29,6 +30,7 @@ export class ColouredText {
   /** Shows a text as it was read. */
   show(text, reading, outputs) {
     const { centers, scores, explains } = reading;
+    if (text !== this.text) this.part = 0;
     this.text = text;
     this.reading = reading;
     this.phraseOf = new Int32Array(reading.starts.length).fill(-1);
@@ -47,13 +49,14 @@ export class ColouredText {
     this.#draw();
   }
 
-  /** The text under a phrase. */
+  /** The text under a phrase, or its beginning. */
   textOf(phrase) {
     const { starts, ends, firsts, lasts } = this.reading;
     let [first, last] = [firsts[phrase], lasts[phrase]];
     while (first < last && starts[first] === ends[first]) first++;
     while (first < last && starts[last - 1] === ends[last - 1]) last--;
-    return first < last ? this.text.slice(starts[first], ends[last - 1]) : "";
+    const text = first < last ? this.text.slice(starts[first], Math.min(ends[last - 1], starts[first] + 1000)) : "";
+    return text.replace(/\s+/g, " ");
   }
 
   /** The text of a token; what stands for nothing in the text has none. */
@@ -67,11 +70,15 @@ export class ColouredText {
     if (phrase < 0) return;
     const part = Math.floor(token / PART);
     if (part !== this.part) this.#turn(part);
-    const { firsts, lasts } = this.reading;
-    for (const [index, span] of this.spans) {
-      span.classList.toggle("field", index >= firsts[phrase] && index < lasts[phrase]);
-      span.classList.toggle("center", index === token);
-      span.tabIndex = index === token ? 0 : -1;
+    const [first, last] = [this.reading.firsts[phrase], this.reading.lasts[phrase]];
+    const field = new Set();
+    for (const [index, span] of this.spanOf) if (index >= first && index < last) field.add(span);
+    const center = this.spanOf.get(token);
+    for (const span of this.spans) {
+      span.classList.toggle("field", field.has(span));
+      span.classList.toggle("center", span === center);
+      span.setAttribute("aria-selected", span === center);
+      if (center) span.tabIndex = span === center ? 0 : -1;
     }
     this.onPhrase(phrase);
   }
@@ -85,40 +92,60 @@ export class ColouredText {
     const { starts, ends } = this.reading;
     const [first, last] = [this.part * PART, Math.min(this.phraseOf.length, (this.part + 1) * PART)];
     const content = document.createDocumentFragment();
-    this.spans = new Map();
+    [this.spans, this.spanOf] = [[], new Map()];
     let at = first === 0 ? 0 : starts[first];
     for (let token = first; token < last; token++) {
       if (starts[token] === ends[token]) continue;
-      if (starts[token] > at) content.append(this.text.slice(at, starts[token]));
-      const score = this.scoreOf(this.phraseOf[token]);
-      const span = element("span", this.text.slice(starts[token], ends[token]), { tabIndex: -1 });
-      span.dataset.token = token;
-      span.dataset.score = score;
-      span.style.backgroundColor = colour(score / this.largest);
-      content.append(span);
-      this.spans.set(token, span);
-      at = ends[token];
+      let span = this.spans.at(-1);
+      // The bytes of one character, and whatever else lies over the token before, share its span.
+      if (!span || starts[token] >= at) {
+        content.append(this.#gap(at, starts[token], at === 0 ? "before this" : "here"));
+        span = this.#span(token);
+        content.append(span);
+      } else if (ends[token] > at) span.append(this.text.slice(at, ends[token]));
+      this.spanOf.set(token, span);
+      at = Math.max(at, ends[token]);
     }
-    const rest = last === this.phraseOf.length ? this.text.slice(at) : "";
-    content.append(rest.slice(0, 10_000));
+    const isLast = last === this.phraseOf.length;
+    content.append(this.#gap(at, isLast ? this.text.length : starts[last], isLast ? "after this" : "here"));
     this.root.replaceChildren(content);
-    const [begin] = this.spans.values();
-    if (begin) begin.tabIndex = 0;
+    if (this.spans.length) this.spans[0].tabIndex = 0;
     this.pager.root.hidden = this.parts === 1;
     this.pager.part.textContent = `part ${this.part + 1} of ${this.parts}`;
     this.pager.before.disabled = this.part === 0;
     this.pager.after.disabled = this.part === this.parts - 1;
   }
 
+  #span(token) {
+    const text = this.textOfToken(token);
+    const score = this.scoreOf(this.phraseOf[token]);
+    const span = element("span", text, { tabIndex: -1 });
+    Object.assign(span.dataset, { token, score });
+    span.setAttribute("role", "option");
+    span.setAttribute("aria-selected", false);
+    span.setAttribute("aria-label", `${text}, ${signed(score, 2)}`);
+    span.style.backgroundColor = colour(score / this.largest);
+    this.spans.push(span);
+    return span;
+  }
+
+  /** What stands between tokens. A model may read the end of a text alone, and the rest may be long. */
+  #gap(from, to, where) {
+    if (to - from <= GAP) return this.text.slice(from, Math.max(from, to));
+    return element("em", `… ${(to - from).toLocaleString("en")} characters ${where} are not read … `, { className: "quiet" });
+  }
+
   #move(event) {
     const step = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: 10, ArrowUp: -10, Home: -Infinity, End: Infinity }[event.key];
     if (step === undefined) return;
     event.preventDefault();
-    const tokens = [...this.spans.keys()];
-    const here = tokens.indexOf(Number(event.target.dataset.token));
-    const there = Math.max(0, Math.min(tokens.length - 1, here + step));
-    this.spans.get(tokens[there])?.focus();
+    const there = this.spans.indexOf(event.target) + step;
+    const turned = this.part + Math.sign(step);
+    const isOver = Number.isFinite(step) && (there < 0 || there >= this.spans.length);
+    if (isOver && turned >= 0 && turned < this.parts) {
+      this.#turn(turned);
+      return this.spans.at(step > 0 ? 0 : -1)?.focus();
+    }
+    this.spans[Math.max(0, Math.min(this.spans.length - 1, there))]?.focus();
   }
 }
-
-export { element };

@@ -1,87 +1,79 @@
 // Trains a small model on a visitor's file, and shows how it goes.
 
 import { Helper } from "./ask.js";
+import { by, element, mended, percent, say, trouble } from "./dom.js";
+import { LossChart } from "./loss.js";
 import { Scatter } from "./scatter.js";
-import { element } from "./text.js";
+import { checkVersion } from "./version.js";
 
-const by = (id) => document.getElementById(id);
 /** More than this is no file for a page. */
 const MOST_BYTES = 64 << 20;
 
-/** `onUse(helper)` is called with the helper that reads with the trained model. */
-export function training(trouble, onUse) {
+const checkSize = (name, size) => {
+  if (size > MOST_BYTES) throw new Error(`${name}: ${size >> 20} MB; a page takes up to ${MOST_BYTES >> 20}. Train with the convlens program instead.`);
+};
+
+/** How a training stands, in a sentence; `ended` is how it ended before its time, if it did. */
+function told(state, ended) {
+  const last = state.history.at(-1);
+  const epochs = (count) => `${count} epoch${count === 1 ? "" : "s"}`;
+  const validation = last ? `; validation after epoch ${last.epoch}: loss ${last.validation.loss.toFixed(4)}, accuracy ${percent(last.validation.accuracy)}` : "";
+  if (state.over) return `Done after ${epochs(state.history.length)}${validation}.`;
+  if (ended && last) return `${ended} after ${epochs(last.epoch)}${validation}.`;
+  if (ended) return `${ended} before the first epoch was over; there is nothing to keep.`;
+  const keeping = last ? validation : "; nothing can be kept before the first epoch is over";
+  return `Epoch ${state.epoch} of ${state.epochs}, step ${state.step} of ${state.steps}: loss ${state.loss.toFixed(4)}, accuracy ${percent(state.accuracy)}${keeping}.`;
+}
+
+/** `onUse` is called with the trained model: the `helper` that reads with it, its `facts`, `tokens` and
+ *  `learnt`, the `name` of the file it is of, and `examples` from there. */
+export function training(onUse) {
   const scatter = new Scatter(by("moving"));
-  let [helper, csv, name, tokens] = [];
+  const chart = new LossChart(by("loss"));
+  let helper;
+  /** The file that is open, the one that training began with, and the one of the model that there is. */
+  let [opened, begun, trained] = [];
+  let [tokens, state, ended] = [];
 
-  const drawLoss = (state) => {
-    const canvas = by("loss");
-    const [width, height, dense] = [canvas.clientWidth, canvas.clientHeight, devicePixelRatio || 1];
-    Object.assign(canvas, { width: width * dense, height: height * dense });
-    const pen = canvas.getContext("2d");
-    pen.scale(dense, dense);
-    const style = getComputedStyle(document.documentElement);
-    const value = (property) => style.getPropertyValue(property).trim();
-    const lines = [
-      ["training", state.history.map((epoch) => epoch.train.loss), `rgb(${value("--for")})`, []],
-      ["validation", state.history.map((epoch) => epoch.validation.loss), `rgb(${value("--against")})`, [5, 3]],
-    ];
-    const top = Math.max(0.1, ...lines.flatMap(([, losses]) => losses)) * 1.1;
-    const place = (at, loss) => [44 + ((width - 60) * at) / Math.max(1, state.history.length - 1), (height - 36) * (1 - loss / top) + 8];
-    pen.font = "12px system-ui, sans-serif";
-    pen.fillStyle = value("--quiet");
-    pen.strokeStyle = value("--line");
-    for (const share of [0, 0.5, 1]) {
-      const [, y] = place(0, share * top);
-      pen.fillText((share * top).toFixed(2), 8, y + 4);
-      pen.strokeRect(44, y, width - 60, 0);
-    }
-    pen.fillText("loss by epoch", 44, height - 8);
-    lines.forEach(([label, losses, colour, dash], number) => {
-      pen.strokeStyle = pen.fillStyle = colour;
-      pen.setLineDash(dash);
-      pen.lineWidth = 2;
-      pen.beginPath();
-      losses.forEach((loss, at) => pen.lineTo(...place(at, loss)));
-      pen.stroke();
-      losses.forEach((loss, at) => pen.fillRect(place(at, loss)[0] - 2, place(at, loss)[1] - 2, 4, 4));
-      pen.fillText(label, 150 + 80 * number, height - 8);
-    });
-    canvas.setAttribute("aria-label", `Loss by epoch: ${lines.map(([label, losses]) => `${label} ${losses.map((loss) => loss.toFixed(3)).join(", ")}`).join("; ")}`);
-  };
-
-  const onEvent = ({ state, learnt }) => {
-    const done = (state.epoch - 1 + state.step / state.steps) / state.epochs;
-    by("progress").value = state.over ? 1 : done;
-    const last = state.history.at(-1);
-    const validation = last ? `; validation after epoch ${last.epoch}: loss ${last.validation.loss.toFixed(4)}, accuracy ${(100 * last.validation.accuracy).toFixed(1)} %` : "";
-    by("so-far").textContent = state.over
-      ? `Done after ${state.history.length} epochs${validation}.`
-      : `Epoch ${state.epoch} of ${state.epochs}, step ${state.step} of ${state.steps}: loss ${state.loss.toFixed(4)}, accuracy ${(100 * state.accuracy).toFixed(1)} %${validation}.`;
+  const showState = () => {
+    by("progress").value = state.over ? 1 : (state.epoch - 1 + state.step / state.steps) / state.epochs;
+    by("so-far").textContent = told(state, ended);
     by("training").dataset.losses = JSON.stringify(state.history.map((epoch) => epoch.train.loss));
     by("training").dataset.over = state.over;
-    drawLoss(state);
-    if (learnt) {
-      if (tokens?.length) scatter.show(learnt, tokens);
-    }
     by("use").disabled = by("download").disabled = state.history.length === 0;
+  };
+
+  const onEvent = (event) => {
+    state = event.state;
+    // Training has begun, and the model before is gone.
+    if (event.tokens) {
+      [tokens, trained] = [event.tokens, begun];
+      chart.begin();
+    }
+    chart.show(state);
+    showState();
+    if (event.learnt) scatter.show(event.learnt, tokens);
   };
 
   const attempt = (job) => async (event) => {
     event?.preventDefault();
-    trouble();
+    mended("train");
     try {
       await job(event);
     } catch (error) {
-      trouble(error.message);
+      trouble("train", error.message);
     }
   };
 
-  const open = async (file, bytes) => {
-    if (bytes.length > MOST_BYTES) throw new Error(`${file}: ${bytes.length >> 20} MB; a page takes up to ${MOST_BYTES >> 20}. Train with the convlens program instead.`);
-    helper ??= new Helper(onEvent);
-    const { rows, columns } = await helper.ask("columns", bytes);
-    [csv, name] = [bytes, file];
-    by("table").textContent = `${file}: ${rows} rows`;
+  const open = async (name, csv) => {
+    checkSize(name, csv.length);
+    if (!helper) {
+      await checkVersion();
+      helper = new Helper(onEvent);
+    }
+    const { rows, columns } = await helper.ask("columns", csv);
+    opened = { name, csv, columns };
+    by("table").textContent = `${name}: ${rows} rows`;
     const options = () => columns.map((column) => element("option", column.name, { value: column.name, title: column.examples.join(" · ") }));
     by("text-column").replaceChildren(...options());
     by("label-column").replaceChildren(...options());
@@ -92,9 +84,37 @@ export function training(trouble, onUse) {
     by("settings").hidden = false;
   };
 
+  const train = async (settings) => {
+    const { name, csv, columns } = opened;
+    const { examples } = columns.find((column) => column.name === settings.textColumn);
+    begun = { name, examples: [...new Set(examples.filter((text) => text.trim()))] };
+    [by("start").disabled, by("stop").hidden, by("training").hidden] = [true, false, false];
+    by("training").dataset.over = false;
+    by("use").disabled = by("download").disabled = true;
+    by("so-far").textContent = "Learning the vocabulary…";
+    by("progress").removeAttribute("value");
+    const before = ended;
+    ended = undefined;
+    try {
+      state = await helper.ask("train", csv, { name, ...settings });
+      ended = "Stopped";
+    } catch (error) {
+      // What could not even begin leaves the model before as it was.
+      ended = begun === trained ? "Broke off" : before;
+      throw error;
+    } finally {
+      [by("start").disabled, by("stop").hidden] = [false, true];
+      by("training").hidden = !trained;
+      if (trained) showState();
+    }
+    say(by("so-far").textContent);
+  };
+
   by("file").onchange = attempt(async ({ target }) => {
     const [file] = target.files;
-    if (file) await open(file.name, new Uint8Array(await file.arrayBuffer()));
+    if (!file) return;
+    checkSize(file.name, file.size);
+    await open(file.name, new Uint8Array(await file.arrayBuffer()));
   });
   by("sample").onclick = attempt(async () => {
     const response = await fetch("sample.csv");
@@ -102,33 +122,22 @@ export function training(trouble, onUse) {
     await open("sample.csv", new Uint8Array(await response.arrayBuffer()));
   });
   by("settings").onsubmit = attempt(async () => {
-    const settings = {
-      name,
-      textColumn: by("text-column").value,
-      labelColumn: by("label-column").value,
+    const [textColumn, labelColumn] = [by("text-column").value, by("label-column").value];
+    if (textColumn === labelColumn) throw new Error("Texts and labels are the same column; choose two.");
+    await train({
+      textColumn,
+      labelColumn,
       preset: by("preset").value,
       vocabSize: 10_000,
       epochs: Number(by("epochs").value),
       seed: 0,
-    };
-    by("training").hidden = false;
-    by("training").dataset.over = false;
-    [by("start").disabled, by("stop").hidden] = [true, false];
-    by("use").disabled = by("download").disabled = true;
-    tokens = undefined;
-    try {
-      const trained = helper.ask("train", csv, settings);
-      tokens = await helper.ask("trainedTokens");
-      await trained;
-    } finally {
-      [by("start").disabled, by("stop").hidden] = [false, true];
-    }
+    });
   });
   by("stop").onclick = attempt(() => helper.ask("stop"));
-  by("use").onclick = attempt(async () => onUse(helper, await helper.ask("use"), name));
+  by("use").onclick = attempt(async () => onUse({ helper, ...trained, ...(await helper.ask("use")) }));
   by("download").onclick = attempt(async () => {
     const zip = await helper.ask("folder");
-    const link = element("a", "", { href: URL.createObjectURL(new Blob([zip], { type: "application/zip" })), download: `${name.replace(/\.[^.]*$/, "")}-run.zip` });
+    const link = element("a", "", { href: URL.createObjectURL(new Blob([zip], { type: "application/zip" })), download: `${trained.name.replace(/\.[^.]*$/, "")}-run.zip` });
     link.click();
     setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
   });

@@ -1,10 +1,15 @@
 // Computes: reads texts with a run, and trains one. One of these reads, another trains.
 
+/** How many words a filter is shown with. */
+const FILTER_WORDS = 10;
+
 let web;
 let reader;
 let training;
 let stopped;
 let newestText;
+/** How many texts were read; the number of the newest. */
+let readings = 0;
 let files;
 
 const load = async (folder) => {
@@ -29,41 +34,67 @@ const sent = (reading) => {
   return plain;
 };
 
+// One after the other, for a reader that reads can be asked nothing else.
+let before = Promise.resolve();
+const inTurn = (job) => {
+  const answer = before.then(job);
+  before = answer.catch(() => {});
+  return answer;
+};
+
+/** Asked in turn. */
 const verbs = {
-  /** Opens the page's run with a module: `table` for a folded run, `cpu` or `webgpu`; `whole` asks for
-   *  the layers of a run that was sent folded, too. */
-  async open(name, whole) {
-    const layers = whole ? ["layers/config.json", "layers/model.safetensors"].map(bytes) : [];
-    files ??= await filesOf("run");
-    const [module, ...[config, weights]] = await Promise.all([load(name), ...layers]);
-    const opened = (module.Reader ?? module.TableReader).open(...files);
-    if (name === "webgpu") await opened.use_webgpu();
-    if (whole) opened.bring_layers(config, files[1], weights);
-    // What was read last can be asked about; so the new one reads it too.
-    if (newestText !== undefined) (await opened.read(newestText)).free();
-    reader = opened;
-    if (name === "cpu") web = module;
-    return JSON.parse(reader.facts());
-  },
   facts: () => JSON.parse(reader.facts()),
   tokens: () => JSON.parse(reader.tokens()),
-  learnt: (count) => JSON.parse(reader.learnt(count)),
+  learnt: (count = FILTER_WORDS) => JSON.parse(reader.learnt(count)),
   async read(text) {
     const begin = performance.now();
     const reading = sent(await reader.read(text));
     newestText = text;
-    return { ...reading, milliseconds: performance.now() - begin };
+    return { ...reading, number: ++readings, milliseconds: performance.now() - begin };
   },
-  phrase: (index) => JSON.parse(reader.phrase(index)),
+  /** A phrase of a reading by its number; nothing where another text has been read since. */
+  phrase: (index, number = readings) => (number === readings ? JSON.parse(reader.phrase(index)) : null),
 
   async columns(csv) {
     web ??= await load("cpu");
     return JSON.parse(web.columns(csv));
   },
-  /** Trains to the end or until `stop`, telling how it goes. */
+  /** Reads with what was trained, from here on. */
+  use() {
+    reader = training.reader();
+    newestText = undefined;
+    readings++; // what was read before was not read by this one
+    return { facts: verbs.facts(), tokens: verbs.tokens(), learnt: verbs.learnt(FILTER_WORDS) };
+  },
+  folder: () => training.folder(),
+};
+
+/** Asked at once: what waits for the network, and training, which is to be stopped while it goes on. */
+const atOnce = {
+  /** Opens the page's run with a module: `table` for a folded run, `cpu` or `webgpu`; `whole` asks for
+   *  the layers of a run that was sent folded, too. Until all is there, the reader before it reads on. */
+  async open(name, whole) {
+    const layers = whole ? ["layers/config.json", "layers/model.safetensors"].map(bytes) : [];
+    files ??= filesOf("run");
+    files.catch(() => (files = undefined));
+    const [module, run, ...[config, weights]] = await Promise.all([load(name), files, ...layers]);
+    return inTurn(async () => {
+      const opened = (module.Reader ?? module.TableReader).open(...run);
+      if (name === "webgpu") await opened.use_webgpu();
+      if (whole) opened.bring_layers(config, run[1], weights);
+      // What was read last can be asked about; so the new one reads it too.
+      if (newestText !== undefined) (await opened.read(newestText)).free();
+      reader = opened;
+      if (name === "cpu") web = module;
+      return JSON.parse(reader.facts());
+    });
+  },
+  /** Trains to the end or until `stop`, telling how it goes; the first it tells are the tokens. */
   async train(csv, settings) {
     web ??= await load("cpu");
     training = web.Training.begin(csv, JSON.stringify(settings));
+    let tokens = JSON.parse(training.tokens());
     stopped = false;
     let state;
     let steps = 1;
@@ -78,34 +109,19 @@ const verbs = {
       began = now;
       const learnt = now - drawn > 700 || state.over ? JSON.parse(training.learnt(0)) : undefined;
       if (learnt) drawn = performance.now();
-      postMessage({ event: { state, learnt } });
+      postMessage({ event: { state, learnt, tokens } });
+      tokens = undefined;
       await pause();
     } while (!state.over && !stopped);
     return state;
   },
-  trainedTokens: () => JSON.parse(training.tokens()),
   stop: () => void (stopped = true),
-  /** Reads with what was trained, from here on. */
-  use() {
-    reader = training.reader();
-    return JSON.parse(reader.facts());
-  },
-  folder: () => training.folder(),
-};
-
-// One after the other, for a reader that reads can be asked nothing else; but for training, which is to
-// be stopped while it goes on.
-let before = Promise.resolve();
-const inTurn = (verb, args) => {
-  if (verb === "train" || verb === "trainedTokens" || verb === "stop") return verbs[verb](...args);
-  const answer = before.then(() => verbs[verb](...args));
-  before = answer.catch(() => {});
-  return answer;
 };
 
 onmessage = async ({ data: { number, verb, args } }) => {
   try {
-    postMessage({ number, answer: await inTurn(verb, args) });
+    const answer = atOnce[verb] ? atOnce[verb](...args) : inTurn(() => verbs[verb](...args));
+    postMessage({ number, answer: await answer });
   } catch (error) {
     postMessage({ number, error: String(error?.message ?? error) });
   }

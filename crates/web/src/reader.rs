@@ -22,6 +22,8 @@ pub struct Reader {
     /// As `run`, on WebGPU.
     on_gpu: Option<Run>,
     table: Option<WordTable>,
+    /// The layers of a run that was opened folded, once they are there.
+    layers: Option<Run>,
     /// The filters of the model's own layers, once they are there.
     vectors: Option<FilterVectors>,
     /// What was read last.
@@ -44,7 +46,8 @@ impl Reader {
         Ok(reader)
     }
 
-    /// Brings the layers of a run that was opened folded: the filters behind its phrases.
+    /// Brings the layers of a run that was opened folded: the filters behind its phrases, and what it has
+    /// learnt.
     ///
     /// # Errors
     ///
@@ -52,6 +55,7 @@ impl Reader {
     pub fn bring_layers(&mut self, config: Vec<u8>, tokenizer: Vec<u8>, weights: Vec<u8>) -> Result<(), JsError> {
         let layers = Run::from_files(RunFiles { config, tokenizer, weights }, &Device::flex()).map_err(said)?;
         self.vectors = Some(FilterVectors::of(&layers).map_err(said)?);
+        self.layers = Some(layers);
         Ok(())
     }
 
@@ -85,7 +89,8 @@ impl Reader {
     ///
     /// Where the device failed.
     pub fn learnt(&self, count: usize) -> Result<String, JsError> {
-        Ok(learnt(&self.run, count).map_err(said)?.to_string())
+        let run = self.layers.as_ref().unwrap_or(&self.run);
+        Ok(learnt(run, self.table.as_ref(), count).map_err(said)?.to_string())
     }
 
     /// Reads a text.
@@ -116,7 +121,7 @@ impl Reader {
 impl Reader {
     pub(crate) fn of(run: Run) -> Result<Self, convlens_run::RunError> {
         let table = run.word_table()?;
-        Ok(Self { run, on_gpu: None, table, vectors: None, prediction: None })
+        Ok(Self { run, on_gpu: None, table, layers: None, vectors: None, prediction: None })
     }
 
     /// As [`of`](Self::of), of a run whose layers are its own.

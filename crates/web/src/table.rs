@@ -29,7 +29,7 @@ pub(crate) struct Labelled {
 /// One line that names the row.
 #[wasm_bindgen]
 pub fn columns(csv: &[u8]) -> Result<String, JsError> {
-    let (head, rows) = read(csv).map_err(said)?;
+    let Table { head, rows, .. } = read(csv).map_err(said)?;
     let columns = head.iter().enumerate().map(|(at, name)| {
         let examples: Vec<String> = rows.iter().take(EXAMPLES).map(|row| row[at].chars().take(40).collect()).collect();
         let distinct = rows.iter().map(|row| &row[at]).collect::<BTreeSet<_>>().len();
@@ -40,12 +40,25 @@ pub fn columns(csv: &[u8]) -> Result<String, JsError> {
 
 /// The texts and labels of a CSV.
 pub(crate) fn labelled(csv: &[u8], text_column: &str, label_column: &str) -> Result<Labelled, String> {
-    let (head, rows) = read(csv)?;
+    let Table { head, rows, lines } = read(csv)?;
     let column = |name: &str| {
         let found = head.iter().position(|column| column == name);
         found.ok_or_else(|| format!("there is no column {name:?}; there are {}", head.join(", ")))
     };
     let (text, label) = (column(text_column)?, column(label_column)?);
+    if text == label {
+        return Err(format!(
+            "column {text_column:?} cannot hold both texts and labels; choose another for one of them"
+        ));
+    }
+    if let Some((line, column)) = lines.iter().zip(&rows).find_map(|(line, row)| {
+        [(text, text_column), (label, label_column)]
+            .into_iter()
+            .find(|(at, _)| row[*at].trim().is_empty())
+            .map(|(_, name)| (line, name))
+    }) {
+        return Err(format!("line {line}: column {column:?} is empty; fill it or take the line out"));
+    }
     let names: BTreeSet<&str> = rows.iter().map(|row| row[label].trim()).collect();
     let names: Vec<String> = names.into_iter().map(String::from).collect();
     match names.len() {
@@ -62,23 +75,39 @@ pub(crate) fn labelled(csv: &[u8], text_column: &str, label_column: &str) -> Res
     }
 }
 
-/// The head and the rows, each as long as the head.
-fn read(csv: &[u8]) -> Result<(Vec<String>, Vec<Vec<String>>), String> {
+/// A head, and rows that are each as long.
+struct Table {
+    head: Vec<String>,
+    rows: Vec<Vec<String>>,
+    /// Where in the file each row begins.
+    lines: Vec<u64>,
+}
+
+fn read(csv: &[u8]) -> Result<Table, String> {
     let csv = csv.strip_prefix(b"\xef\xbb\xbf").unwrap_or(csv);
     let mut reader = csv::ReaderBuilder::new().delimiter(delimiter(csv)).from_reader(csv);
     let head: Vec<String> = reader.headers().map_err(|error| wrong(&error))?.iter().map(String::from).collect();
-    let rows = reader.records().map(|row| Ok(row.map_err(|error| wrong(&error))?.iter().map(String::from).collect()));
-    let rows: Vec<Vec<String>> = rows.collect::<Result<_, String>>()?;
+    if let Some(twice) = head.iter().enumerate().find_map(|(at, name)| head[..at].contains(name).then_some(name)) {
+        return Err(format!("two columns are called {twice:?}; give one another name"));
+    }
+    let (mut rows, mut lines) = (Vec::new(), Vec::new());
+    for row in reader.records() {
+        let row = row.map_err(|error| wrong(&error))?;
+        lines.push(row.position().map_or(0, csv::Position::line));
+        rows.push(row.iter().map(String::from).collect());
+    }
     match (head.len(), rows.len()) {
         (0 | 1, _) => Err("the file has fewer than two columns; it needs one of texts and one of labels".into()),
         (_, 0..10) => Err(format!("the file has {} rows; it needs ten or more", rows.len())),
-        _ => Ok((head, rows)),
+        _ => Ok(Table { head, rows, lines }),
     }
 }
 
 /// A tab where the first line has one, else a semicolon where it has one and no comma.
 fn delimiter(csv: &[u8]) -> u8 {
     let head = csv.split(|&byte| byte == b'\n').next().unwrap_or_default();
+    // What stands between quotes separates nothing.
+    let head: Vec<u8> = head.split(|&byte| byte == b'"').step_by(2).collect::<Vec<_>>().concat();
     match (head.contains(&b'\t'), head.contains(&b';') && !head.contains(&b',')) {
         (true, _) => b'\t',
         (_, true) => b';',
@@ -110,6 +139,8 @@ mod tests {
         let labelled = labelled(&file("\"one, two\nthree\",b\n"), "text", "label").expect("reads");
         assert_eq!((labelled.texts.len(), labelled.labels[0], &labelled.texts[0]), (11, 1, &"one, two\nthree".into()));
         assert_eq!(labelled.names, ["a", "b"]);
+        let quoted = format!("text;\"label, or so\"\n{}", "x;a\ny;b\n".repeat(5));
+        assert_eq!(super::labelled(quoted.as_bytes(), "text", "label, or so").expect("reads").names, ["a", "b"]);
         let tabs = file("").iter().map(|&byte| if byte == b',' { b'\t' } else { byte }).collect::<Vec<_>>();
         assert_eq!(super::labelled(&tabs, "text", "label").expect("reads").texts.len(), 10);
     }
@@ -125,6 +156,10 @@ mod tests {
                 .contains("one label")
         );
         assert!(said(b"text,label\na,\xff\n", "label").contains("line 2 is not UTF-8"));
+        assert!(said(&file("one,\n"), "label").contains("line 2: column \"label\" is empty"));
+        assert!(said(&file("\"a\nb\",b\n ,b\n"), "label").contains("line 4: column \"text\" is empty"));
+        assert!(said(&file(""), "text").contains("both texts and labels"));
+        assert!(said(b"text,text\na,b\n", "text").contains("two columns are called \"text\""));
         assert!(said(b"", "label").contains("fewer than two columns"));
     }
 }

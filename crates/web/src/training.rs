@@ -118,7 +118,9 @@ impl Training {
     ///
     /// Where the device failed.
     pub fn learnt(&mut self, count: usize) -> Result<String, JsError> {
-        Ok(learnt(self.current(), count).map_err(said)?.to_string())
+        let run = self.current();
+        let table = run.word_table().map_err(said)?;
+        Ok(learnt(run, table.as_ref(), count).map_err(said)?.to_string())
     }
 
     /// Every id's token, as a JSON array.

@@ -10,7 +10,7 @@ use crate::output::line;
 
 /// As the page's own policy, for its workers too.
 const POLICY: &str = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; connect-src 'self'; \
-    worker-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+    worker-src 'self' blob:; img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /// Serves files, plain or as they are compressed, until Ctrl-C.
 pub fn serve(files: &Files, zipped: &Files, port: u16) -> Result<(), Failure> {

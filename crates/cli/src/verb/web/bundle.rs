@@ -1,0 +1,132 @@
+//! What a page is sent of a run.
+
+use convlens_analysis::learnt;
+use convlens_run::{METRICS, Precision, Run, RunConfig, RunFiles, RunFolder};
+use serde_json::json;
+
+use super::{Files, SITE, TABLE, WEBGPU};
+use crate::args::WebArgs;
+use crate::failure::Failure;
+use crate::output::thousands;
+use crate::source::{dataset_of, short_texts};
+
+/// The folder of the run that scores.
+pub const RUN: &str = "run/";
+/// The folder of the layers of a run that is sent folded.
+pub const LAYERS: &str = "layers/";
+/// How many words a filter is shown with.
+const WORDS: usize = 10;
+/// The most bytes of weights that a page should ask of its visitors.
+const MOST_BYTES: usize = 32 << 20;
+/// The bundled sample, for visitors without a file of their own.
+const SAMPLE_TEXTS: usize = 1_500;
+
+/// Texts to start from, where the run has read about films.
+const ABOUT_FILMS: [&str; 3] = [
+    "A good film, and not a boring one: the plot is clever, the acting superb.",
+    "I wanted to like it, but the story is dull and the ending a waste of two hours.",
+    "Not bad at all. The first half drags, and then it becomes wonderful!",
+];
+
+/// The table that a run folds into, where it is the smaller: of many classes it is not.
+pub fn folded(run: &Run) -> Result<Option<Run>, Failure> {
+    let folded = run.folded()?;
+    Ok(folded.filter(|folded| folded.config.model.embedding <= run.config.model.embedding))
+}
+
+/// Adds the run's files, what it has learnt, the sample, and `site.json`, which tells the page of them.
+pub fn add(
+    folder: &RunFolder,
+    run: &Run,
+    folded: Option<&Run>,
+    args: &WebArgs,
+    files: &mut Files,
+) -> Result<(), Failure> {
+    let own = run.files()?;
+    let (sent, size, precision) = match folded {
+        Some(folded) => {
+            let precision = args.precision.unwrap_or(Precision::Int8);
+            let layers = own.packed(precision)?;
+            // The very tokenizer that the layers name.
+            let sent = RunFiles { tokenizer: own.tokenizer, ..folded.files()? };
+            let size = sent.weights.len() + layers.weights.len();
+            files.insert(format!("{LAYERS}config.json"), layers.config);
+            files.insert(format!("{LAYERS}model.safetensors"), layers.weights);
+            (sent, size, precision)
+        }
+        None => {
+            let precision = args.precision.unwrap_or_default();
+            // What the page would take seconds to find out is sent along.
+            let learnt = learnt(run, run.word_table()?.as_ref(), WORDS)?;
+            files.insert("learnt.json".into(), learnt.to_string().into_bytes());
+            let sent = own.packed(precision)?;
+            let size = sent.weights.len();
+            (sent, size, precision)
+        }
+    };
+    if size > MOST_BYTES {
+        return Err(too_large(folder, size, precision));
+    }
+    files.insert(format!("{RUN}config.json"), sent.config);
+    files.insert(format!("{RUN}tokenizer.json"), sent.tokenizer);
+    files.insert(format!("{RUN}model.safetensors"), sent.weights);
+    let metrics = folder.metrics()?;
+    if metrics.is_some() {
+        files.insert(format!("{RUN}{METRICS}"), folder.read(METRICS)?);
+    }
+    files.insert("sample.csv".into(), sample());
+    let name = folder.path().canonicalize().unwrap_or_else(|_| folder.path().into());
+    let site = json!({
+        "name": name.file_name().map(|name| name.to_string_lossy()),
+        "accuracy": metrics.map(|metrics| metrics.test.accuracy),
+        "layers": folded.is_some(),
+        "learnt": folded.is_none(),
+        "table": files.keys().any(|name| name.starts_with(TABLE)),
+        "webgpu": files.keys().any(|name| name.starts_with(WEBGPU)),
+        "examples": examples(&run.config, &args.example),
+    });
+    files.insert(SITE.into(), site.to_string().into_bytes());
+    Ok(())
+}
+
+/// Texts to start from: the user's, else some of the kind that the run has read; none where its data can
+/// no longer be read.
+fn examples(config: &RunConfig, given: &[String]) -> Vec<String> {
+    if !given.is_empty() {
+        return given.to_vec();
+    }
+    if config.dataset.file.is_none() {
+        return ABOUT_FILMS.map(String::from).to_vec();
+    }
+    let texts = dataset_of(&config.dataset, config.training.seed)
+        .and_then(|dataset| Ok(short_texts(&dataset)?.into_iter().map(|text| text.into_owned()).collect()));
+    texts.unwrap_or_else(|error| {
+        log::warn!("no examples from {}: {error:?}", config.dataset.name);
+        Vec::new()
+    })
+}
+
+fn too_large(folder: &RunFolder, size: usize, precision: Precision) -> Failure {
+    let mend = match precision {
+        Precision::Int8 => "train a smaller model",
+        _ => "try --precision int8, or a smaller model",
+    };
+    Failure::Input(format!(
+        "{}: {} MB of weights as {precision}, and a page takes up to {}; {mend}",
+        folder.path().display(),
+        thousands(size.div_ceil(1 << 20)),
+        MOST_BYTES >> 20,
+    ))
+}
+
+/// The bundled sample as a CSV, as a visitor's file would be.
+fn sample() -> Vec<u8> {
+    let sample = convlens_data::generate_sample(convlens_data::SAMPLE_SEED);
+    let mut csv = String::from("text,label\n");
+    let texts = sample.train.texts.iter().zip(&sample.train.labels).take(SAMPLE_TEXTS);
+    for (text, &label) in texts {
+        let text = text.map(|text| text.replace('"', "\"\"")).unwrap_or_default();
+        csv.push_str(&format!("\"{text}\",{}\n", sample.labels[label]));
+    }
+    csv.into_bytes()
+}

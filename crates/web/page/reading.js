@@ -1,0 +1,121 @@
+// A text that was read: its verdict, its phrases, and one of them taken apart.
+
+import { by, element, percent, say, signed, table } from "./dom.js";
+import { ColouredText, colour } from "./text.js";
+
+/** So many labels have a bar. */
+const BARS = 8;
+/** So long after the last key the verdict is read out. */
+const CALM = 800;
+const HINT = "Point at a phrase, tap it, or go to it with the keyboard.";
+
+export class ReadingView {
+  /** `onPhrase(index)` is called when a phrase is pointed at, `onFilter(index)` when a filter is chosen. */
+  constructor(onPhrase, onFilter) {
+    this.onFilter = onFilter;
+    this.coloured = new ColouredText(
+      by("coloured"),
+      { root: by("pager"), before: by("before"), after: by("after"), part: by("part") },
+      onPhrase,
+    );
+  }
+
+  show(text, reading, facts) {
+    Object.assign(this, { reading, facts });
+    this.#showVerdict(text);
+    this.#showBars();
+    this.coloured.show(text, reading, facts.outputs.length);
+    this.#showStrongest();
+    this.#showOne(HINT);
+  }
+
+  /** Which label a positive score speaks for. */
+  get explained() {
+    return this.facts.outputs[this.reading.explains];
+  }
+
+  #showVerdict(text) {
+    const { label, probabilities, logits, explains, bias, milliseconds } = this.reading;
+    const sum = logits[explains] - bias[explains];
+    const verdict = `${this.facts.labels[label]} ${percent(probabilities[label])}`;
+    by("verdict").textContent = text
+      ? `${verdict}: ${signed(logits[explains])} for ${this.explained}, of which phrases ${signed(sum)} and bias ${signed(bias[explains])}`
+      : "…";
+    by("verdict").dataset.logits = JSON.stringify(logits);
+    by("verdict").dataset.text = text.length;
+    by("latency").textContent = `read in ${milliseconds.toFixed(1)} ms`;
+    say(text ? verdict : "", CALM);
+  }
+
+  #showBars() {
+    const { probabilities } = this.reading;
+    const { labels } = this.facts;
+    let shown = [...labels.keys()];
+    if (labels.length > BARS) shown = shown.sort((a, b) => probabilities[b] - probabilities[a]).slice(0, BARS);
+    const bars = shown.map((at) => {
+      const bar = element("div", "", { className: "bar" });
+      const meter = element("meter", "", { value: probabilities[at], min: 0, max: 1 });
+      meter.setAttribute("aria-label", `${labels[at]} ${percent(probabilities[at])}`);
+      bar.append(element("span", labels[at]), meter, element("span", percent(probabilities[at]), { className: "number" }));
+      return bar;
+    });
+    if (labels.length > BARS) bars.push(element("p", `and ${labels.length - BARS} more`, { className: "quiet" }));
+    by("bars").replaceChildren(...bars);
+  }
+
+  #showStrongest() {
+    const { coloured } = this;
+    by("legend-low").textContent = `${signed(-coloured.largest)} against ${this.explained}`;
+    by("legend-high").textContent = `${signed(coloured.largest)} for ${this.explained}`;
+    const { strongest, centers } = this.reading;
+    by("strongest").replaceChildren(
+      ...[...strongest].map((phrase) => {
+        const score = coloured.scoreOf(phrase);
+        const text = coloured.textOf(phrase);
+        const button = element("button", "", { onclick: () => coloured.choose(centers[phrase]) });
+        const number = element("span", signed(score), { className: "number" });
+        number.style.backgroundColor = colour(score / coloured.largest);
+        button.append(number, ` ${text.length > 80 ? `${text.slice(0, 77)}…` : text}`);
+        const item = element("li");
+        item.append(button);
+        return item;
+      }),
+    );
+  }
+
+  /** Only the sentence is read out; the tables can be gone to. */
+  #showOne(sentence, content) {
+    by("phrase-said").textContent = sentence;
+    by("phrase-said").className = content ? "" : "quiet";
+    by("phrase-parts").replaceChildren(...(content ?? []));
+    by("one-phrase").classList.toggle("chosen", Boolean(content));
+  }
+
+  /** One phrase, as the worker takes it apart. */
+  showPhrase(phrase, { score, parts, exact, filters }, tokens) {
+    const content = [];
+    if (parts.length) content.push(this.#partsTable(score, parts, exact, tokens));
+    else if (!exact) content.push(element("p", "This text is too long to take its phrases apart.", { className: "quiet" }));
+    if (filters?.length) content.push(element("h4", "Filters behind it"), this.#filtersTable(filters));
+    this.#showOne(`${signed(score)} for ${this.explained}: ${this.coloured.textOf(phrase).slice(0, 200)}`, content);
+  }
+
+  #partsTable(score, parts, exact, tokens) {
+    const shown = [...parts].sort((a, b) => Math.abs(b.score) - Math.abs(a.score)).slice(0, 40).sort((a, b) => a.place - b.place);
+    const name = ({ token }) => (token === null ? "(padding)" : this.coloured.textOfToken(token) || tokens?.[this.reading.ids[token]] || "");
+    const rest = score - parts.reduce((sum, part) => sum + part.score, 0);
+    const rows = shown.map((part) => [String(part.place), name(part), signed(part.score, 5)]);
+    if (!exact) rows.push(["", "what the words leave over", signed(rest, 5)]);
+    return table(["place", "word", exact ? "adds" : "gradient × input"], rows);
+  }
+
+  #filtersTable(filters) {
+    const linear = filters[0].share !== null;
+    const rows = filters.map(({ filter, activation, share }) => {
+      const cell = element("td");
+      cell.append(element("button", `filter ${filter}`, { onclick: () => this.onFilter(filter) }));
+      return [cell, activation.toFixed(3), ...(linear ? [signed(share, 5)] : [])];
+    });
+    return table(["filter", "activation", ...(linear ? ["adds"] : [])], rows);
+  }
+}
