@@ -7,6 +7,8 @@
 mod common;
 /// Headless Chromium, driven by chromedriver.
 mod driver;
+/// A plain host for the page, and a stranger that it should not visit.
+mod host;
 
 /// `analyze` and `export`: what is written, that it adds up, and bad input.
 mod analyze;

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
+use convlens_text::Tokenizer;
 use fantoccini::actions::PointerAction;
 use fantoccini::error::CmdError;
 use fantoccini::key::Key;
@@ -13,6 +14,7 @@ use serde_json::{Value, json};
 
 use crate::common::{Place, binary, skip};
 use crate::driver::{Driver, block_on, hover, run};
+use crate::host::{Host, Stranger};
 
 /// How long a page may take to do something, on a machine that does other things too.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -103,32 +105,59 @@ async fn wait_until(client: &Client, condition: &str) -> Result<(), CmdError> {
     Ok(())
 }
 
-/// The page's logits and phrase scores.
-async fn on_page(client: &Client, texts: &[String]) -> Result<Vec<(Vec<f64>, f64)>, CmdError> {
-    let script = "const [texts, done] = arguments; (async () => {
+/// What the page says of a text.
+#[derive(serde::Deserialize)]
+struct OnPage {
+    logits: Vec<f64>,
+    /// What phrases and bias leave of the logit explained.
+    left: f64,
+    ids: Vec<u32>,
+    starts: Vec<usize>,
+    ends: Vec<usize>,
+}
+
+/// What a module of the page's says of texts.
+async fn on_page(client: &Client, module: &str, texts: &[String]) -> Result<Vec<OnPage>, CmdError> {
+    let script = "const [module, texts, done] = arguments; (async () => {
+        let ask = convlens.ask;
+        if (module === 'table') {
+            // The page itself has gone on to the whole module.
+            const { Helper } = await import(new URL('ask.js', location.href));
+            const helper = new Helper();
+            ask = (...words) => helper.ask(...words);
+            await ask('open', module);
+        }
         const read = [];
         for (const text of texts) {
-            const { logits, bias, scores, explains } = await convlens.ask('read', text);
+            const { logits, bias, scores, explains, ids, starts, ends } = await ask('read', text);
             let sum = bias[explains];
             for (let at = explains; at < scores.length; at += logits.length) sum += scores[at];
-            read.push([[...logits], Math.abs(sum - logits[explains])]);
+            read.push({ logits: [...logits], left: Math.abs(sum - logits[explains]), ids: [...ids], starts: [...starts], ends: [...ends] });
         }
         return read;
     })().then(done, (error) => done(String(error)))";
-    let read = client.execute_async(script, vec![json!(texts)]).await?;
+    let read = client.execute_async(script, vec![json!(module), json!(texts)]).await?;
     Ok(serde_json::from_value(read.clone()).unwrap_or_else(|_| panic!("{read}")))
 }
 
-async fn compare(client: &Client, place: &Place, run: &str) -> Result<(), CmdError> {
+/// The page's scores, ids and offsets are the program's.
+async fn compare(client: &Client, place: &Place, run: &str, module: &str) -> Result<(), CmdError> {
     let texts = texts();
-    let page = on_page(client, &texts).await?;
+    let page = on_page(client, module, &texts).await?;
     let native = native(place, run, &texts);
     assert_eq!((page.len(), native.len()), (texts.len(), texts.len()));
-    for ((text, (page, left)), native) in texts.iter().zip(page).zip(native) {
-        for (a, b) in page.iter().zip(&native) {
-            assert!((a - b).abs() < 1e-4, "{text:?}: {page:?} on the page, {native:?} by the program");
+    let tokenizer = Tokenizer::from_json(&place.read(&format!("{run}/tokenizer.json"))).expect("a tokenizer");
+    for ((text, page), native) in texts.iter().zip(page).zip(native) {
+        for (a, b) in page.logits.iter().zip(&native) {
+            assert!((a - b).abs() < 1e-4, "{text:?}: {:?} on the page, {native:?} by the program", page.logits);
         }
-        assert!(left < 1e-4, "{text:?}: phrases and bias leave {left}");
+        assert!(page.left < 1e-4, "{text:?}: phrases and bias leave {}", page.left);
+        let encoding = tokenizer.encode(text).expect("encodes");
+        assert_eq!(page.ids, encoding.ids, "{text:?}");
+        let units = |byte: usize| text[..byte].encode_utf16().count();
+        let offsets: Vec<(usize, usize)> =
+            encoding.offsets.iter().map(|&(start, end)| (units(start), units(end))).collect();
+        assert_eq!(page.starts.into_iter().zip(page.ends).collect::<Vec<_>>(), offsets, "{text:?}");
     }
     Ok(())
 }
@@ -168,7 +197,9 @@ async fn look_at(client: &Client, place: &Place, address: &str) -> Result<(), Cm
     // What the first module read can be asked about when the whole one has taken its place.
     client.execute("document.querySelector('#coloured span').focus()", vec![]).await?;
     wait_until(client, "document.querySelector('#phrase table')").await?;
-    compare(client, place, "runs/r").await?;
+    for module in ["table", "cpu"] {
+        compare(client, place, "runs/r", module).await?;
+    }
 
     // As one types.
     let area = client.find(Locator::Css("#text")).await?;
@@ -239,13 +270,66 @@ async fn look_at(client: &Client, place: &Place, address: &str) -> Result<(), Cm
         return document.querySelectorAll('#filter-words tr').length";
     assert_eq!(run(client, choose).await?, 4, "a head and three places");
 
-    // Nothing leaves the origin, and nothing could.
-    let foreign = "return performance.getEntriesByType('resource').filter((entry) => !entry.name.startsWith(location.origin) && !entry.name.startsWith('data:')).map((entry) => entry.name)";
+    nothing_leaves(client).await
+}
+
+/// Nothing has left the origin, and nothing could: not from the page, nor from a worker as the page
+/// starts them.
+async fn nothing_leaves(client: &Client) -> Result<(), CmdError> {
+    let foreign = "return performance.getEntriesByType('resource').map((entry) => entry.name)
+        .filter((name) => !name.startsWith(location.origin) && !/^(data|blob):/.test(name))";
     assert_eq!(run(client, foreign).await?, json!([]));
-    let fetched =
-        "const done = arguments[0]; fetch('http://127.0.0.1:9/').then(() => done('sent'), (error) => done(error.name))";
-    assert_eq!(client.execute_async(fetched, vec![]).await?, "TypeError");
+    let stranger = Stranger::new();
+    let fetched = "const [address, done] = arguments;
+        const ask = `fetch('${address}').then(() => 'sent', (error) => error.name)`;
+        const source = URL.createObjectURL(new Blob([`${ask}.then(postMessage)`], { type: 'text/javascript' }));
+        const worker = new Worker(source, { type: 'module' });
+        worker.onmessage = ({ data }) => fetch(address).then(() => 'sent', (error) => error.name).then((own) => done([data, own]))";
+    let found = client.execute_async(fetched, vec![json!(stranger.address())]).await?;
+    assert_eq!(found, json!(["TypeError", "TypeError"]));
+    assert!(!stranger.was_visited(), "the policy keeps all in");
     Ok(())
+}
+
+#[test]
+fn a_plain_host_may_serve_it_from_any_path_and_change_it() {
+    let Some((driver, page)) = prepare("web") else { return };
+    let place = Place::new();
+    let sites = ["one", "two"].map(|name| {
+        place.succeed(&format!("train --preset default --dataset sample --epochs 1 --out runs/{name}"));
+        place.succeed(&format!("web --page {} --run runs/{name} --out {name} --no-serve", page.display()));
+        place.path().join(name)
+    });
+    let host = Host::serve(&sites[0]);
+    block_on(async {
+        let client = driver.open(&[WIDE]).await;
+        let seen = async {
+            let name = "return document.getElementById('name').textContent";
+            client.goto(&host.address).await?;
+            wait_until(&client, "document.documentElement.dataset.ready === 'offline'").await?;
+            assert_eq!(run(&client, name).await?, "one");
+            nothing_leaves(&client).await?;
+            // So are its own workers started, and they answer; by their address they would obey no policy
+            // of the page's, for this host sends none.
+            let started = "const done = arguments[0], started = [];
+                window.Worker = class extends Worker { constructor(...of) { super(...of); started.push(of[0].split(':')[0]); } };
+                import(new URL('ask.js', location.href)).then(({ Helper }) => new Helper().ask('stop')).then(() => done(started), done)";
+            assert_eq!(client.execute_async(started, vec![]).await?, json!(["blob"]));
+            // Another site's cache, and another page in the place of this one.
+            let kept = "const done = arguments[0]; caches.open('of somebody else').then(() => done(true))";
+            client.execute_async(kept, vec![]).await?;
+            host.change(&sites[1]);
+            client.goto(&host.address).await?;
+            wait_until(&client, "document.documentElement.dataset.ready === 'offline'").await?;
+            assert_eq!(run(&client, name).await?, "two", "the newer page is shown at once");
+            let caches = client.execute_async("caches.keys().then(arguments[0])", vec![]).await?;
+            assert!(caches.to_string().contains("of somebody else"), "{caches}");
+            Ok::<(), CmdError>(())
+        };
+        let seen = seen.await;
+        client.close().await.expect("closes");
+        seen.expect("the page answers");
+    });
 }
 
 #[test]
@@ -254,7 +338,9 @@ fn any_classifier_goes_on_a_page_and_what_is_too_large_is_refused() {
     let place = Place::new();
     let rows = ["good,plus", "bad,minus", "so so,none", "a fine film,plus", "a dull film,minus", "a film,none"];
     place.file("data.csv", format!("text,label\n{}", (rows.join("\n") + "\n").repeat(10)));
-    for (preset, tokenizer) in [("relu", "words"), ("conv", "punctuated"), ("lstm", "characters"), ("default", "bpe")] {
+    let runs =
+        [("relu", "words"), ("conv", "punctuated"), ("lstm", "characters"), ("default", "bpe"), ("seed", "words")];
+    for (preset, tokenizer) in runs {
         place.succeed(&format!(
             "train --preset {preset} --tokenizer {tokenizer} --data data.csv --epochs 1 --word-dropout 0 --out runs/{preset}"
         ));
@@ -263,7 +349,7 @@ fn any_classifier_goes_on_a_page_and_what_is_too_large_is_refused() {
             let client = driver.open(&[WIDE]).await;
             client.goto(&site.address).await.expect("opens");
             wait_until(&client, "document.documentElement.dataset.ready").await.expect("reads");
-            let compared = compare(&client, &place, &format!("runs/{preset}")).await;
+            let compared = compare(&client, &place, &format!("runs/{preset}"), "cpu").await;
             type_text(&client, "a fine film").await.expect("reads");
             let bars = run(&client, "return document.querySelectorAll('.bar').length").await;
             client.execute("document.querySelector('#coloured span').focus()", vec![]).await.expect("focuses");
@@ -282,6 +368,9 @@ fn any_classifier_goes_on_a_page_and_what_is_too_large_is_refused() {
     let packed = place.succeed(&format!("web --page {page} --run runs/best --precision int8 --no-serve --out site"));
     assert!(packed.contains("site: "), "{packed}");
     place.succeed("evaluate --dataset sample --run site/run");
+    place.succeed("train --preset conv --dataset sample --epochs 1 --set embedding=3000 --out runs/large");
+    let refused = place.fail(&format!("web --page {page} --run runs/large --no-serve"));
+    assert!(refused.contains(" MB of weights as f32, and a page takes up to 32; try --precision int8"), "{refused}");
 }
 
 #[test]
@@ -370,7 +459,7 @@ fn webgpu_reads_as_the_cpu_does() {
                 wait_until(&client, "!document.getElementById('device').disabled").await?;
                 assert_eq!(run(&client, "return document.getElementById('trouble').textContent").await?, "");
                 assert_eq!(run(&client, "return document.getElementById('device').value").await?, "webgpu");
-                compare(&client, &place, &format!("runs/{preset}")).await
+                compare(&client, &place, &format!("runs/{preset}"), "webgpu").await
             };
             let compared = compared.await;
             client.close().await.expect("closes");
