@@ -347,7 +347,7 @@ fn any_classifier_goes_on_a_page_and_what_is_too_large_is_refused() {
         let site = Site::serve(&place, &page, &format!("--run runs/{preset}"));
         block_on(async {
             let client = driver.open(&[WIDE]).await;
-            client.goto(&site.address).await.expect("opens");
+            client.goto(&site.address).await.unwrap_or_else(|error| panic!("{preset}: {error}"));
             wait_until(&client, "document.documentElement.dataset.ready").await.expect("reads");
             let compared = compare(&client, &place, &format!("runs/{preset}"), "cpu").await;
             type_text(&client, "a fine film").await.expect("reads");
@@ -368,7 +368,7 @@ fn any_classifier_goes_on_a_page_and_what_is_too_large_is_refused() {
     let packed = place.succeed(&format!("web --page {page} --run runs/best --precision int8 --no-serve --out site"));
     assert!(packed.contains("site: "), "{packed}");
     place.succeed("evaluate --dataset sample --run site/run");
-    place.succeed("train --preset conv --dataset sample --epochs 1 --set embedding=3000 --out runs/large");
+    place.succeed("train --preset conv --dataset sample --epochs 1 --set embedding=6000 --out runs/large");
     let refused = place.fail(&format!("web --page {page} --run runs/large --no-serve"));
     assert!(refused.contains(" MB of weights as f32, and a page takes up to 32; try --precision int8"), "{refused}");
 }

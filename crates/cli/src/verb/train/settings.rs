@@ -1,6 +1,6 @@
 //! `--set KEY=VALUE`: any setting of the model, by its path in `config.json`.
 
-use convlens_run::model::ModelConfig;
+use convlens_run::model::{ConfigError, ModelConfig};
 use serde_json::Value;
 
 use crate::failure::Failure;
@@ -10,7 +10,11 @@ const DECIDED: [&str; 2] = ["vocab_size", "outputs"];
 
 /// A model's configuration with settings of the user's in the place of its own.
 pub fn with_settings(config: ModelConfig, settings: &[String]) -> Result<ModelConfig, Failure> {
-    settings.iter().try_fold(config, |config, setting| with_setting(config, setting))
+    let config = settings.iter().try_fold(config, |config, setting| with_setting(config, setting))?;
+    // One setting may want another: only all of them together must make a model.
+    let wrong = |error: ConfigError| Failure::Input(format!("--set {}: {error}", settings.join(" --set ")));
+    config.check().map_err(wrong)?;
+    Ok(config)
 }
 
 fn with_setting(config: ModelConfig, setting: &str) -> Result<ModelConfig, Failure> {
@@ -29,9 +33,7 @@ fn with_setting(config: ModelConfig, setting: &str) -> Result<ModelConfig, Failu
     })?;
     // What is no JSON is a word: `pooling=max`.
     *place = serde_json::from_str(value).unwrap_or_else(|_| Value::String(value.into()));
-    let config: ModelConfig = serde_json::from_value(all).map_err(|error| wrong(error.to_string()))?;
-    config.check().map_err(|error| wrong(error.to_string()))?;
-    Ok(config)
+    serde_json::from_value(all).map_err(|error| wrong(error.to_string()))
 }
 
 #[cfg(test)]

@@ -61,7 +61,7 @@ pub fn run(args: &WebArgs) -> Result<(), Failure> {
     ))?;
     match args.no_serve {
         true => Ok(()),
-        false => serve::serve(&files, &zipped, args.port),
+        false => serve::serve(files, zipped, args.port),
     }
 }
 

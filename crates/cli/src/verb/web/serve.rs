@@ -1,8 +1,18 @@
 //! Serves the page on this machine, from memory: what is not a file of the page is not there.
 
+use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 
-use tiny_http::{Header, Method, Request, Response, Server, StatusCode};
+use http_body_util::Full;
+use hyper::body::{Bytes, Incoming};
+use hyper::header::{self, HeaderValue};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::rt::TokioIo;
+use tokio::net::{TcpListener, TcpStream};
 
 use super::Files;
 use crate::failure::Failure;
@@ -12,39 +22,67 @@ use crate::output::line;
 const POLICY: &str = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; connect-src 'self'; \
     worker-src 'self' blob:; img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-/// Serves files, plain or as they are compressed, until Ctrl-C.
-pub fn serve(files: &Files, zipped: &Files, port: u16) -> Result<(), Failure> {
-    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-    let taken = |error| Failure::Input(format!("--port {port}: {error}; name another, or 0 for any that is free"));
-    let server = Server::http(address).map_err(taken)?;
-    let port = server.server_addr().to_ip().map_or(port, |address| address.port());
-    line(format!("http://127.0.0.1:{port}/ (Ctrl-C ends)"))?;
-    for request in server.incoming_requests() {
-        if let Err(error) = answer(request, files, zipped) {
-            log::info!("a visitor went away: {error}");
-        }
-    }
-    Ok(())
+/// Every file as it is and as it is compressed.
+struct Site {
+    plain: BTreeMap<String, Bytes>,
+    zipped: BTreeMap<String, Bytes>,
 }
 
-fn answer(request: Request, files: &Files, zipped: &Files) -> std::io::Result<()> {
-    let path = request.url().split(['?', '#']).next().unwrap_or_default().trim_start_matches('/').to_owned();
-    let name = if path.is_empty() { "index.html" } else { &path };
-    let is_asked = [Method::Get, Method::Head].contains(request.method());
-    let takes_gzip = |header: &Header| header.field.equiv("Accept-Encoding") && header.value.as_str().contains("gzip");
-    let is_zipped = request.headers().iter().any(takes_gzip);
-    let Some(content) = (if is_zipped { zipped } else { files }).get(name).filter(|_| is_asked) else {
-        return request.respond(Response::from_string("not found\n").with_status_code(StatusCode(404)));
-    };
-    let mut response = Response::from_data(content.as_slice());
-    let given = [("Content-Type", kind_of(name)), ("Content-Security-Policy", POLICY), ("Cache-Control", "no-cache")];
-    let encoding = is_zipped.then_some(("Content-Encoding", "gzip"));
-    for (name, value) in given.into_iter().chain(encoding) {
-        if let Ok(header) = Header::from_bytes(name, value) {
-            response.add_header(header);
+/// Serves files, plain or compressed, until Ctrl-C.
+pub fn serve(plain: Files, zipped: Files, port: u16) -> Result<(), Failure> {
+    let bytes = |files: Files| files.into_iter().map(|(name, content)| (name, Bytes::from(content))).collect();
+    let site = Arc::new(Site { plain: bytes(plain), zipped: bytes(zipped) });
+    let wrong = |error| Failure::Input(format!("--port {port}: {error}; name another, or 0 for any that is free"));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().map_err(wrong)?;
+    runtime.block_on(async {
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        let listener = TcpListener::bind(address).await.map_err(wrong)?;
+        line(format!("http://{}/ (Ctrl-C ends)", listener.local_addr().map_err(wrong)?))?;
+        loop {
+            match listener.accept().await {
+                Ok((stream, _)) => _ = tokio::spawn(attend(stream, site.clone())),
+                Err(error) => log::info!("a visitor could not come: {error}"),
+            }
         }
+    })
+}
+
+/// Answers a visitor for as long as they stay.
+async fn attend(stream: TcpStream, site: Arc<Site>) {
+    let answer = service_fn(|request| {
+        let answer = site.answer(&request);
+        async move { Ok::<_, Infallible>(answer) }
+    });
+    if let Err(error) = http1::Builder::new().serve_connection(TokioIo::new(stream), answer).await {
+        log::info!("a visitor went away: {error}");
     }
-    request.respond(response)
+}
+
+impl Site {
+    fn answer(&self, request: &Request<Incoming>) -> Response<Full<Bytes>> {
+        let path = request.uri().path().trim_start_matches('/');
+        let name = if path.is_empty() { "index.html" } else { path };
+        let is_asked = [Method::GET, Method::HEAD].contains(request.method());
+        let accepted = request.headers().get(header::ACCEPT_ENCODING).and_then(|value| value.to_str().ok());
+        let is_zipped = accepted.is_some_and(|value| value.contains("gzip"));
+        let files = if is_zipped { &self.zipped } else { &self.plain };
+        let Some(content) = files.get(name).filter(|_| is_asked) else {
+            let mut missing = Response::new(Full::from("not found\n"));
+            *missing.status_mut() = StatusCode::NOT_FOUND;
+            return missing;
+        };
+        let mut response = Response::new(Full::from(content.clone()));
+        let encoding = is_zipped.then_some((header::CONTENT_ENCODING, "gzip"));
+        let given = [
+            (header::CONTENT_TYPE, kind_of(name)),
+            (header::CONTENT_SECURITY_POLICY, POLICY),
+            (header::CACHE_CONTROL, "no-cache"),
+        ];
+        for (name, value) in given.into_iter().chain(encoding) {
+            response.headers_mut().insert(name, HeaderValue::from_static(value));
+        }
+        response
+    }
 }
 
 fn kind_of(name: &str) -> &'static str {
