@@ -368,9 +368,9 @@ fn any_classifier_goes_on_a_page_and_what_is_too_large_is_refused() {
     let packed = place.succeed(&format!("web --page {page} --run runs/best --precision int8 --no-serve --out site"));
     assert!(packed.contains("site: "), "{packed}");
     place.succeed("evaluate --dataset sample --run site/run");
-    place.succeed("train --preset conv --dataset sample --epochs 1 --set embedding=6000 --out runs/large");
+    place.succeed("train --preset default --dataset sample --epochs 1 --set encoder.filters=90000 --out runs/large");
     let refused = place.fail(&format!("web --page {page} --run runs/large --no-serve"));
-    assert!(refused.contains(" MB of weights as f32, and a page takes up to 32; try --precision int8"), "{refused}");
+    assert!(refused.contains(" MB of weights as int8, and a page takes up to 32; train a smaller model"), "{refused}");
 }
 
 #[test]
