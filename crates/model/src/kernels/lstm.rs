@@ -19,7 +19,7 @@ use rayon::prelude::*;
 use super::tensor;
 
 /// How many texts are read side by side: a matrix product a position, and a share of work a thread.
-const TEXTS: usize = 8;
+const TEXTS: usize = 4;
 /// What is kept of a position for the way back: its four gates, and its cell.
 const KEPT: usize = 5;
 
