@@ -370,7 +370,7 @@ fn any_classifier_goes_on_a_page_and_what_is_too_large_is_refused() {
     place.succeed("evaluate --dataset sample --run site/run");
     place.succeed("train --preset default --dataset sample --epochs 1 --set encoder.filters=90000 --out runs/large");
     let refused = place.fail(&format!("web --page {page} --run runs/large --no-serve"));
-    assert!(refused.contains(" MB of weights as int8, and a page takes up to 32; train a smaller model"), "{refused}");
+    assert!(refused.contains(" MB of weights as int6, and a page takes up to 32; train a smaller model"), "{refused}");
 }
 
 #[test]

@@ -1,6 +1,5 @@
 //! Weights in fewer bytes, for where they are sent far: `model.safetensors` with its largest tensor,
-//! the embeddings, as 16-bit floats or as 8-bit integers with a factor a word. Opening a run
-//! unpacks them.
+//! the embeddings, as 16-bit floats or as integers with a factor a word. Opening a run unpacks them.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -26,6 +25,19 @@ pub enum Precision {
     F16,
     /// 8-bit integers, the largest of each word's being 127.
     Int8,
+    /// As `Int8`, the largest being 31: six bits once the file is compressed, as a host sends it.
+    Int6,
+}
+
+impl Precision {
+    /// The largest integer of a word, where words are integers.
+    fn largest(self) -> Option<f32> {
+        match self {
+            Self::F32 | Self::F16 => None,
+            Self::Int8 => Some(127.0),
+            Self::Int6 => Some(31.0),
+        }
+    }
 }
 
 impl FromStr for Precision {
@@ -36,7 +48,8 @@ impl FromStr for Precision {
             "f32" => Ok(Self::F32),
             "f16" => Ok(Self::F16),
             "int8" => Ok(Self::Int8),
-            _ => Err("it is f32, f16 or int8".into()),
+            "int6" => Ok(Self::Int6),
+            _ => Err("it is f32, f16, int8 or int6".into()),
         }
     }
 }
@@ -47,6 +60,7 @@ impl fmt::Display for Precision {
             Self::F32 => "f32",
             Self::F16 => "f16",
             Self::Int8 => "int8",
+            Self::Int6 => "int6",
         })
     }
 }
@@ -57,18 +71,18 @@ impl fmt::Display for Precision {
 ///
 /// Where it is no such file.
 pub(crate) fn pack(bytes: &[u8], precision: Precision) -> Result<Vec<u8>, SafeTensorError> {
-    rewrite(bytes, |name, view| match (name, precision) {
-        (EMBEDDINGS, Precision::F16) => {
+    rewrite(bytes, |name, view| match (name, precision.largest()) {
+        (EMBEDDINGS, None) if precision == Precision::F16 => {
             let halves = floats(view.data()).flat_map(|value| f16::from_f32(value).to_le_bytes()).collect();
             vec![(name.to_owned(), Dtype::F16, view.shape().to_vec(), Cow::Owned(halves))]
         }
-        (EMBEDDINGS, Precision::Int8) => {
-            let (integers, factors) = quantized(view);
+        (EMBEDDINGS, Some(largest)) => {
+            let (integers, factors) = quantized(view, largest);
             let words = vec![factors.len()];
             let factors = factors.iter().flat_map(|factor| factor.to_le_bytes()).collect();
             vec![
                 (name.to_owned(), Dtype::I8, view.shape().to_vec(), Cow::Owned(integers)),
-                (FACTORS.to_owned(), Dtype::F32, words, Cow::Owned(factors)),
+                (FACTORS.to_owned(), Dtype::F16, words, Cow::Owned(factors)),
             ]
         }
         _ => vec![kept(name, view)],
@@ -82,12 +96,12 @@ pub(crate) fn unpack(bytes: Vec<u8>) -> Result<Vec<u8>, SafeTensorError> {
     if !is_packed {
         return Ok(bytes);
     }
-    let factors: Vec<f32> = tensors.tensor(FACTORS).map(|view| floats(view.data()).collect()).unwrap_or_default();
+    let factors: Vec<f32> = tensors.tensor(FACTORS).map(|view| halves(view.data()).collect()).unwrap_or_default();
     rewrite(&bytes, |name, view| match (name, view.dtype()) {
         (FACTORS, _) => Vec::new(),
         (EMBEDDINGS, Dtype::F16) => {
-            let halves = view.data().as_chunks::<2>().0.iter().map(|&half| f16::from_le_bytes(half).to_f32());
-            vec![(name.to_owned(), Dtype::F32, view.shape().to_vec(), halves.flat_map(f32::to_le_bytes).collect())]
+            let values = halves(view.data()).flat_map(f32::to_le_bytes).collect();
+            vec![(name.to_owned(), Dtype::F32, view.shape().to_vec(), values)]
         }
         (EMBEDDINGS, Dtype::I8) => {
             let width = view.shape().last().copied().unwrap_or(1).max(1);
@@ -125,15 +139,22 @@ pub(crate) fn floats(bytes: &[u8]) -> impl Iterator<Item = f32> {
     bytes.as_chunks::<4>().0.iter().map(|&bytes| f32::from_le_bytes(bytes))
 }
 
-/// Each word's values as integers, and the factor that they are to be multiplied with.
-fn quantized(view: &TensorView) -> (Vec<u8>, Vec<f32>) {
+fn halves(bytes: &[u8]) -> impl Iterator<Item = f32> {
+    bytes.as_chunks::<2>().0.iter().map(|&half| f16::from_le_bytes(half).to_f32())
+}
+
+/// Each word's values as integers up to `largest`, and the factor that they are to be multiplied with.
+fn quantized(view: &TensorView, largest: f32) -> (Vec<u8>, Vec<f16>) {
     let values: Vec<f32> = floats(view.data()).collect();
     let width = view.shape().last().copied().unwrap_or(1).max(1);
-    let factor = |row: &[f32]| row.iter().fold(0.0f32, |largest, value| largest.max(value.abs())) / 127.0;
-    let factors: Vec<f32> = values.chunks(width).map(factor).collect();
-    let integer = |value: f32, factor: f32| if factor > 0.0 { (value / factor).round() as i8 as u8 } else { 0 };
+    let reach = |row: &[f32]| row.iter().fold(0.0f32, |reach, value| reach.max(value.abs()));
+    let factors: Vec<f16> = values.chunks(width).map(|row| f16::from_f32(reach(row) / largest)).collect();
+    let integer = |value: f32, factor: f32| match factor > 0.0 {
+        true => (value / factor).round().clamp(-largest, largest) as i8 as u8,
+        false => 0,
+    };
     let rows = values.chunks(width).zip(&factors);
-    (rows.flat_map(|(row, &factor)| row.iter().map(move |&value| integer(value, factor))).collect(), factors)
+    (rows.flat_map(|(row, factor)| row.iter().map(|&value| integer(value, factor.to_f32()))).collect(), factors)
 }
 
 #[cfg(test)]
@@ -150,9 +171,12 @@ mod tests {
         let run = run(encoder, Padding::Masked);
         let files = run.files().expect("files");
         let logits = |run: &Run| run.predict("a good film").expect("predicts").logits;
-        for (precision, size, tolerance) in
-            [(Precision::F32, 4, 0.0), (Precision::F16, 2, 2e-3), (Precision::Int8, 1, 2e-2)]
-        {
+        for (precision, size, tolerance) in [
+            (Precision::F32, 4, 0.0),
+            (Precision::F16, 2, 2e-3),
+            (Precision::Int8, 1, 2e-2),
+            (Precision::Int6, 1, 8e-2),
+        ] {
             let packed = files.packed(precision).expect("packs");
             let tensors = SafeTensors::deserialize(&packed.weights).expect("tensors");
             assert_eq!(tensors.tensor(EMBEDDINGS).expect("embeddings").data().len(), 7 * 5 * size);

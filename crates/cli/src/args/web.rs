@@ -28,8 +28,8 @@ pub struct WebArgs {
     /// The port of 127.0.0.1 to serve on; 0 is any that is free
     #[arg(long, value_name = "N", default_value_t = 8017)]
     pub port: u16,
-    /// f32, f16 or int8: how the embeddings are sent [default: f32; of a folded model's layers, which
-    /// no score depends on, int8]
+    /// f32, f16, int8 or int6: how the embeddings are sent [default: f32; of a folded model's layers,
+    /// which no score depends on, int6]
     #[arg(long, value_name = "P")]
     pub precision: Option<Precision>,
     /// A text to start from; may be given several times [default: three about films or, of a run on a file, texts of

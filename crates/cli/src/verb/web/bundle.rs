@@ -45,7 +45,7 @@ pub fn add(
     let own = run.files()?;
     let (sent, size, precision) = match folded {
         Some(folded) => {
-            let precision = args.precision.unwrap_or(Precision::Int8);
+            let precision = args.precision.unwrap_or(Precision::Int6);
             let layers = own.packed(precision)?;
             // The very tokenizer that the layers name.
             let sent = RunFiles { tokenizer: own.tokenizer, ..folded.files()? };
@@ -108,7 +108,7 @@ fn examples(config: &RunConfig, given: &[String]) -> Vec<String> {
 
 fn too_large(folder: &RunFolder, size: usize, precision: Precision) -> Failure {
     let mend = match precision {
-        Precision::Int8 => "train a smaller model",
+        Precision::Int8 | Precision::Int6 => "train a smaller model",
         _ => "try --precision int8, or a smaller model",
     };
     Failure::Input(format!(
