@@ -52,6 +52,9 @@ fn binary() -> PathBuf {
     own.with_file_name(format!("convlens{}", std::env::consts::EXE_SUFFIX))
 }
 
+/// Verbs that compute on no device of the user's choice.
+const WITHOUT_DEVICE: [&str; 6] = ["completions", "data", "export", "gradients", "receptive-field", "web"];
+
 /// Which backends to build beside the CPU's, and why: wgpu takes a quarter of an hour more on
 /// two cores, so it is built where it is of use.
 fn features(arguments: &[OsString]) -> (Vec<&'static str>, String) {
@@ -60,6 +63,9 @@ fn features(arguments: &[OsString]) -> (Vec<&'static str>, String) {
         Some(device) if device.starts_with("wgpu") => (vec!["wgpu"], "with wgpu, as asked".into()),
         Some(device) if device.starts_with("cuda") => (vec!["cuda"], "with CUDA, as asked".into()),
         Some("cpu") => (vec![], "for the CPU alone, as asked".into()),
+        _ if arguments.first().is_some_and(|verb| WITHOUT_DEVICE.iter().any(|without| verb == without)) => {
+            (vec![], "for the CPU alone, which is all that it needs".into())
+        }
         _ if has_gpu() => (vec!["wgpu"], "with wgpu, for the GPU of this machine".into()),
         _ => (vec![], "for the CPU alone: no GPU found; --device wgpu builds for one".into()),
     }
@@ -91,5 +97,6 @@ mod tests {
         assert_eq!(features(&words("train --device wgpu:1")).0, ["wgpu"]);
         assert_eq!(features(&words("train --device=cuda --seed 1")).0, ["cuda"]);
         assert!(features(&words("train --device cpu")).0.is_empty());
+        assert!(features(&words("web --run runs/r")).0.is_empty());
     }
 }
