@@ -96,7 +96,11 @@ pub(crate) fn unpack(bytes: Vec<u8>) -> Result<Vec<u8>, SafeTensorError> {
     if !is_packed {
         return Ok(bytes);
     }
-    let factors: Vec<f32> = tensors.tensor(FACTORS).map(|view| halves(view.data()).collect()).unwrap_or_default();
+    let factors: Vec<f32> = match tensors.tensor(FACTORS) {
+        Ok(view) if view.dtype() == Dtype::F16 => halves(view.data()).collect(),
+        Ok(view) => floats(view.data()).collect(),
+        Err(_) => Vec::new(),
+    };
     rewrite(&bytes, |name, view| match (name, view.dtype()) {
         (FACTORS, _) => Vec::new(),
         (EMBEDDINGS, Dtype::F16) => {
