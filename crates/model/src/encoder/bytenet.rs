@@ -6,7 +6,7 @@ use burn::nn::{LayerNorm, LayerNormConfig};
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
-use super::layer::{ConvLayer, LayerConfig, over_channels};
+use super::layer::{ConvLayer, LayerConfig, dilation, over_channels};
 use super::{Activation, Encode, EncoderSettings, Filters};
 use crate::{ReceptiveField, Words};
 
@@ -18,22 +18,14 @@ pub struct ByteNetConfig {
     /// How many blocks there are.
     pub blocks: usize,
     /// What the dilation is multiplied with from block to block.
-    #[serde(default = "two")]
+    #[serde(default = "super::layer::two")]
     pub dilation_base: usize,
     /// How the layers are built; the paper's have layer normalisation.
     #[serde(default)]
     pub layer: LayerConfig,
 }
 
-fn two() -> usize {
-    2
-}
-
 impl ByteNetConfig {
-    fn dilation(&self, block: usize) -> usize {
-        self.dilation_base.saturating_pow(block as u32)
-    }
-
     /// Initializes the blocks for inputs of `embedding` dimensions.
     pub fn init(&self, embedding: usize, device: &Device) -> ByteNet {
         let half = self.hidden.div_ceil(2);
@@ -43,7 +35,7 @@ impl ByteNetConfig {
         let block = |number: usize| ByteNetBlock {
             norm: norm(),
             narrow: narrow.init(self.hidden, half, 1, 1, device),
-            middle: self.layer.init(half, half, self.dilation(number), 1, device),
+            middle: self.layer.init(half, half, dilation(self.dilation_base, number), 1, device),
             wide: bare.init(half, self.hidden, 1, 1, device),
         };
         ByteNet {
@@ -62,7 +54,9 @@ impl EncoderSettings for ByteNetConfig {
 
     /// Each block adds one filter's width less one, times its dilation.
     fn receptive_field(&self) -> ReceptiveField {
-        (0..self.blocks).fold(ReceptiveField::ONE, |field, block| field.then(self.layer.field(self.dilation(block)), 1))
+        (0..self.blocks).fold(ReceptiveField::ONE, |field, block| {
+            field.then(self.layer.field(dilation(self.dilation_base, block)), 1)
+        })
     }
 
     fn check(&self) -> Result<(), String> {

@@ -6,7 +6,7 @@ use burn::tensor::activation::{relu, sigmoid, tanh};
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
-use super::layer::{ConvLayer, LayerConfig};
+use super::layer::{ConvLayer, LayerConfig, dilation};
 use super::{Activation, Encode, EncoderSettings, Filters};
 use crate::{ReceptiveField, Words};
 
@@ -18,22 +18,14 @@ pub struct GatedConfig {
     /// How many units there are.
     pub units: usize,
     /// What the dilation is multiplied with from unit to unit.
-    #[serde(default = "two")]
+    #[serde(default = "super::layer::two")]
     pub dilation_base: usize,
     /// How the layers are built; the activation is the gate's.
     #[serde(default)]
     pub layer: LayerConfig,
 }
 
-fn two() -> usize {
-    2
-}
-
 impl GatedConfig {
-    fn dilation(&self, unit: usize) -> usize {
-        self.dilation_base.saturating_pow(unit as u32)
-    }
-
     /// Initializes the units for inputs of `embedding` dimensions.
     pub fn init(&self, embedding: usize, device: &Device) -> Gated {
         // What is dropped is what is gated: before the gate a zero would be a half.
@@ -42,7 +34,7 @@ impl GatedConfig {
         let narrow = |input| narrow.init(input, self.hidden, 1, 1, device);
         let unit = |number: usize| Unit {
             // Both halves of the gate in one convolution.
-            gates: wide.init(self.hidden, 2 * self.hidden, self.dilation(number), 1, device),
+            gates: wide.init(self.hidden, 2 * self.hidden, dilation(self.dilation_base, number), 1, device),
             through: (number + 1 < self.units).then(|| narrow(self.hidden)),
             skip: narrow(self.hidden),
             dropout: DropoutConfig::new(self.layer.dropout).init(),
@@ -57,7 +49,9 @@ impl EncoderSettings for GatedConfig {
     }
 
     fn receptive_field(&self) -> ReceptiveField {
-        (0..self.units).fold(ReceptiveField::ONE, |field, unit| field.then(self.layer.field(self.dilation(unit)), 1))
+        (0..self.units).fold(ReceptiveField::ONE, |field, unit| {
+            field.then(self.layer.field(dilation(self.dilation_base, unit)), 1)
+        })
     }
 
     fn check(&self) -> Result<(), String> {

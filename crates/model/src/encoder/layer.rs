@@ -91,6 +91,16 @@ impl LayerConfig {
     }
 }
 
+/// The dilation of a layer of a stack in which it grows, counted from 0.
+pub(super) fn dilation(base: usize, layer: usize) -> usize {
+    base.saturating_pow(layer as u32)
+}
+
+/// What the dilation grows by where nothing is said of it.
+pub(super) fn two() -> usize {
+    2
+}
+
 /// One convolution of a stack.
 #[derive(Module, Debug)]
 pub struct ConvLayer {

@@ -5,7 +5,7 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
-use super::layer::{ConvLayer, LayerConfig};
+use super::layer::{ConvLayer, LayerConfig, dilation};
 use super::{Activation, Encode, EncoderSettings, Filters};
 use crate::{ReceptiveField, Words};
 
@@ -43,10 +43,6 @@ fn one() -> usize {
 }
 
 impl ResidualConfig {
-    fn dilation(&self, block: usize) -> usize {
-        self.dilation_base.saturating_pow(block as u32)
-    }
-
     /// Initializes the blocks for inputs of `embedding` dimensions.
     pub fn init(&self, embedding: usize, device: &Device) -> Residual {
         let second = match self.branch {
@@ -55,7 +51,7 @@ impl ResidualConfig {
         };
         let block = |number: usize| {
             let input = if number == 0 { embedding } else { self.hidden };
-            let dilation = self.dilation(number);
+            let dilation = dilation(self.dilation_base, number);
             let through = LayerConfig { kernel_size: 1, activation: Activation::None, ..LayerConfig::default() };
             Block {
                 first: self.layer.init(input, self.hidden, dilation, 1, device),
@@ -76,7 +72,7 @@ impl EncoderSettings for ResidualConfig {
     /// Each block adds two filters' widths less one, times its dilation.
     fn receptive_field(&self) -> ReceptiveField {
         (0..self.blocks).fold(ReceptiveField::ONE, |field, block| {
-            let layer = self.layer.field(self.dilation(block));
+            let layer = self.layer.field(dilation(self.dilation_base, block));
             field.then(layer, 1).then(layer, 1)
         })
     }
