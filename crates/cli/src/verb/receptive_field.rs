@@ -143,7 +143,7 @@ fn show(field: &MeasuredField, args: &ReceptiveFieldArgs) -> Result<(), Failure>
         ))?,
         _ => line("not measured: too wide to change every position in turn")?,
     }
-    if field.holes > 0 {
+    if field.holes > 0 && !formula.is_unbounded() {
         line(format!("of those, {} change nothing: the filters step over them", thousands(field.holes)))?;
     }
     if let Some(effective) = field.effective {
