@@ -41,6 +41,15 @@ fn settings_of_a_model_are_set_by_their_path() {
     assert_eq!(found["certificate"]["exactness"], "exact-where-largest");
     assert!(place.fail("train --preset conv --set encoder.width=3").contains("there is no width (there are: type"));
     assert!(place.fail(&format!("train --resume {small} --set pooling=mean")).contains("--set: runs/r"));
+    assert!(place.fail(&format!("train --resume {small} --set poling=mean")).contains("there is no poling"));
+    for (huge, said) in [
+        ("hidden=100000000000", "1048576 or less"),
+        ("hidden=1000000", "too many"),
+        ("layers=9999999", "1048576 or less"),
+    ] {
+        let said_of = place.fail(&format!("train --preset plain --dataset sample --set encoder.{huge}"));
+        assert!(said_of.contains(said), "{said_of}");
+    }
 }
 
 #[test]
@@ -64,6 +73,9 @@ fn presets_are_compared_and_an_interrupted_comparison_goes_on() {
     assert!(place.fail("compare --presets relu --dataset sample --out runs/own").contains("--data: runs/own"));
     assert!(place.fail(&format!("{line} --seed 1")).contains("--seed: runs/c"));
     assert!(place.fail(&line.replace(" --epochs 1", "")).contains("--epochs: runs/c"));
+    place.succeed("train --preset relu --dataset sample --epochs 1 --set encoder.filters=2 --out runs/set/relu");
+    let set = place.fail("compare --presets relu --dataset sample --epochs 1 --out runs/set");
+    assert!(set.contains("--presets: runs/set/relu was trained otherwise"), "{set}");
     place.succeed("train --preset relu --dataset sample --epochs 1 --out runs/mixed/relu");
     let mixed = place.fail(&format!("compare --presets relu --epochs 1 --data data.csv {columns} --out runs/mixed"));
     assert!(mixed.contains("--data: runs/mixed/relu"), "{mixed}");
@@ -81,8 +93,12 @@ fn receptive_fields_are_told_without_training() {
     assert!(place.fail("receptive-field --encoder plain --layers 0").contains("1 or more"));
     assert!(place.fail("receptive-field --encoder lstm --layers 2").contains("--layers: lstm has none"));
     assert!(place.fail("receptive-field --encoder conv --stride 2").contains("--stride: conv has none"));
-    let wide = place.succeed("receptive-field --encoder dilated --layers 70 --hidden 2");
-    assert!(wide.contains("not measured"), "{wide}");
+    let wide = place.succeed("receptive-field --encoder dilated --layers 20 --hidden 2");
+    assert!(wide.contains("4194301 tokens") && wide.contains("not measured"), "{wide}");
+    assert!(place.fail("receptive-field --encoder dilated --layers 70").contains("further than any text is long"));
+    assert!(
+        place.fail("receptive-field --encoder conv --hidden 10000000000").contains("--hidden 10000000000: it must")
+    );
     assert!(place.succeed("receptive-field --encoder one-hot --kernel-size 4 --hidden 3").contains("they agree"));
 }
 

@@ -121,6 +121,9 @@ impl ModelConfig {
         if self.vocab_size == 0 || self.embedding == 0 || self.outputs == 0 {
             return Err(ConfigError("vocab_size, embedding and outputs must be 1 or more".into()));
         }
+        if self.embedding > 1 << 20 {
+            return Err(ConfigError("embedding must be 1048576 or less".into()));
+        }
         if !(self.init_std.is_finite() && self.init_std >= 0.0) {
             return Err(ConfigError("init_std must be a finite number, 0 or more".into()));
         }
@@ -137,7 +140,7 @@ impl ModelConfig {
             EncoderConfig::OneHot(one_hot) if self.embedding != one_hot.weights() => {
                 Err(ConfigError("with one-hot words embedding must be filters · the sum of kernel_sizes".into()))
             }
-            encoder => encoder.settings().check().map_err(ConfigError),
+            encoder => encoder.check().map_err(ConfigError),
         }
     }
 }

@@ -12,7 +12,7 @@ use safetensors::{SafeTensorError, SafeTensors};
 
 /// The tensor that is packed; every other one stays as it is.
 pub(crate) const EMBEDDINGS: &str = "embed.weight";
-/// Beside 8-bit embeddings: what each word's integers are multiplied with, `[vocab_size]`.
+/// Beside integers: what each word's are multiplied with, `[vocab_size]`, as 16-bit floats (once 32).
 const FACTORS: &str = "embed.factors";
 
 /// How the embeddings are written.
@@ -152,7 +152,8 @@ fn quantized(view: &TensorView, largest: f32) -> (Vec<u8>, Vec<f16>) {
     let values: Vec<f32> = floats(view.data()).collect();
     let width = view.shape().last().copied().unwrap_or(1).max(1);
     let reach = |row: &[f32]| row.iter().fold(0.0f32, |reach, value| reach.max(value.abs()));
-    let factors: Vec<f16> = values.chunks(width).map(|row| f16::from_f32(reach(row) / largest)).collect();
+    let factors: Vec<f16> =
+        values.chunks(width).map(|row| f16::from_f32((reach(row) / largest).min(f16::MAX.to_f32()))).collect();
     let integer = |value: f32, factor: f32| match factor > 0.0 {
         true => (value / factor).round().clamp(-largest, largest) as i8 as u8,
         false => 0,

@@ -102,6 +102,7 @@ async function begin() {
   Object.assign(own, { title: site.name, accuracy, examples: site.examples });
   by("text").value ||= site.examples[0] ?? "";
   if (!model) await adopt(own);
+  else by("back").hidden = model === own;
   document.documentElement.dataset.ready = "read";
   performance.mark("first-score");
 

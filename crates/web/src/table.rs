@@ -86,14 +86,14 @@ struct Table {
 fn read(csv: &[u8]) -> Result<Table, String> {
     let csv = csv.strip_prefix(b"\xef\xbb\xbf").unwrap_or(csv);
     let mut reader = csv::ReaderBuilder::new().delimiter(delimiter(csv)).from_reader(csv);
-    let head: Vec<String> = reader.headers().map_err(|error| wrong(&error))?.iter().map(String::from).collect();
+    let head: Vec<String> = reader.headers().map_err(|error| wrong(csv, &error))?.iter().map(String::from).collect();
     if let Some(twice) = head.iter().enumerate().find_map(|(at, name)| head[..at].contains(name).then_some(name)) {
         return Err(format!("two columns are called {twice:?}; give one another name"));
     }
-    let (mut rows, mut lines) = (Vec::new(), Vec::new());
+    let (mut rows, mut lines, mut lines_to) = (Vec::new(), Vec::new(), LinesTo { csv, byte: 0, line: 1 });
     for row in reader.records() {
-        let row = row.map_err(|error| wrong(&error))?;
-        lines.push(row.position().map_or(0, csv::Position::line));
+        let row = row.map_err(|error| wrong(csv, &error))?;
+        lines.push(lines_to.row(row.position()));
         rows.push(row.iter().map(String::from).collect());
     }
     match (head.len(), rows.len()) {
@@ -115,8 +115,27 @@ fn delimiter(csv: &[u8]) -> u8 {
     }
 }
 
-fn wrong(error: &csv::Error) -> String {
-    let line = error.position().map_or(1, csv::Position::line);
+/// Counts lines up to rows that come one after the other. The reader's own count takes a row to begin
+/// with the line end before it, where lines end as Windows ends them or are blank.
+struct LinesTo<'a> {
+    csv: &'a [u8],
+    byte: usize,
+    line: u64,
+}
+
+impl LinesTo<'_> {
+    fn row(&mut self, position: Option<&csv::Position>) -> u64 {
+        let begin = position.map_or(0, |position| position.byte() as usize).min(self.csv.len());
+        let ends = self.csv[begin..].iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+        let begin = (begin + ends).max(self.byte);
+        self.line += self.csv[self.byte..begin].iter().filter(|byte| **byte == b'\n').count() as u64;
+        self.byte = begin;
+        self.line
+    }
+}
+
+fn wrong(csv: &[u8], error: &csv::Error) -> String {
+    let line = LinesTo { csv, byte: 0, line: 1 }.row(error.position());
     match error.kind() {
         csv::ErrorKind::UnequalLengths { expected_len, len, .. } => {
             format!("line {line} has {len} columns, not {expected_len}; quote texts that hold a comma")
@@ -158,6 +177,9 @@ mod tests {
         assert!(said(b"text,label\na,\xff\n", "label").contains("line 2 is not UTF-8"));
         assert!(said(&file("one,\n"), "label").contains("line 2: column \"label\" is empty"));
         assert!(said(&file("\"a\nb\",b\n ,b\n"), "label").contains("line 4: column \"text\" is empty"));
+        let windows =
+            b"text,label\r\none,a\r\n\r\ntwo,\r\n".iter().copied().chain(b"x,b\r\n".repeat(9)).collect::<Vec<_>>();
+        assert!(said(&windows, "label").contains("line 4: column \"label\" is empty"));
         assert!(said(&file(""), "text").contains("both texts and labels"));
         assert!(said(b"text,text\na,b\n", "text").contains("two columns are called \"text\""));
         assert!(said(b"", "label").contains("fewer than two columns"));

@@ -82,9 +82,11 @@ fn check_done(name: &str, folder: &Path, args: &CompareArgs) -> Result<(), Failu
     let config = RunFolder::open(folder)?.config()?;
     let file = args.source.file.config(args.source.test_data.as_deref())?;
     let dataset = args.source.dataset.as_ref().filter(|name| *name != "auto");
-    let own_epochs = preset(name)?.epochs(config.dataset.train, config.training.batch_size);
+    let own = preset(name)?;
+    let own_model = (own.model)(config.model.vocab_size, config.model.outputs);
+    let own_epochs = own.epochs(config.dataset.train, config.training.batch_size);
     let differs = [
-        ("presets", config.preset != name),
+        ("presets", config.preset != name || config.text != (own.text)() || config.model != own_model),
         ("data", config.dataset.file != file),
         ("dataset", dataset.is_some_and(|name| *name != config.dataset.name)),
         ("seed", config.training.seed != args.seed),

@@ -101,7 +101,7 @@ fn norm(value: Option<&f64>) -> String {
     value.map_or_else(String::new, |value| format!("{value:.1e}"))
 }
 
-fn charts(found: &[(EncoderName, Vec<DepthGradients>)], steps: usize) -> [Chart; 3] {
+fn charts(found: &[(EncoderName, Vec<DepthGradients>)], steps: usize) -> Vec<Chart> {
     type Points = Vec<(f64, f64)>;
     let chart = |title: String, axis: &str, scale, points: &dyn Fn(&[DepthGradients]) -> Points| {
         let axes = [axis.into(), "norm of the first layer's gradient".into()];
@@ -120,9 +120,11 @@ fn charts(found: &[(EncoderName, Vec<DepthGradients>)], steps: usize) -> [Chart;
         deepest.map_or_else(Vec::new, |deepest| deepest.course.iter().map(point).collect())
     };
     let deepest = found.iter().flat_map(|(_, depths)| depths).map(|depth| depth.layers).max().unwrap_or(0);
-    [
+    let charts = [
         chart("At the start".into(), "layers", Scale::LogLog, &by_depth(|depth| &depth.at_start)),
         chart(format!("Through training, {deepest} layers"), "step", Scale::LogY, &course),
         chart(format!("After {steps} steps"), "layers", Scale::LogLog, &by_depth(|depth| &depth.trained)),
-    ]
+    ];
+    // Fewer steps than make a point have no course.
+    charts.into_iter().filter(|chart| chart.lines.iter().any(|(_, points)| !points.is_empty())).collect()
 }

@@ -14,13 +14,16 @@ use crate::failure::Failure;
 use crate::output::{check_picture, line, thousands, write_picture};
 use crate::progress::Stages;
 
+/// More than that nobody asks about.
+const MOST_CHANNELS: usize = 1 << 12;
+
 pub fn run(args: &ReceptiveFieldArgs) -> Result<(), Failure> {
     check_flags(args)?;
     if let Some(path) = &args.plot {
         check_picture(path)?;
     }
     let config = asked(args).encoder(args.encoder);
-    config.settings().check().map_err(|message| Failure::Input(format!("--encoder: {message}")))?;
+    config.check().map_err(|message| Failure::Input(format!("--encoder: {message}")))?;
     let stages = Stages::default();
     let on_stage = |name, done, total| stages.show(Stage { name, done, total });
     let field = MeasuredField::of(&config, args.hidden, args.seed, &on_stage)?;
@@ -58,8 +61,11 @@ fn check_flags(args: &ReceptiveFieldArgs) -> Result<(), Failure> {
         ("max-pool", args.max_pool),
     ];
     match numbers.into_iter().find(|(_, number)| *number == Some(0)) {
-        None => Ok(()),
         Some((flag, _)) => Err(Failure::Input(format!("--{flag} 0: it must be 1 or more"))),
+        None if args.hidden > MOST_CHANNELS => {
+            Err(Failure::Input(format!("--hidden {}: it must be {MOST_CHANNELS} or less", args.hidden)))
+        }
+        None => Ok(()),
     }
 }
 

@@ -6,7 +6,7 @@ use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
 use super::layer::{ConvLayer, LayerConfig};
-use super::{Activation, Encode, EncoderSettings, FilterWeights, Filters};
+use super::{Activation, Encode, EncoderSettings, FilterWeights, Filters, LARGEST};
 use crate::{Pooling, ReceptiveField, Words};
 
 /// Settings of [`Conv`].
@@ -61,7 +61,7 @@ impl ConvConfig {
 
 impl EncoderSettings for ConvConfig {
     fn hidden(&self) -> usize {
-        self.filters * self.kernel_sizes.len()
+        self.filters.saturating_mul(self.kernel_sizes.len())
     }
 
     /// The widest filter's.
@@ -74,7 +74,9 @@ impl EncoderSettings for ConvConfig {
         match self {
             Self { filters: 0, .. } => Err("filters must be 1 or more".into()),
             _ if self.kernel_sizes.is_empty() => Err("kernel_sizes must name at least one width".into()),
-            _ if self.kernel_sizes.contains(&0) => Err("kernel_sizes must be 1 or more".into()),
+            _ if self.kernel_sizes.iter().any(|width| !(1..=LARGEST).contains(width)) => {
+                Err(format!("kernel_sizes must be from 1 to {LARGEST}"))
+            }
             _ => self.layer(1).check(),
         }
     }

@@ -32,7 +32,7 @@ impl DenseConfig {
 
 impl EncoderSettings for DenseConfig {
     fn hidden(&self) -> usize {
-        self.growth * self.layers
+        self.growth.saturating_mul(self.layers)
     }
 
     fn receptive_field(&self) -> ReceptiveField {

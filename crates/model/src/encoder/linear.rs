@@ -6,7 +6,7 @@ use burn::nn::{Initializer, PaddingConfig1d};
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
-use super::{Encode, EncoderSettings, FilterWeights, Filters};
+use super::{Encode, EncoderSettings, FilterWeights, Filters, LARGEST};
 use crate::ReceptiveField;
 
 /// Settings of [`LinearConv`].
@@ -45,6 +45,7 @@ impl EncoderSettings for LinearConvConfig {
         match (self.filters, self.kernel_size) {
             (0, _) => Err("filters must be 1 or more".into()),
             (_, 0) => Err("kernel_size must be 1 or more".into()),
+            (_, width) if width > LARGEST => Err(format!("kernel_size must be {LARGEST} or less")),
             _ => Ok(()),
         }
     }

@@ -86,7 +86,35 @@ pub trait EncoderSettings {
     fn check(&self) -> Result<(), String>;
 }
 
+/// No setting may be larger: what is, was not meant.
+pub(super) const LARGEST: usize = 1 << 20;
+/// The most channels of a layer that another layer of as many reads.
+const MOST_CHANNELS: usize = 1 << 14;
+
 impl EncoderConfig {
+    /// Whether an encoder can be built of it.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong, and how it should be.
+    pub fn check(&self) -> Result<(), String> {
+        let settings = self.settings();
+        settings.check()?;
+        let (most, has_no_end) = match self {
+            Self::Linear(_) | Self::Conv(_) | Self::OneHot(_) => (LARGEST, false),
+            Self::Lstm(_) | Self::Gru(_) => (MOST_CHANNELS, true),
+            _ => (MOST_CHANNELS, false),
+        };
+        if settings.hidden() > most {
+            return Err(format!("{} channels are too many; it computes with {most} at most", settings.hidden()));
+        }
+        // A dilation grows fast: beyond that no text has the positions that the outermost taps see.
+        if settings.stride() > 1 << 31 || !has_no_end && settings.receptive_field().size() > 1 << 31 {
+            return Err("it would see further than any text is long; make it smaller".into());
+        }
+        Ok(())
+    }
+
     /// Initializes the encoder for inputs of `embedding` dimensions.
     pub fn init(&self, embedding: usize, device: &Device) -> Encoder {
         match self {

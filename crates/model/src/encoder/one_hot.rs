@@ -9,7 +9,7 @@ use burn::tensor::activation::relu;
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
-use super::{Encode, EncoderSettings, FilterWeights, Filters};
+use super::{Encode, EncoderSettings, FilterWeights, Filters, LARGEST};
 use crate::{Pooling, ReceptiveField, Words};
 
 /// Settings of [`OneHot`]. The model's `embedding` must be [`weights`](Self::weights).
@@ -30,13 +30,13 @@ impl OneHotConfig {
 
     /// How many weights a word has.
     pub fn weights(&self) -> usize {
-        self.filters * self.kernel_sizes.iter().sum::<usize>()
+        self.filters.saturating_mul(self.kernel_sizes.iter().fold(0, |sum, width| sum.saturating_add(*width)))
     }
 }
 
 impl EncoderSettings for OneHotConfig {
     fn hidden(&self) -> usize {
-        self.filters * self.kernel_sizes.len()
+        self.filters.saturating_mul(self.kernel_sizes.len())
     }
 
     /// The widest filter's.
@@ -49,7 +49,9 @@ impl EncoderSettings for OneHotConfig {
         match self {
             Self { filters: 0, .. } => Err("filters must be 1 or more".into()),
             _ if self.kernel_sizes.is_empty() => Err("kernel_sizes must name at least one width".into()),
-            _ if self.kernel_sizes.contains(&0) => Err("kernel_sizes must be 1 or more".into()),
+            _ if self.kernel_sizes.iter().any(|width| !(1..=LARGEST).contains(width)) => {
+                Err(format!("kernel_sizes must be from 1 to {LARGEST}"))
+            }
             _ => Ok(()),
         }
     }

@@ -38,7 +38,7 @@ impl RecurrentConfig {
 
 impl EncoderSettings for RecurrentConfig {
     fn hidden(&self) -> usize {
-        if self.bidirectional { 2 * self.hidden } else { self.hidden }
+        if self.bidirectional { self.hidden.saturating_mul(2) } else { self.hidden }
     }
 
     /// All that was read before; with both directions, all.

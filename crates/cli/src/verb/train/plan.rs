@@ -129,6 +129,7 @@ fn tokenizer_source(name: &str) -> TokenizerSource {
 
 fn resume(args: &TrainArgs, folder: RunFolder) -> Result<Plan, Failure> {
     let config = folder.config()?;
+    with_settings(config.model.clone(), &args.settings)?;
     if let Some(flag) = disagreement(args, &config) {
         let path = folder.path().display();
         return Err(Failure::Input(format!(

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
@@ -22,6 +23,9 @@ use crate::output::line;
 const POLICY: &str = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; connect-src 'self'; \
     worker-src 'self' blob:; img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
+/// After what is wrong with the system, such as too many open files.
+const PAUSE: Duration = Duration::from_millis(50);
+
 /// Every file as it is and as it is compressed.
 struct Site {
     plain: BTreeMap<String, Bytes>,
@@ -33,7 +37,7 @@ pub fn serve(plain: Files, zipped: Files, port: u16) -> Result<(), Failure> {
     let bytes = |files: Files| files.into_iter().map(|(name, content)| (name, Bytes::from(content))).collect();
     let site = Arc::new(Site { plain: bytes(plain), zipped: bytes(zipped) });
     let wrong = |error| Failure::Input(format!("--port {port}: {error}; name another, or 0 for any that is free"));
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().map_err(wrong)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(wrong)?;
     runtime.block_on(async {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let listener = TcpListener::bind(address).await.map_err(wrong)?;
@@ -41,7 +45,10 @@ pub fn serve(plain: Files, zipped: Files, port: u16) -> Result<(), Failure> {
         loop {
             match listener.accept().await {
                 Ok((stream, _)) => _ = tokio::spawn(attend(stream, site.clone())),
-                Err(error) => log::info!("a visitor could not come: {error}"),
+                Err(error) => {
+                    log::warn!("a visitor could not come: {error}");
+                    tokio::time::sleep(PAUSE).await;
+                }
             }
         }
     })
