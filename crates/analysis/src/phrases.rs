@@ -14,7 +14,7 @@ pub fn explained_output(prediction: &Prediction) -> usize {
 
 /// The `count` phrases that move the [explained](explained_output) logit most, up or down,
 /// strongest first. No two overlap: of neighbours that share their words the strongest stands
-/// for all. Of wide fields, as far as that goes five words to each side: every phrase of an LSTM
+/// for all. Of wide fields five words to each side count for that, no more: every phrase of an LSTM
 /// holds the text's first word.
 pub fn strongest_phrases(prediction: &Prediction, count: usize) -> Vec<&Phrase> {
     let output = explained_output(prediction);
