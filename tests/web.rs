@@ -252,7 +252,10 @@ async fn look_at(client: &Client, place: &Place, address: &str) -> Result<(), Cm
     assert!(client.find(Locator::Css("#part")).await?.text().await?.starts_with("part 2 of "));
     type_text(client, "").await?;
 
-    // What the model has learnt: a word, a filter.
+    // What the model has learnt: a plane in which words lie apart, a word, a filter.
+    let explained = "const done = arguments[0]; convlens.ask('learnt', 1).then((learnt) => done(learnt.explained[0]))";
+    let explained = client.execute_async(explained, vec![]).await?;
+    assert!(explained.as_f64() > Some(0.05), "{explained} of the variance");
     let search = client.find(Locator::Css("#search")).await?;
     search.send_keys("good").await?;
     let found = client.find(Locator::Css("#found")).await?;
