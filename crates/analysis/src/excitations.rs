@@ -46,10 +46,7 @@ pub fn excitations(
 ) -> Result<Vec<Excitations>, RunError> {
     let rows = texts.rows();
     let Some(Filters { weights, left, .. }) = run.model.encoder.filters() else { return Ok(Vec::new()) };
-    let [filters, kernel_size] = match &weights {
-        FilterWeights::Vectors(weights) => [weights.dims()[0], weights.dims()[2]],
-        FilterWeights::Dimensions(of_filters) => [of_filters.len(), of_filters.first().map_or(1, Vec::len)],
-    };
+    let [filters, kernel_size] = weights.shape();
     let mut best = vec![(Best::new(count), Best::new(count)); filters];
     let mut done = 0;
     for batch in batches_by_length(&rows, run.config.model.padding) {
@@ -90,15 +87,11 @@ fn responses(
     let batch = run.batch(ids);
     let mask = batch.mask.unsqueeze_dim::<3>(1); // [batch, 1, length]
     let x = run.model.embed.forward(batch.ids).swap_dims(1, 2) * mask; // [batch, embedding, length]
-    let [_, _, length] = x.dims();
+    let ([_, _, length], [_, kernel_size]) = (x.dims(), weights.shape());
+    let x: Tensor<3> = x.pad([(0, 0), (0, 0), (left, kernel_size - 1 - left)], 0.0);
     let outputs = match weights {
-        FilterWeights::Vectors(filters) => {
-            let x = x.pad([(0, 0), (0, 0), (left, filters.dims()[2] - 1 - left)], 0.0);
-            conv1d(x, filters.clone(), None, ConvOptions::new([1], [0], [1], 1))
-        }
+        FilterWeights::Vectors(filters) => conv1d(x, filters.clone(), None, ConvOptions::new([1], [0], [1], 1)),
         FilterWeights::Dimensions(of_filters) => {
-            let kernel_size = of_filters.first().map_or(1, Vec::len);
-            let x: Tensor<3> = x.pad([(0, 0), (0, 0), (left, kernel_size - 1 - left)], 0.0);
             let of_place = |place: usize| {
                 let dimensions: Vec<i32> = of_filters.iter().map(|of| of[place].map_or(-1, |at| at as i32)).collect();
                 one_a_filter(&x, &dimensions).narrow(2, place, length)

@@ -73,14 +73,8 @@ impl MeasuredField {
         let (left, right) = (side(formula.left), side(formula.right));
         let encoder = config.init(embedding, &device);
         let parameters = encoder.num_params();
-        if left.saturating_add(right) >= LONGEST_FOLLOWED {
-            let (length, center) = (left.saturating_add(right), left);
-            let none = (None, 0, Vec::new(), None);
-            let (measured, holes, gradient, effective) = none;
-            return Ok(Self { formula, stride, parameters, measured, holes, length, center, gradient, effective });
-        }
-        let center = left.div_ceil(stride) * stride;
-        let length = center + 1 + right;
+        let center = left.div_ceil(stride).saturating_mul(stride);
+        let length = center.saturating_add(1).saturating_add(right);
         let (measured, holes) = match length <= LONGEST {
             true => {
                 let (field, holes) = perturbed(&encoder, embedding, length, center, stride, on_stage)?;
@@ -88,12 +82,15 @@ impl MeasuredField {
             }
             false => (None, 0),
         };
-        let gradient = gradient(config, embedding, length, center, stride, on_stage)?;
+        let gradient = match length <= LONGEST_FOLLOWED {
+            true => gradient(config, embedding, length, center, stride, on_stage)?,
+            false => Vec::new(),
+        };
         let largest = gradient.iter().copied().fold(0.0, f64::max).max(f64::MIN_POSITIVE);
-        let effective = effective(&gradient);
+        let effective = (!gradient.is_empty()).then(|| effective(&gradient));
         let offset = |at: usize| at as isize - center as isize;
         let gradient = gradient.iter().enumerate().map(|(at, size)| (offset(at), size / largest)).collect();
-        Ok(Self { formula, stride, parameters, measured, holes, length, center, gradient, effective: Some(effective) })
+        Ok(Self { formula, stride, parameters, measured, holes, length, center, gradient, effective })
     }
 }
 

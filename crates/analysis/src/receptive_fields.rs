@@ -71,18 +71,12 @@ impl FilterVectors {
     pub fn of(run: &Run) -> Result<Self, RunError> {
         let filters = run.model.encoder.filters();
         let (left, is_last) = filters.as_ref().map_or((0, false), |filters| (filters.left, filters.is_last));
-        let (mut count, mut kernel_size, mut vectors, mut dimension_of) = (0, 1, Vec::new(), Vec::new());
-        match filters.map(|filters| filters.weights) {
-            Some(FilterWeights::Vectors(weights)) => {
-                [count, _, kernel_size] = weights.dims();
-                vectors = to_host(weights.swap_dims(1, 2))?;
-            }
-            Some(FilterWeights::Dimensions(of_filters)) => {
-                (count, kernel_size) = (of_filters.len(), of_filters.first().map_or(1, Vec::len));
-                dimension_of = of_filters.concat();
-            }
-            None => {}
-        }
+        let [count, kernel_size] = filters.as_ref().map_or([0, 1], |filters| filters.weights.shape());
+        let (vectors, dimension_of) = match filters.map(|filters| filters.weights) {
+            Some(FilterWeights::Vectors(weights)) => (to_host(weights.swap_dims(1, 2))?, Vec::new()),
+            Some(FilterWeights::Dimensions(of_filters)) => (Vec::new(), of_filters.concat()),
+            None => (Vec::new(), Vec::new()),
+        };
         Ok(Self {
             embeddings: to_host(run.model.embed.weight.val())?,
             vectors,

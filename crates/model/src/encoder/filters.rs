@@ -26,6 +26,16 @@ pub enum FilterWeights {
     Dimensions(Vec<Vec<Option<usize>>>),
 }
 
+impl FilterWeights {
+    /// How many filters there are, and how many places each has.
+    pub fn shape(&self) -> [usize; 2] {
+        match self {
+            Self::Vectors(weights) => [weights.dims()[0], weights.dims()[2]],
+            Self::Dimensions(of_filters) => [of_filters.len(), of_filters.first().map_or(1, Vec::len)],
+        }
+    }
+}
+
 impl Filters {
     pub(super) fn of_layer(layer: &ConvLayer, is_last: bool) -> Self {
         Self { weights: FilterWeights::Vectors(layer.filters()), left: layer.field().left, is_last }

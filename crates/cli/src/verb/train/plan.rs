@@ -129,8 +129,8 @@ fn tokenizer_source(name: &str) -> TokenizerSource {
 
 fn resume(args: &TrainArgs, folder: RunFolder) -> Result<Plan, Failure> {
     let config = folder.config()?;
-    with_settings(config.model.clone(), &args.settings)?;
-    if let Some(flag) = disagreement(args, &config) {
+    let asked = with_settings(config.model.clone(), &args.settings)?;
+    if let Some(flag) = disagreement(args, &config, &asked) {
         let path = folder.path().display();
         return Err(Failure::Input(format!(
             "--{flag}: {path} was begun with another; leave the flag out, or begin a new --out"
@@ -159,7 +159,7 @@ fn resume(args: &TrainArgs, folder: RunFolder) -> Result<Plan, Failure> {
 }
 
 /// The first flag that asks for something else than the run was begun with.
-fn disagreement(args: &TrainArgs, config: &RunConfig) -> Option<&'static str> {
+fn disagreement(args: &TrainArgs, config: &RunConfig, asked: &ModelConfig) -> Option<&'static str> {
     fn differs<T: PartialEq>(flag: &Option<T>, own: &T) -> bool {
         flag.as_ref().is_some_and(|flag| flag != own)
     }
@@ -169,7 +169,7 @@ fn disagreement(args: &TrainArgs, config: &RunConfig) -> Option<&'static str> {
     let known = args.source.dataset.as_ref().filter(|name| *name != "auto");
     let tokenizer = args.tokenizer.as_deref().map(tokenizer_source);
     let flags = [
-        ("set", with_settings(config.model.clone(), &args.settings).ok() != Some(config.model.clone())),
+        ("set", *asked != config.model),
         ("preset", differs(&args.preset, &config.preset)),
         ("dataset", known.is_some_and(|name| *name != config.dataset.name)),
         ("data", args.source.file.data.as_ref().is_some_and(|data| Some(data) != path)),
