@@ -54,9 +54,7 @@ impl EncoderSettings for ByteNetConfig {
 
     /// Each block adds one filter's width less one, times its dilation.
     fn receptive_field(&self) -> ReceptiveField {
-        (0..self.blocks).fold(ReceptiveField::ONE, |field, block| {
-            field.then(self.layer.field(dilation(self.dilation_base, block)), 1)
-        })
+        self.layer.field_of_stack(self.blocks, self.dilation_base)
     }
 
     fn check(&self) -> Result<(), String> {

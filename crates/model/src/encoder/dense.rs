@@ -36,7 +36,7 @@ impl EncoderSettings for DenseConfig {
     }
 
     fn receptive_field(&self) -> ReceptiveField {
-        (0..self.layers).fold(ReceptiveField::ONE, |field, _| field.then(self.layer.field(1), 1))
+        self.layer.field_of_stack(self.layers, 1)
     }
 
     fn check(&self) -> Result<(), String> {

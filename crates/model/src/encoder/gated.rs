@@ -49,9 +49,7 @@ impl EncoderSettings for GatedConfig {
     }
 
     fn receptive_field(&self) -> ReceptiveField {
-        (0..self.units).fold(ReceptiveField::ONE, |field, unit| {
-            field.then(self.layer.field(dilation(self.dilation_base, unit)), 1)
-        })
+        self.layer.field_of_stack(self.units, self.dilation_base)
     }
 
     fn check(&self) -> Result<(), String> {

@@ -74,6 +74,11 @@ impl LayerConfig {
         }
     }
 
+    /// What one output of a stack of layers sees, whose dilations grow by `base`.
+    pub(super) fn field_of_stack(&self, layers: usize, base: usize) -> ReceptiveField {
+        (0..layers).fold(ReceptiveField::ONE, |field, layer| field.then(self.field(dilation(base, layer)), 1))
+    }
+
     pub(super) fn check(&self) -> Result<(), String> {
         match self {
             Self { kernel_size: 0, .. } => Err("kernel_size must be 1 or more".into()),

@@ -1,7 +1,7 @@
 //! Encoders: from a vector a token to a vector a position.
 //!
-//! A new encoder is one file here, one variant of each of the two enums below, and one row
-//! of the table in the README.
+//! A new encoder is one file here, one variant of each of the two enums below, one line of
+//! `each!` and of [`EncoderConfig::init`], and one row of the table in the README.
 
 mod activation;
 mod bytenet;
@@ -63,6 +63,24 @@ pub enum EncoderConfig {
     Lstm(RecurrentConfig),
     /// Gated recurrent units, a baseline.
     Gru(RecurrentConfig),
+}
+
+/// Says of an encoder, or of its settings, whatever it is, the same.
+macro_rules! each {
+    ($kind:ident, $value:expr, $name:ident => $same:expr) => {
+        match $value {
+            $kind::Linear($name) => $same,
+            $kind::Conv($name) => $same,
+            $kind::Plain($name) => $same,
+            $kind::Residual($name) => $same,
+            $kind::ByteNet($name) => $same,
+            $kind::Dense($name) => $same,
+            $kind::Gated($name) => $same,
+            $kind::OneHot($name) => $same,
+            $kind::Lstm($name) => $same,
+            $kind::Gru($name) => $same,
+        }
+    };
 }
 
 /// What every encoder's settings tell.
@@ -133,17 +151,7 @@ impl EncoderConfig {
 
     /// What the settings tell.
     pub fn settings(&self) -> &dyn EncoderSettings {
-        match self {
-            Self::Linear(config) => config,
-            Self::Conv(config) => config,
-            Self::Plain(config) => config,
-            Self::Residual(config) => config,
-            Self::ByteNet(config) => config,
-            Self::Dense(config) => config,
-            Self::Gated(config) => config,
-            Self::OneHot(config) => config,
-            Self::Lstm(config) | Self::Gru(config) => config,
-        }
+        each!(Self, self, config => config)
     }
 }
 
@@ -213,18 +221,7 @@ pub trait Encode {
 
 impl Encoder {
     fn inner(&self) -> &dyn Encode {
-        match self {
-            Self::Linear(encoder) => encoder,
-            Self::Conv(encoder) => encoder,
-            Self::Plain(encoder) => encoder,
-            Self::Residual(encoder) => encoder,
-            Self::ByteNet(encoder) => encoder,
-            Self::Dense(encoder) => encoder,
-            Self::Gated(encoder) => encoder,
-            Self::OneHot(encoder) => encoder,
-            Self::Lstm(encoder) => encoder,
-            Self::Gru(encoder) => encoder,
-        }
+        each!(Self, self, encoder => encoder)
     }
 }
 

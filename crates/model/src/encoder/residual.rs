@@ -71,10 +71,8 @@ impl EncoderSettings for ResidualConfig {
 
     /// Each block adds two filters' widths less one, times its dilation.
     fn receptive_field(&self) -> ReceptiveField {
-        (0..self.blocks).fold(ReceptiveField::ONE, |field, block| {
-            let layer = self.layer.field(dilation(self.dilation_base, block));
-            field.then(layer, 1).then(layer, 1)
-        })
+        let once = self.layer.field_of_stack(self.blocks, self.dilation_base);
+        once.then(once, 1)
     }
 
     fn check(&self) -> Result<(), String> {
