@@ -36,6 +36,14 @@ pub fn run(arguments: &[OsString]) -> ExitCode {
         println!("{USAGE}");
         return run_binary::run(&["web".into(), "--help".into()]);
     }
+    if !asked(BUILD_ONLY) {
+        // Before minutes of building: is there a run, and will it do?
+        let words: Vec<OsString> = ["web".into(), "--check".into()].into_iter().chain(theirs.iter().cloned()).collect();
+        let checked = run_binary::run(&words);
+        if checked != ExitCode::SUCCESS {
+            return checked;
+        }
+    }
     match build(!asked(WITHOUT_WEBGPU)) {
         Ok(page) if asked(BUILD_ONLY) => {
             println!("{}: the page, without a run", page.display());

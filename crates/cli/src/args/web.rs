@@ -39,4 +39,7 @@ pub struct WebArgs {
     /// The page and its modules, as `cargo xtask web` builds them
     #[arg(long, value_name = "DIR")]
     pub page: Option<PathBuf>,
+    /// Look whether the run and the folder will do, and write nothing: asked before the page is built
+    #[arg(long, hide = true)]
+    pub check: bool,
 }

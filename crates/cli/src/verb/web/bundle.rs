@@ -34,42 +34,53 @@ pub fn folded(run: &Run) -> Result<Option<Run>, Failure> {
     Ok(folded.filter(|folded| folded.config.model.embedding <= run.config.model.embedding))
 }
 
-/// Adds the run's files, what it has learnt, the sample, and `site.json`, which tells the page of them.
-pub fn add(
-    folder: &RunFolder,
-    run: &Run,
-    folded: Option<&Run>,
-    args: &WebArgs,
-    files: &mut Files,
-) -> Result<(), Failure> {
+/// A run as a page gets it.
+pub struct Sent {
+    /// What scores: the run, or the table that it folds into.
+    run: RunFiles,
+    /// The layers of a run that is sent folded.
+    layers: Option<RunFiles>,
+}
+
+/// A run as a page gets it; refused where it is too large for one.
+pub fn sent(folder: &RunFolder, run: &Run, folded: Option<&Run>, args: &WebArgs) -> Result<Sent, Failure> {
     let own = run.files()?;
-    let (sent, size, precision) = match folded {
+    let (sent, precision) = match folded {
         Some(folded) => {
             let precision = args.precision.unwrap_or(Precision::Int6);
-            let layers = own.packed(precision)?;
+            let layers = Some(own.packed(precision)?);
             // The very tokenizer that the layers name.
-            let sent = RunFiles { tokenizer: own.tokenizer, ..folded.files()? };
-            let size = sent.weights.len() + layers.weights.len();
-            files.insert(format!("{LAYERS}config.json"), layers.config);
-            files.insert(format!("{LAYERS}model.safetensors"), layers.weights);
-            (sent, size, precision)
+            (Sent { run: RunFiles { tokenizer: own.tokenizer, ..folded.files()? }, layers }, precision)
         }
         None => {
             let precision = args.precision.unwrap_or_default();
-            // What the page would take seconds to find out is sent along.
-            let learnt = learnt(run, run.word_table()?.as_ref(), WORDS)?;
-            files.insert("learnt.json".into(), learnt.to_string().into_bytes());
-            let sent = own.packed(precision)?;
-            let size = sent.weights.len();
-            (sent, size, precision)
+            (Sent { run: own.packed(precision)?, layers: None }, precision)
         }
     };
-    if size > MOST_BYTES {
-        return Err(too_large(folder, size, precision));
+    let size = sent.run.weights.len() + sent.layers.as_ref().map_or(0, |layers| layers.weights.len());
+    match size > MOST_BYTES {
+        true => Err(too_large(folder, size, precision)),
+        false => Ok(sent),
     }
-    files.insert(format!("{RUN}config.json"), sent.config);
-    files.insert(format!("{RUN}tokenizer.json"), sent.tokenizer);
-    files.insert(format!("{RUN}model.safetensors"), sent.weights);
+}
+
+/// Adds the run's files, what it has learnt, the sample, and `site.json`, which tells the page of them.
+pub fn add(folder: &RunFolder, run: &Run, sent: Sent, args: &WebArgs, files: &mut Files) -> Result<(), Failure> {
+    let is_folded = sent.layers.is_some();
+    files.insert(format!("{RUN}config.json"), sent.run.config);
+    files.insert(format!("{RUN}tokenizer.json"), sent.run.tokenizer);
+    files.insert(format!("{RUN}model.safetensors"), sent.run.weights);
+    match sent.layers {
+        Some(layers) => {
+            files.insert(format!("{LAYERS}config.json"), layers.config);
+            files.insert(format!("{LAYERS}model.safetensors"), layers.weights);
+        }
+        // What the page would take seconds to find out is sent along.
+        None => {
+            let learnt = learnt(run, run.word_table()?.as_ref(), WORDS)?;
+            files.insert("learnt.json".into(), learnt.to_string().into_bytes());
+        }
+    }
     let metrics = folder.metrics()?;
     if metrics.is_some() {
         files.insert(format!("{RUN}{METRICS}"), folder.read(METRICS)?);
@@ -79,8 +90,8 @@ pub fn add(
     let site = json!({
         "name": name.file_name().map(|name| name.to_string_lossy()),
         "accuracy": metrics.map(|metrics| metrics.test.accuracy),
-        "layers": folded.is_some(),
-        "learnt": folded.is_none(),
+        "layers": is_folded,
+        "learnt": !is_folded,
         "table": files.keys().any(|name| name.starts_with(TABLE)),
         "webgpu": files.keys().any(|name| name.starts_with(WEBGPU)),
         "examples": examples(&run.config, &args.example),
