@@ -1,5 +1,6 @@
 //! The page in headless Chromium: it reads as the program does, trains, and works without network.
 
+use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Cursor};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
@@ -335,6 +336,22 @@ fn a_plain_host_may_serve_it_from_any_path_and_change_it() {
     });
 }
 
+/// What the page says of a word of the vocabulary, for each label.
+async fn said_by_label(client: &Client) -> Result<Vec<String>, CmdError> {
+    let said = "const [select, search] = ['label', 'search'].map((id) => document.getElementById(id));
+        return convlens.ask('tokens').then((tokens) => {
+            search.value = tokens.at(-1);
+            search.dispatchEvent(new Event('input'));
+            return [...select.options].map(({ value }) => {
+                select.value = value;
+                select.onchange();
+                const blue = document.getElementById('plane-text').textContent.match(/blue says [^,]*/)[0];
+                return `${document.getElementById('found').textContent}; ${blue}`;
+            });
+        })";
+    Ok(serde_json::from_value(run(client, said).await?)?)
+}
+
 #[test]
 fn any_classifier_goes_on_a_page_and_what_is_too_large_is_refused() {
     let Some((driver, page)) = prepare("web") else { return };
@@ -355,11 +372,18 @@ fn any_classifier_goes_on_a_page_and_what_is_too_large_is_refused() {
             let compared = compare(&client, &place, &format!("runs/{preset}"), "cpu").await;
             type_text(&client, "a fine film").await.expect("reads");
             let bars = run(&client, "return document.querySelectorAll('.bar').length").await;
+            wait_until(&client, "/all|offline/.test(document.documentElement.dataset.ready)").await.expect("learnt");
+            let said = said_by_label(&client).await;
             client.execute("document.querySelector('#coloured span').focus()", vec![]).await.expect("focuses");
             wait_until(&client, "document.querySelector('#phrase table')").await.expect("takes apart");
             client.close().await.expect("closes");
             compared.expect("compares");
             assert_eq!(bars.expect("bars"), 3);
+            let said = said.expect("of the first word");
+            for (said, label) in said.iter().zip(["minus", "none", "plus"]) {
+                assert!(said.ends_with(&format!(" for {label}; blue says {label}")), "{preset}: {said}");
+            }
+            assert_eq!(said.iter().collect::<BTreeSet<_>>().len(), 3, "{preset}: a label has words of its own");
         });
     }
     let page = page.display();
@@ -367,12 +391,17 @@ fn any_classifier_goes_on_a_page_and_what_is_too_large_is_refused() {
         place.fail(&format!("web --page {page} --run runs/relu --out runs --no-serve")).contains("holds other things")
     );
     assert!(place.fail("web --no-serve").contains("cargo xtask web"));
+    // What `cargo xtask web` asks before it builds.
+    assert!(place.fail("web --check --run runs/none").contains("runs/none"));
+    assert_eq!(place.succeed("web --check --run runs/relu --out checked"), "");
+    assert!(!place.path().join("checked").exists());
     place.succeed("train --preset best --dataset sample --epochs 1 --vocab-size 30000 --out runs/best");
     let packed = place.succeed(&format!("web --page {page} --run runs/best --precision int8 --no-serve --out site"));
     assert!(packed.contains("site: "), "{packed}");
     place.succeed("evaluate --dataset sample --run site/run");
     place.succeed("train --preset default --dataset sample --epochs 1 --set encoder.filters=90000 --out runs/large");
     let refused = place.fail(&format!("web --page {page} --run runs/large --no-serve"));
+    assert_eq!(place.fail("web --check --run runs/large"), refused);
     assert!(refused.contains(" MB of weights as int6, and a page takes up to 32; train a smaller model"), "{refused}");
 }
 

@@ -14,9 +14,10 @@ const SCALE: f64 = 2_000.0;
 ///
 /// - `explained`: the share of the variance along both axes
 /// - `special`: the ids that are no words
-/// - `x`, `y`, `says`: in the order of their ids, every word's place and, for the first logit, what
-///   it says for itself, as whole numbers from −2,000 to 2,000, of which `reach` are the units
-/// - `points`: every filter's places in the plane, `[filter, place, x, y, weight in the logit]`
+/// - `x`, `y`: in the order of their ids, every word's place, as whole numbers from −2,000 to 2,000,
+///   of which `reach` are the units
+/// - `says`: for each logit, what every word says for itself, as the places are
+/// - `points`: every filter's places in the plane, `[filter, place, x, y, weights in the logits]`
 /// - `filters`: of each its places, each with its `norm` and the `count` words that `excite` and
 ///   `inhibit` it most, `[word, dot product]`; none where `count` is 0
 ///
@@ -26,8 +27,9 @@ const SCALE: f64 = 2_000.0;
 pub fn learnt(run: &Run, table: Option<&WordTable>, count: usize) -> Result<Value, RunError> {
     let vocabulary = Vocabulary::of(run);
     let vectors = FilterVectors::of(run)?;
-    let says: Vec<f64> = contributions(run, table)?.iter().map(|of_word| of_word[0]).collect();
-    let plane = Plane::of(&vectors, &says);
+    let contributions = contributions(run, table)?;
+    let says_first: Vec<f64> = contributions.iter().map(|of_word| of_word[0]).collect();
+    let plane = Plane::of(&vectors, &says_first);
     let at = |axis: usize| move |point: &Vec<f64>| point.get(axis).copied().unwrap_or(0.0);
     let of_words =
         |axis: usize| -> Vec<f64> { vocabulary.ids().iter().map(|&id| at(axis)(&plane.words[id])).collect() };
@@ -35,11 +37,14 @@ pub fn learnt(run: &Run, table: Option<&WordTable>, count: usize) -> Result<Valu
         let filters = plane.filters.iter().map(|point| at(axis)(&point.at));
         largest(of_words(axis).into_iter().chain(filters))
     });
-    let loudest = largest(vocabulary.ids().iter().map(|&id| says[id]));
+    let loudest = largest(vocabulary.ids().iter().flat_map(|&id| contributions[id].iter().copied()));
+    let says = |output: usize| -> Value {
+        vocabulary.ids().iter().map(|&id| whole(contributions[id][output], loudest)).collect()
+    };
     let filters = if count == 0 { Vec::new() } else { receptive_fields(&vectors, &vocabulary, count, &|_, _, _| {}) };
     let points = plane.filters.iter().map(|point| {
         let [x, y] = [0, 1].map(|axis| whole(at(axis)(&point.at), reach[axis]));
-        json!([point.filter, point.place, x, y, point.head.first().map(|weight| rounded(*weight))])
+        json!([point.filter, point.place, x, y, point.head.iter().map(|weight| rounded(*weight)).collect::<Vec<_>>()])
     });
     let special = (0..run.tokenizer.vocab_size() as u32).filter(|&id| run.tokenizer.is_special(id));
     let special: Vec<u32> = special.collect();
@@ -49,7 +54,7 @@ pub fn learnt(run: &Run, table: Option<&WordTable>, count: usize) -> Result<Valu
         "special": special,
         "x": of_words(0).into_iter().map(|x| whole(x, reach[0])).collect::<Vec<_>>(),
         "y": of_words(1).into_iter().map(|y| whole(y, reach[1])).collect::<Vec<_>>(),
-        "says": vocabulary.ids().iter().map(|&id| whole(says[id], loudest)).collect::<Vec<_>>(),
+        "says": (0..run.config.model.outputs).map(says).collect::<Value>(),
         "points": points.collect::<Value>(),
         "filters": filters.iter().map(|filter| filter.positions.iter().map(position).collect::<Value>()).collect::<Value>(),
     }))

@@ -8,6 +8,19 @@ export const percent = (share, digits = 1) => `${(100 * share).toFixed(digits)} 
 export const some = (names, most = 8) =>
   names.length > most ? `${names.slice(0, most).join(", ")} and ${names.length - most} more` : names.join(", ");
 
+/** A value of the style sheet's, which differ between light and dark. */
+export const styled = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+
+/** A canvas's pen, the canvas empty and as fine as the screen. */
+export function cleared(canvas) {
+  const dense = devicePixelRatio || 1;
+  // To set its size clears it.
+  Object.assign(canvas, { width: canvas.clientWidth * dense, height: canvas.clientHeight * dense });
+  const pen = canvas.getContext("2d");
+  pen.scale(dense, dense);
+  return pen;
+}
+
 let kindOfTrouble;
 /** Says what went wrong, until `mended` is told of the same kind. */
 export function trouble(kind, message) {

@@ -6,8 +6,9 @@ import { Scatter } from "./scatter.js";
 export class LearntView {
   constructor() {
     this.scatter = new Scatter(by("plane"), ({ word, x, y, says }) => {
-      by("found").textContent = `${word}: (${x.toFixed(3)}, ${y.toFixed(3)}); says ${signed(says, 3)} for ${this.facts.outputs[0]}`;
+      by("found").textContent = `${word}: (${x.toFixed(3)}, ${y.toFixed(3)}); says ${signed(says, 3)} for ${this.label}`;
     });
+    by("label").onchange = () => this.#explain();
     by("search").addEventListener("input", () => this.#search());
     by("closer").onclick = () => this.scatter.scale(1.5);
     by("farther").onclick = () => this.scatter.scale(1 / 1.5);
@@ -15,20 +16,32 @@ export class LearntView {
     by("filter").onchange = ({ target }) => this.choose(Number(target.value));
   }
 
+  /** The label whose score is explained. */
+  get label() {
+    return this.facts.outputs[by("label").value];
+  }
+
   show({ learnt, tokens, facts }) {
     Object.assign(this, { learnt, facts });
     this.scatter.word = -1;
     this.scatter.show(learnt, tokens);
-    const { x, points, filters } = learnt;
-    const [also, triangle] = points.length
-      ? [` and ${points.length} places of filters`, ` A triangle is a place of a filter${points[0][4] === null ? "" : ", upright where the filter counts for the label"}.`]
-      : ["", ""];
-    by("plane-text").textContent = `${x.length} words${also} in the plane of two principal components; blue says ${facts.outputs[0]}, orange speaks against it.${triangle}`;
-    by("filters-part").hidden = filters.length === 0;
-    by("filter").replaceChildren(...filters.map((_, at) => element("option", String(at), { value: at })));
-    if (filters.length) this.choose(0);
+    by("label").replaceChildren(...facts.outputs.map((label, at) => element("option", label, { value: at })));
+    by("label-part").hidden = facts.outputs.length === 1;
+    this.#explain();
+    by("filters-part").hidden = learnt.filters.length === 0;
+    by("filter").replaceChildren(...learnt.filters.map((_, at) => element("option", String(at), { value: at })));
+    if (learnt.filters.length) this.choose(0);
     this.scatter.mark(-1);
     this.#search();
+  }
+
+  #explain() {
+    const { x, points } = this.learnt;
+    this.scatter.explain(Number(by("label").value));
+    const [also, triangle] = points.length
+      ? [` and ${points.length} places of filters`, ` A triangle is a place of a filter${points[0][4].length === 0 ? "" : ", upright where the filter counts for the label"}.`]
+      : ["", ""];
+    by("plane-text").textContent = `${x.length} words${also} in the plane of two principal components; blue says ${this.label}, orange speaks against it.${triangle}`;
   }
 
   /** Shows a filter's words, and goes there where that is asked. */

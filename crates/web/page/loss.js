@@ -1,5 +1,7 @@
 // The loss of a training, epoch by epoch, on a canvas.
 
+import { cleared, styled } from "./dom.js";
+
 const [LEFT, RIGHT, TOP, BOTTOM] = [44, 16, 8, 28];
 
 export class LossChart {
@@ -25,17 +27,13 @@ export class LossChart {
 
   draw() {
     const { canvas, history, running } = this;
-    const [width, height, dense] = [canvas.clientWidth, canvas.clientHeight, devicePixelRatio || 1];
+    const { clientWidth: width, clientHeight: height } = canvas;
     if (!history || !width) return;
-    Object.assign(canvas, { width: width * dense, height: height * dense });
-    const pen = canvas.getContext("2d");
-    pen.scale(dense, dense);
-    const style = getComputedStyle(document.documentElement);
-    const value = (property) => style.getPropertyValue(property).trim();
+    const pen = cleared(canvas);
     const of = (part) => history.map((epoch, at) => [at + 1, epoch[part].loss]);
     const lines = [
-      ["training", of("train"), `rgb(${value("--for")})`, []],
-      ["validation", of("validation"), `rgb(${value("--against")})`, [5, 3]],
+      ["training", of("train"), `rgb(${styled("--for")})`, []],
+      ["validation", of("validation"), `rgb(${styled("--against")})`, [5, 3]],
     ];
     const all = [...lines.flatMap(([, points]) => points), ...running];
     const top = Math.max(0.1, ...all.map(([, loss]) => loss)) * 1.1;
@@ -43,8 +41,8 @@ export class LossChart {
     const place = ([at, loss]) => [LEFT + ((width - LEFT - RIGHT) * at) / end, (height - TOP - BOTTOM) * (1 - loss / top) + TOP];
 
     pen.font = "12px system-ui, sans-serif";
-    pen.fillStyle = value("--ink");
-    pen.strokeStyle = value("--line");
+    pen.fillStyle = styled("--ink");
+    pen.strokeStyle = styled("--line");
     for (const share of [0, 0.5, 1]) {
       const [, y] = place([0, share * top]);
       pen.fillText((share * top).toFixed(2), 8, y + 4);
@@ -67,7 +65,7 @@ export class LossChart {
       points.forEach((point) => dot(place(point), colour));
       const left = 136 + 96 * number;
       line([[left, height - 12], [left + 18, height - 12]], colour, dash, 2);
-      pen.fillStyle = value("--ink");
+      pen.fillStyle = styled("--ink");
       pen.fillText(label, left + 22, height - 8);
     });
     const [, , colour] = lines[0];

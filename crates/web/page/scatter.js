@@ -1,5 +1,6 @@
 // Words and filters in one plane, on a canvas.
 
+import { cleared, styled } from "./dom.js";
 import { gestures } from "./gestures.js";
 
 const WORDS_NAMED = 28;
@@ -8,7 +9,7 @@ const NEAR = 14;
 
 export class Scatter {
   constructor(canvas, onWord = () => {}) {
-    Object.assign(this, { canvas, onWord, zoom: 1, middle: [0, 0], filter: -1, word: -1 });
+    Object.assign(this, { canvas, onWord, zoom: 1, middle: [0, 0], filter: -1, word: -1, output: 0 });
     gestures(canvas, {
       move: (right, down) => this.#move(right, down),
       scale: (factor, place) => this.scale(factor, place),
@@ -24,8 +25,16 @@ export class Scatter {
     const ids = [...tokens.keys()].filter((id) => !learnt.special.includes(id));
     learnt = { ...learnt, ids };
     Object.assign(this, { learnt, tokens });
-    this.loudest = learnt.ids.map((_, at) => at).sort((a, b) => Math.abs(learnt.says[b]) - Math.abs(learnt.says[a]));
+    this.explain(0);
+  }
+
+  /** Colours all by what it says for a label's score, by its index. */
+  explain(output) {
+    const says = this.learnt.says[output];
+    this.output = output;
+    this.loudest = says.map((_, at) => at).sort((a, b) => Math.abs(says[b]) - Math.abs(says[a]));
     this.draw();
+    if (this.word >= 0) this.#tell();
   }
 
   scale(factor, event) {
@@ -67,12 +76,18 @@ export class Scatter {
       this.word = at;
       this.draw();
     }
+    this.#tell();
+  }
+
+  /** Says which word is marked. */
+  #tell() {
     const { ids, x, y, says, reach } = this.learnt;
+    const at = this.word;
     this.onWord({
       word: this.tokens[ids[at]],
       x: (x[at] / 2000) * reach[0],
       y: (y[at] / 2000) * reach[1],
-      says: (says[at] / 2000) * reach[2],
+      says: (says[this.output][at] / 2000) * reach[2],
     });
   }
 
@@ -134,24 +149,20 @@ export class Scatter {
     const { canvas, learnt } = this;
     const [width, height] = this.#size();
     if (!learnt || !width) return;
-    const dense = devicePixelRatio || 1;
-    Object.assign(canvas, { width: width * dense, height: height * dense });
-    const pen = canvas.getContext("2d");
-    const style = getComputedStyle(document.documentElement);
-    const value = (name) => style.getPropertyValue(name).trim();
-    const [ink, quiet, page, yes, no] = ["--ink", "--quiet", "--page", "--for", "--against"].map(value);
-    pen.scale(dense, dense);
-    pen.clearRect(0, 0, width, height);
+    const pen = cleared(canvas);
+    const [ink, quiet, page, yes, no] = ["--ink", "--quiet", "--page", "--for", "--against"].map(styled);
+    const says = learnt.says[this.output];
     const dot = (at, size, alpha) => {
       const [x, y] = this.#place(learnt.x[at] / 2000, learnt.y[at] / 2000);
       if (x < 0 || y < 0 || x > width || y > height) return undefined;
-      const share = learnt.says[at] / 2000;
+      const share = says[at] / 2000;
       pen.fillStyle = `rgba(${share > 0 ? yes : no}, ${alpha ?? 0.15 + 0.7 * Math.sqrt(Math.abs(share))})`;
       pen.fillRect(x - size / 2, y - size / 2, size, size);
       return [x, y];
     };
     for (let at = 0; at < learnt.ids.length; at++) dot(at, 2.2);
-    for (const [filter, , x, y, weight] of learnt.points) {
+    for (const [filter, , x, y, weights] of learnt.points) {
+      const weight = weights[this.output];
       const [left, top] = this.#place(x / 2000, y / 2000);
       const chosen = filter === this.filter;
       const up = (weight ?? 1) > 0 ? -1 : 1;
@@ -162,7 +173,7 @@ export class Scatter {
       pen.lineTo(left + size, top - up * size);
       pen.closePath();
       pen.globalAlpha = this.filter < 0 || chosen ? 1 : 0.35;
-      pen.strokeStyle = weight === null ? quiet : `rgb(${weight > 0 ? yes : no})`;
+      pen.strokeStyle = weight === undefined ? quiet : `rgb(${weight > 0 ? yes : no})`;
       pen.lineWidth = chosen ? 2.5 : 1;
       pen.stroke();
       pen.globalAlpha = 1;

@@ -122,11 +122,9 @@ export function training(onUse) {
     await open("sample.csv", new Uint8Array(await response.arrayBuffer()));
   });
   by("settings").onsubmit = attempt(async () => {
-    const [textColumn, labelColumn] = [by("text-column").value, by("label-column").value];
-    if (textColumn === labelColumn) throw new Error("Texts and labels are the same column; choose two.");
     await train({
-      textColumn,
-      labelColumn,
+      textColumn: by("text-column").value,
+      labelColumn: by("label-column").value,
       preset: by("preset").value,
       vocabSize: 10_000,
       epochs: Number(by("epochs").value),
