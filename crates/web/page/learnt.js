@@ -6,7 +6,7 @@ import { Scatter } from "./scatter.js";
 export class LearntView {
   constructor() {
     this.scatter = new Scatter(by("plane"), ({ word, x, y, says }) => {
-      by("found").textContent = `${word}: (${x.toFixed(3)}, ${y.toFixed(3)}); says ${signed(says, 3)} for ${this.label}`;
+      by("found").textContent = `${word}: (${signed(x, 3)}, ${signed(y, 3)}); says ${signed(says, 3)} for ${this.label}`;
     });
     by("label").onchange = () => this.#explain();
     by("search").addEventListener("input", () => this.#search());
