@@ -2,6 +2,8 @@
 //! field that is what the formula says.
 #![allow(clippy::unwrap_used, clippy::excessive_precision)]
 
+use std::collections::BTreeSet;
+
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::module::conv2d;
 use burn::tensor::ops::ConvOptions;
@@ -249,15 +251,15 @@ proptest! {
 }
 
 /// How far from the middle of a text the tokens stand that change its prediction, when each is replaced by
-/// others: to the left and to the right, at most over as many models as there are `starts` for their
-/// parameters (see [`Sines`]).
+/// others: to the left and to the right, over as many models as there are `starts` for their parameters
+/// (see [`Sines`]).
 fn measured(model: &TextModel, length: usize, position: usize, starts: &[usize], device: &Device) -> (usize, usize) {
     let center = position * model.stride();
     let texts: Vec<Vec<u32>> = (0..length)
         .flat_map(|at| (0..7).map(move |word| (0..length).map(|i| if i == at { word } else { 1 }).collect()))
         .collect();
     let texts: Vec<&[u32]> = texts.iter().map(Vec::as_slice).collect();
-    let mut farthest = (0, 0);
+    let mut touching = BTreeSet::new();
     for &last in starts {
         let model = model.clone().map(&mut Sines { last });
         let positions = model.predict_positions(&Batch::masked(&texts, 0, device));
@@ -266,12 +268,11 @@ fn measured(model: &TextModel, length: usize, position: usize, starts: &[usize],
         let at = |text: usize| &positions[(text * count + position) * outputs..][..outputs];
         let touches =
             |token: usize| (0..7).any(|word| (0..outputs).any(|o| (at(token * 7 + word)[o] - at(1)[o]).abs() > 0.0));
-        for token in (0..length).filter(|&token| touches(token)) {
-            farthest.0 = farthest.0.max(center.saturating_sub(token));
-            farthest.1 = farthest.1.max(token.saturating_sub(center));
-        }
+        touching.extend((0..length).filter(|&token| touches(token)));
     }
-    farthest
+    let (first, last) = (touching.first().expect("some token is seen"), touching.last().unwrap());
+    assert!((*first..=*last).contains(&center), "tokens to one side alone are seen");
+    (center - first, last - center)
 }
 
 #[test]

@@ -1,7 +1,8 @@
 //! Encoders: from a vector a token to a vector a position.
 //!
 //! A new encoder is one file here, one variant of each of the two enums below, one line of
-//! `each!` and of [`EncoderConfig::init`], and one row of the table in the README.
+//! `each!` and of [`EncoderConfig::init`], one row of the table in the README, and a name in the program's
+//! `args/encoders.rs` to ask about it untrained.
 
 mod activation;
 mod bytenet;
@@ -65,7 +66,7 @@ pub enum EncoderConfig {
     Gru(RecurrentConfig),
 }
 
-/// Says of an encoder, or of its settings, whatever it is, the same.
+/// The same expression for every variant of [`EncoderConfig`] or [`Encoder`].
 macro_rules! each {
     ($kind:ident, $value:expr, $name:ident => $same:expr) => {
         match $value {
