@@ -36,24 +36,9 @@ pub fn run(arguments: &[OsString]) -> ExitCode {
         println!("{USAGE}");
         return run_binary::run(&["web".into(), "--help".into()]);
     }
-    if !asked(BUILD_ONLY) {
-        // Before minutes of building: is there a run, and will it do?
-        let words: Vec<OsString> = ["web".into(), "--check".into()].into_iter().chain(theirs.iter().cloned()).collect();
-        let checked = run_binary::run(&words);
-        if checked != ExitCode::SUCCESS {
-            return checked;
-        }
-    }
-    match build(!asked(WITHOUT_WEBGPU)) {
-        Ok(page) if asked(BUILD_ONLY) => {
-            println!("{}: the page, without a run", page.display());
-            ExitCode::SUCCESS
-        }
-        Ok(page) => {
-            let mut words: Vec<OsString> = vec!["web".into(), "--page".into(), page.into()];
-            words.extend(theirs);
-            run_binary::run(&words)
-        }
+    let with_webgpu = !asked(WITHOUT_WEBGPU);
+    match find_tools().and_then(|tools| write(&tools, with_webgpu, asked(BUILD_ONLY), theirs)) {
+        Ok(code) => code,
         Err(line) => {
             eprintln!("xtask: {line}");
             ExitCode::from(2)
@@ -61,24 +46,55 @@ pub fn run(arguments: &[OsString]) -> ExitCode {
     }
 }
 
-/// The folder with the page and its modules.
-fn build(with_webgpu: bool) -> Result<PathBuf, String> {
+/// Builds the page and, unless it is all that is asked for, has `convlens web` put a run on it.
+fn write(tools: &Tools, with_webgpu: bool, is_all: bool, theirs: Vec<OsString>) -> Result<ExitCode, String> {
+    let page = tools.built.join("page");
+    if is_all {
+        build(tools, &page, with_webgpu)?;
+        println!("{}: the page, without a run", page.display());
+        return Ok(ExitCode::SUCCESS);
+    }
+    let mut words: Vec<OsString> = vec!["web".into(), "--page".into(), page.clone().into()];
+    words.extend(theirs);
+    // Before minutes of building: is there a run, and will it do?
+    let checked = run_binary::run(&[words.as_slice(), &["--check".into()]].concat());
+    if checked != ExitCode::SUCCESS {
+        return Ok(checked);
+    }
+    build(tools, &page, with_webgpu)?;
+    Ok(run_binary::run(&words))
+}
+
+/// What the page is built with.
+struct Tools {
+    root: PathBuf,
+    /// A compiler that builds for wasm32.
+    rustc: OsString,
+    /// The folder of what is built.
+    built: PathBuf,
+}
+
+/// What the page is built with, or which command installs it.
+fn find_tools() -> Result<Tools, String> {
     let root = run_binary::root();
     let rustc = std::env::var_os(RUSTC).unwrap_or_else(|| "rustc".into());
     check_target(&rustc)?;
     check_bindgen(&root)?;
-    let built = target_folder()?;
-    let page = built.join("page");
+    Ok(Tools { root, rustc, built: target_folder()? })
+}
+
+/// Builds the page and its modules.
+fn build(Tools { root, rustc, built }: &Tools, page: &Path, with_webgpu: bool) -> Result<(), String> {
     if page.exists() {
-        fs::remove_dir_all(&page).map_err(|error| format!("{}: {error}", page.display()))?;
+        fs::remove_dir_all(page).map_err(|error| format!("{}: {error}", page.display()))?;
     }
-    copy(&root.join("crates/web/page"), &page)?;
+    copy(&root.join("crates/web/page"), page)?;
     for (name, features) in MODULES.into_iter().filter(|(name, _)| with_webgpu || *name != WEBGPU) {
         eprintln!("building the page's module {name} (the first build takes minutes)");
         let mut cargo = Command::new(run_binary::cargo());
-        cargo.current_dir(&root).env("RUSTC", &rustc);
+        cargo.current_dir(root).env("RUSTC", rustc);
         cargo.args(["build", "--profile", "web", "--package", "convlens-web", "--target", TARGET, "--target-dir"]);
-        cargo.arg(&built).args(["--no-default-features", "--features", features]);
+        cargo.arg(built).args(["--no-default-features", "--features", features]);
         succeed(&mut cargo, "cargo could not build the page's module")?;
         let module = built.join(TARGET).join("web/convlens_web.wasm");
         let mut bindgen = Command::new("wasm-bindgen");
@@ -86,7 +102,7 @@ fn build(with_webgpu: bool) -> Result<PathBuf, String> {
         bindgen.arg("--out-dir").arg(page.join(name)).arg(&module);
         succeed(&mut bindgen, "wasm-bindgen could not read the page's module")?;
     }
-    Ok(page)
+    Ok(())
 }
 
 /// Beside the binary's builds, in the target folder that this program was built into.

@@ -34,18 +34,18 @@ const WEBGPU: &str = "webgpu/";
 type Files = BTreeMap<String, Vec<u8>>;
 
 pub fn run(args: &WebArgs) -> Result<(), Failure> {
-    if args.page.is_none() && !args.check {
-        return Err(Failure::Input(
-            "--page is missing: `cargo xtask web`, in the repository, builds the page and names it".into(),
-        ));
-    }
+    let page = args.page.as_deref().ok_or_else(|| {
+        Failure::Input("--page is missing: `cargo xtask web`, in the repository, builds the page and names it".into())
+    })?;
     let folder = run_folder(args.run.as_deref())?;
     let out = args.out.clone().unwrap_or_else(|| folder.file("web"));
     check_out(&out)?;
     let run = Run::open(folder.path())?;
     let folded = bundle::folded(&run)?;
     let sent = bundle::sent(&folder, &run, folded.as_ref(), args)?;
-    let Some(page) = args.page.as_deref().filter(|_| !args.check) else { return Ok(()) };
+    if args.check {
+        return Ok(());
+    }
 
     let mut files = Files::new();
     read_page(page, page, &mut files)?;
