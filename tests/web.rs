@@ -1,6 +1,5 @@
 //! The page in headless Chromium: it reads as the program does, trains, and works without network.
 
-use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Cursor};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
@@ -336,17 +335,19 @@ fn a_plain_host_may_serve_it_from_any_path_and_change_it() {
     });
 }
 
-/// What the page says of a word of the vocabulary, for each label.
+/// What the vocabulary's last word says for each label, by the module and on the page.
 async fn said_by_label(client: &Client) -> Result<Vec<String>, CmdError> {
     let said = "const [select, search] = ['label', 'search'].map((id) => document.getElementById(id));
-        return convlens.ask('tokens').then((tokens) => {
+        return Promise.all([convlens.ask('tokens'), convlens.ask('learnt', 0)]).then(([tokens, { says, reach }]) => {
             search.value = tokens.at(-1);
             search.dispatchEvent(new Event('input'));
             return [...select.options].map(({ value }) => {
                 select.value = value;
                 select.onchange();
+                const found = document.getElementById('found').textContent.split('says ')[1];
                 const blue = document.getElementById('plane-text').textContent.match(/blue says [^,]*/)[0];
-                return `${document.getElementById('found').textContent}; ${blue}`;
+                const expected = (says[value].at(-1) / 2000) * reach[2];
+                return `${expected < 0 ? '−' : '+'}${Math.abs(expected).toFixed(3)} and ${found}; ${blue}`;
             });
         })";
     Ok(serde_json::from_value(run(client, said).await?)?)
@@ -380,10 +381,11 @@ fn any_classifier_goes_on_a_page_and_what_is_too_large_is_refused() {
             compared.expect("compares");
             assert_eq!(bars.expect("bars"), 3);
             let said = said.expect("of the first word");
+            assert_eq!(said.len(), 3);
             for (said, label) in said.iter().zip(["minus", "none", "plus"]) {
-                assert!(said.ends_with(&format!(" for {label}; blue says {label}")), "{preset}: {said}");
+                let number = said.split(' ').next().unwrap_or_default();
+                assert_eq!(*said, format!("{number} and {number} for {label}; blue says {label}"), "{preset}");
             }
-            assert_eq!(said.iter().collect::<BTreeSet<_>>().len(), 3, "{preset}: a label has words of its own");
         });
     }
     let page = page.display();
@@ -392,8 +394,8 @@ fn any_classifier_goes_on_a_page_and_what_is_too_large_is_refused() {
     );
     assert!(place.fail("web --no-serve").contains("cargo xtask web"));
     // What `cargo xtask web` asks before it builds.
-    assert!(place.fail("web --check --run runs/none").contains("runs/none"));
-    assert_eq!(place.succeed("web --check --run runs/relu --out checked"), "");
+    assert!(place.fail(&format!("web --check --page {page} --run runs/none")).contains("runs/none"));
+    assert_eq!(place.succeed(&format!("web --check --page {page} --run runs/relu --out checked")), "");
     assert!(!place.path().join("checked").exists());
     place.succeed("train --preset best --dataset sample --epochs 1 --vocab-size 30000 --out runs/best");
     let packed = place.succeed(&format!("web --page {page} --run runs/best --precision int8 --no-serve --out site"));
@@ -401,7 +403,7 @@ fn any_classifier_goes_on_a_page_and_what_is_too_large_is_refused() {
     place.succeed("evaluate --dataset sample --run site/run");
     place.succeed("train --preset default --dataset sample --epochs 1 --set encoder.filters=90000 --out runs/large");
     let refused = place.fail(&format!("web --page {page} --run runs/large --no-serve"));
-    assert_eq!(place.fail("web --check --run runs/large"), refused);
+    assert_eq!(place.fail(&format!("web --check --page {page} --run runs/large")), refused);
     assert!(refused.contains(" MB of weights as int6, and a page takes up to 32; train a smaller model"), "{refused}");
 }
 

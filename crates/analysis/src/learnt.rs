@@ -10,7 +10,7 @@ use crate::{FilterPosition, FilterVectors, Plane, Vocabulary, contributions, rec
 /// Coordinates are whole numbers up to this: finer than a screen's points.
 const SCALE: f64 = 2_000.0;
 
-/// Of a run and, where it folds, its table, one object:
+/// Of a run and, where it folds, its table, of its first `outputs` logits, one object:
 ///
 /// - `explained`: the share of the variance along both axes
 /// - `special`: the ids that are no words
@@ -24,7 +24,7 @@ const SCALE: f64 = 2_000.0;
 /// # Errors
 ///
 /// [`RunError::Device`].
-pub fn learnt(run: &Run, table: Option<&WordTable>, count: usize) -> Result<Value, RunError> {
+pub fn learnt(run: &Run, table: Option<&WordTable>, count: usize, outputs: usize) -> Result<Value, RunError> {
     let vocabulary = Vocabulary::of(run);
     let vectors = FilterVectors::of(run)?;
     let contributions = contributions(run, table)?;
@@ -37,14 +37,20 @@ pub fn learnt(run: &Run, table: Option<&WordTable>, count: usize) -> Result<Valu
         let filters = plane.filters.iter().map(|point| at(axis)(&point.at));
         largest(of_words(axis).into_iter().chain(filters))
     });
-    let loudest = largest(vocabulary.ids().iter().flat_map(|&id| contributions[id].iter().copied()));
+    let loudest = largest(vocabulary.ids().iter().flat_map(|&id| contributions[id].iter().copied().take(outputs)));
     let says = |output: usize| -> Value {
         vocabulary.ids().iter().map(|&id| whole(contributions[id][output], loudest)).collect()
     };
     let filters = if count == 0 { Vec::new() } else { receptive_fields(&vectors, &vocabulary, count, &|_, _, _| {}) };
     let points = plane.filters.iter().map(|point| {
         let [x, y] = [0, 1].map(|axis| whole(at(axis)(&point.at), reach[axis]));
-        json!([point.filter, point.place, x, y, point.head.iter().map(|weight| rounded(*weight)).collect::<Vec<_>>()])
+        json!([
+            point.filter,
+            point.place,
+            x,
+            y,
+            point.head.iter().take(outputs).map(|weight| rounded(*weight)).collect::<Vec<_>>()
+        ])
     });
     let special = (0..run.tokenizer.vocab_size() as u32).filter(|&id| run.tokenizer.is_special(id));
     let special: Vec<u32> = special.collect();
@@ -54,7 +60,7 @@ pub fn learnt(run: &Run, table: Option<&WordTable>, count: usize) -> Result<Valu
         "special": special,
         "x": of_words(0).into_iter().map(|x| whole(x, reach[0])).collect::<Vec<_>>(),
         "y": of_words(1).into_iter().map(|y| whole(y, reach[1])).collect::<Vec<_>>(),
-        "says": (0..run.config.model.outputs).map(says).collect::<Value>(),
+        "says": (0..outputs.min(run.config.model.outputs)).map(says).collect::<Value>(),
         "points": points.collect::<Value>(),
         "filters": filters.iter().map(|filter| filter.positions.iter().map(position).collect::<Value>()).collect::<Value>(),
     }))

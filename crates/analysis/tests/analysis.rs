@@ -2,7 +2,7 @@
 
 use convlens_analysis::{
     Analysis, AnalysisError, Certificate, FilterVectors, Method, Options, Side, Texts, Vocabulary, attributions,
-    excitations, filters_behind, phrase_parts, receptive_fields, report,
+    contributions, excitations, filters_behind, learnt, phrase_parts, receptive_fields, report,
 };
 use convlens_run::model::{ConvConfig, EncoderConfig, LinearConvConfig, ModelConfig, Padding, Pooling};
 use convlens_run::text::{TokenizerKind, train};
@@ -116,6 +116,35 @@ fn parts_shares_and_table_make_up_the_logit_of_every_model() {
                 assert!(!is_all_seen || (table.bias()[output] + shares - logit).abs() < 1e-5, "{text}");
                 // A width of 1 has neither order nor edges.
                 assert!(table.places() > 1 || (bag[output] - logit).abs() < 1e-5, "{text}");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_is_sent_of_every_word_and_filter_is_what_they_say() {
+    for run in random_runs() {
+        let table = run.word_table().expect("reads");
+        let expected = contributions(&run, table.as_ref()).expect("of every word");
+        let head = |filter: usize| FilterVectors::of(&run).expect("filters").head(filter);
+        let outputs = run.config.model.outputs;
+        for asked in [1, outputs, usize::MAX] {
+            let learnt = learnt(&run, table.as_ref(), 2, asked).expect("learnt");
+            let says = learnt["says"].as_array().expect("by label");
+            assert_eq!(says.len(), asked.min(outputs));
+            let unit = learnt["reach"][2].as_f64().expect("a unit") / 2_000.0;
+            for (output, says) in says.iter().enumerate() {
+                for (id, of_word) in Vocabulary::of(&run).ids().iter().zip(says.as_array().expect("by word")) {
+                    let says = of_word.as_f64().expect("a number") * unit;
+                    assert!((says - expected[*id][output]).abs() <= unit / 2.0 + 1e-9);
+                }
+            }
+            for point in learnt["points"].as_array().expect("filters") {
+                let (filter, weights) = (point[0].as_u64().expect("a filter"), point[4].as_array().expect("weights"));
+                assert_eq!(weights.len(), asked.min(outputs));
+                for (weight, expected) in weights.iter().zip(head(filter as usize)) {
+                    assert!((weight.as_f64().expect("a weight") - expected).abs() < 1e-3);
+                }
             }
         }
     }

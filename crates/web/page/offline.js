@@ -35,7 +35,8 @@ let kept;
 async function answer(request) {
   if (request.mode === "navigate") kept = isKept();
   kept ??= isKept(); // the browser may end this script at any time and start it again
-  if (!(await kept)) return fetch(request);
+  // Nor of an older one that the browser has kept by itself.
+  if (!(await kept)) return fetch(request, { cache: "no-cache" });
   const cache = await caches.open(NAME);
   const found = await cache.match(request, { ignoreSearch: true });
   if (found) return found;

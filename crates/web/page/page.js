@@ -20,7 +20,8 @@ const called = (name) => (name === "cpu" ? "the CPU" : "WebGPU");
 const learntView = new LearntView();
 const view = new ReadingView(
   (phrase) => tried("phrase", askPhrase(phrase)),
-  (filter) => learntView.choose(filter, true),
+  // Where its model is the one whose plane is shown.
+  (filter) => view.facts === learntView.facts && learntView.goTo(filter, view.reading.explains),
 );
 
 const askPhrase = newest(async (phrase) => {
@@ -90,7 +91,7 @@ function showFacts() {
 }
 
 const json = async (path) => {
-  const response = await fetch(path);
+  const response = await fetch(path, { cache: "no-cache" });
   if (!response.ok) throw new Error(`${path}: the server says ${response.status}`);
   return response.json();
 };

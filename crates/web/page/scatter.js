@@ -24,8 +24,10 @@ export class Scatter {
   show(learnt, tokens) {
     const ids = [...tokens.keys()].filter((id) => !learnt.special.includes(id));
     learnt = { ...learnt, ids };
+    // Of another model nothing is marked.
+    if (tokens !== this.tokens) Object.assign(this, { word: -1, filter: -1, output: 0 });
     Object.assign(this, { learnt, tokens });
-    this.explain(0);
+    this.explain(this.output);
   }
 
   /** Colours all by what it says for a label's score, by its index. */
@@ -34,7 +36,7 @@ export class Scatter {
     this.output = output;
     this.loudest = says.map((_, at) => at).sort((a, b) => Math.abs(says[b]) - Math.abs(says[a]));
     this.draw();
-    if (this.word >= 0) this.#tell();
+    this.#tell();
   }
 
   scale(factor, event) {
@@ -48,21 +50,20 @@ export class Scatter {
   }
 
   whole() {
-    Object.assign(this, { zoom: 1, middle: [0, 0], word: -1 });
-    this.draw();
+    Object.assign(this, { zoom: 1, middle: [0, 0] });
+    this.#mark(-1);
   }
 
-  /** Marks a word and brings it into view; false where the vocabulary does not have it. */
+  /** Marks a word and brings it into view; marks none and is false where the vocabulary does not have it. */
   find(name) {
     if (!this.learnt) return false;
-    const id = this.tokens.indexOf(name);
-    const at = this.learnt.ids.indexOf(id);
-    if (id < 0 || at < 0) return false;
-    this.middle = [this.learnt.x[at] / 2000, this.learnt.y[at] / 2000];
-    this.zoom = Math.max(this.zoom, 4);
-    this.word = -1;
+    const at = this.learnt.ids.indexOf(this.tokens.indexOf(name));
+    if (at >= 0) {
+      this.middle = [this.learnt.x[at] / 2000, this.learnt.y[at] / 2000];
+      this.zoom = Math.max(this.zoom, 4);
+    }
     this.#mark(at);
-    return true;
+    return at >= 0;
   }
 
   /** Marks a filter's places; -1 for none. */
@@ -72,15 +73,14 @@ export class Scatter {
   }
 
   #mark(at) {
-    if (at !== this.word) {
-      this.word = at;
-      this.draw();
-    }
+    this.word = at;
+    this.draw();
     this.#tell();
   }
 
-  /** Says which word is marked. */
+  /** Says which word is marked, if one is. */
   #tell() {
+    if (this.word < 0 || !this.learnt) return this.onWord();
     const { ids, x, y, says, reach } = this.learnt;
     const at = this.word;
     this.onWord({
@@ -130,7 +130,7 @@ export class Scatter {
       const square = (x - here[0]) ** 2 + (y - here[1]) ** 2;
       if (square < distance) [nearest, distance] = [at, square];
     });
-    if (nearest >= 0) this.#mark(nearest);
+    if (nearest >= 0 && nearest !== this.word) this.#mark(nearest);
   }
 
   #key(event) {

@@ -90,7 +90,7 @@ impl Reader {
     /// Where the device failed.
     pub fn learnt(&self, count: usize) -> Result<String, JsError> {
         let run = self.layers.as_ref().unwrap_or(&self.run);
-        Ok(learnt(run, self.table.as_ref(), count).map_err(said)?.to_string())
+        Ok(learnt(run, self.table.as_ref(), count, usize::MAX).map_err(said)?.to_string())
     }
 
     /// Reads a text.

@@ -112,7 +112,8 @@ impl Training {
         .to_string())
     }
 
-    /// What the model has learnt so far, as JSON; see [`Reader::learnt`].
+    /// What the model has learnt so far, as JSON; see [`Reader::learnt`]. It is asked for many times a
+    /// minute, and so tells of the first label alone.
     ///
     /// # Errors
     ///
@@ -120,7 +121,7 @@ impl Training {
     pub fn learnt(&mut self, count: usize) -> Result<String, JsError> {
         let run = self.current();
         let table = run.word_table().map_err(said)?;
-        Ok(learnt(run, table.as_ref(), count).map_err(said)?.to_string())
+        Ok(learnt(run, table.as_ref(), count, 1).map_err(said)?.to_string())
     }
 
     /// Every id's token, as a JSON array.

@@ -77,7 +77,7 @@ pub fn add(folder: &RunFolder, run: &Run, sent: Sent, args: &WebArgs, files: &mu
         }
         // What the page would take seconds to find out is sent along.
         None => {
-            let learnt = learnt(run, run.word_table()?.as_ref(), WORDS)?;
+            let learnt = learnt(run, run.word_table()?.as_ref(), WORDS, usize::MAX)?;
             files.insert("learnt.json".into(), learnt.to_string().into_bytes());
         }
     }
