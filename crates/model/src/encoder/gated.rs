@@ -2,13 +2,13 @@
 
 use burn::module::Module;
 use burn::nn::{Dropout, DropoutConfig};
-use burn::tensor::activation::{relu, sigmoid, tanh};
+use burn::tensor::activation::relu;
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
 use super::layer::{ConvLayer, LayerConfig, dilation};
 use super::{Activation, Encode, EncoderSettings, Filters};
-use crate::{ReceptiveField, Words};
+use crate::{ReceptiveField, Words, kernels};
 
 /// Settings of [`Gated`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -84,8 +84,7 @@ impl Gated {
         let mut skips = Vec::new();
         for unit in &self.units {
             x = x * mask.clone();
-            let halves = unit.gates.forward(x.clone()).chunk(2, 1);
-            let gated = unit.dropout.forward(tanh(halves[0].clone()) * sigmoid(halves[1].clone()));
+            let gated = unit.dropout.forward(kernels::gate(unit.gates.forward(x.clone())));
             skips.push(unit.skip.forward(gated.clone()));
             if let Some(through) = &unit.through {
                 x = x + through.forward(gated);

@@ -6,15 +6,18 @@
 //! it at its place, and the phrase is their sum.
 
 mod convolution;
+mod gate;
 mod lookup;
 mod lstm;
 mod occurrences;
 mod pooled_lookup;
+mod squash;
 
 use burn::tensor::{Shape, TensorData};
 use burn_flex::FlexTensor;
 
 pub(crate) use convolution::{Taps, convolve};
+pub(crate) use gate::gate;
 pub(crate) use lookup::sum_of_lookups;
 pub(crate) use lstm::lstm;
 pub(crate) use pooled_lookup::pool_of_lookups;
