@@ -1,8 +1,11 @@
 //! Every encoder: trained, explained, analysed, compared; its receptive field and its gradients.
 
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
 use serde_json::Value;
 
-use crate::common::Place;
+use crate::common::{Place, text};
 
 /// The presets beside those that other tests train.
 const PRESETS: [&str; 11] =
@@ -79,6 +82,30 @@ fn presets_are_compared_and_an_interrupted_comparison_goes_on() {
     place.succeed("train --preset relu --dataset sample --epochs 1 --out runs/mixed/relu");
     let mixed = place.fail(&format!("compare --presets relu --epochs 1 --data data.csv {columns} --out runs/mixed"));
     assert!(mixed.contains("--data: runs/mixed/relu"), "{mixed}");
+}
+
+// A signal to the comparison alone, as a supervisor sends it: it is handed on.
+#[test]
+#[cfg(unix)]
+fn a_comparison_that_is_told_to_end_loses_nothing() {
+    let place = Place::new();
+    for signal in ["-INT", "-TERM"] {
+        let line = format!("compare --presets dilated,default --dataset sample --epochs 3 --out runs/{signal}");
+        let child = place.command(&line).stderr(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("starts");
+        let end = Instant::now() + Duration::from_secs(60);
+        let log = place.path().join(format!("runs/{signal}/dilated/metrics.jsonl"));
+        while !log.exists() {
+            assert!(Instant::now() < end, "an epoch is over by then");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        Command::new("kill").args([signal, &child.id().to_string()]).status().expect("sends");
+        let output = child.wait_with_output().expect("ends");
+        let error = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(130), "{error}");
+        assert!(error.contains("nothing is lost"), "{error}");
+        assert_eq!(error.lines().last(), Some("stopped at dilated; the same command goes on from there"));
+        place.succeed(&line);
+    }
 }
 
 #[test]

@@ -2,14 +2,27 @@
 //! arguments on.
 
 use std::ffi::OsString;
+use std::io;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode};
+use std::process::{Command, ExitCode, ExitStatus};
 
 /// Builds `convlens` and runs it with `arguments`; its exit code is ours.
 pub fn run(arguments: &[OsString]) -> ExitCode {
+    start(arguments, Command::status)
+}
+
+/// As [`run`], and last of all: where the system can, `convlens` takes this program's place, so that
+/// every signal reaches it.
+pub fn hand_over(arguments: &[OsString]) -> ExitCode {
+    #[cfg(unix)]
+    return start(arguments, |command| Err(std::os::unix::process::CommandExt::exec(command)));
+    #[cfg(not(unix))]
+    run(arguments)
+}
+
+fn start(arguments: &[OsString], how: impl Fn(&mut Command) -> io::Result<ExitStatus>) -> ExitCode {
     let result = build(arguments).and_then(|binary| {
-        let status = Command::new(&binary).args(arguments).status();
-        status.map_err(|error| format!("{}: {error}", binary.display()))
+        how(Command::new(&binary).args(arguments)).map_err(|error| format!("{}: {error}", binary.display()))
     });
     match result {
         Ok(status) => ExitCode::from(status.code().unwrap_or(1) as u8),

@@ -34,7 +34,7 @@ pub fn run(arguments: &[OsString]) -> ExitCode {
     let asked = |flag: &str| ours.iter().any(|word| word == flag);
     if theirs.iter().any(|word| word == "--help" || word == "-h") {
         println!("{USAGE}");
-        return run_binary::run(&["web".into(), "--help".into()]);
+        return run_binary::hand_over(&["web".into(), "--help".into()]);
     }
     let with_webgpu = !asked(WITHOUT_WEBGPU);
     match find_tools().and_then(|tools| write(&tools, with_webgpu, asked(BUILD_ONLY), theirs)) {
@@ -62,7 +62,7 @@ fn write(tools: &Tools, with_webgpu: bool, is_all: bool, theirs: Vec<OsString>) 
         return Ok(checked);
     }
     build(tools, &page, with_webgpu)?;
-    Ok(run_binary::run(&words))
+    Ok(run_binary::hand_over(&words))
 }
 
 /// What the page is built with.

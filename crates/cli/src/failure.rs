@@ -9,7 +9,7 @@ use convlens_run::RunError;
 use convlens_train::{TrainError, UnknownPreset};
 
 /// The exit code of a program that Ctrl-C ended, as shells have it.
-const INTERRUPTED: u8 = 130;
+pub const INTERRUPTED: u8 = 130;
 /// The exit code for bad input.
 const BAD_INPUT: u8 = 2;
 

@@ -3,6 +3,7 @@
 mod args;
 mod config_file;
 mod failure;
+mod interruption;
 mod output;
 mod progress;
 mod source;

@@ -10,7 +10,8 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::args::CompareArgs;
-use crate::failure::Failure;
+use crate::failure::{Failure, INTERRUPTED};
+use crate::interruption::Children;
 use crate::output::{line, table, thousands, write_picture};
 
 /// A preset and what it reached.
@@ -26,7 +27,7 @@ pub fn run(args: &CompareArgs) -> Result<(), Failure> {
     args.presets.iter().try_for_each(|name| preset(name).map(|_| ()))?;
     args.source.file.config(args.source.test_data.as_deref())?;
     // On Ctrl-C the preset in training writes its checkpoint and ends; then this says how to go on.
-    let _ = ctrlc::set_handler(|| {});
+    let children = Children::new();
     let mut rows: Vec<Row> = Vec::new();
     let mut data: Option<DatasetConfig> = None;
     for (number, name) in args.presets.iter().enumerate() {
@@ -36,7 +37,7 @@ pub fn run(args: &CompareArgs) -> Result<(), Failure> {
         let folder = args.out.join(name);
         match folder.join(convlens_run::METRICS).exists() {
             true => check_done(name, &folder, args)?,
-            false => train(name, &folder, args)?,
+            false => train(name, &folder, args, &children)?,
         }
         let trained_on = RunFolder::open(&folder)?.config()?.dataset;
         match &data {
@@ -53,7 +54,7 @@ pub fn run(args: &CompareArgs) -> Result<(), Failure> {
         }
         let metrics = RunFolder::open(&folder)?.metrics()?;
         let missing = || Failure::Input(format!("{}: no metrics; remove the folder and begin anew", folder.display()));
-        let texts_per_second = evaluate(&folder, args)?;
+        let texts_per_second = evaluate(name, &folder, args, &children)?;
         rows.push(Row { preset: name.clone(), metrics: metrics.ok_or_else(missing)?, texts_per_second });
     }
     let cells = cells(&rows);
@@ -102,7 +103,7 @@ fn check_done(name: &str, folder: &Path, args: &CompareArgs) -> Result<(), Failu
 }
 
 /// In a process of its own, so that its peak memory is its own.
-fn train(name: &str, folder: &Path, args: &CompareArgs) -> Result<(), Failure> {
+fn train(name: &str, folder: &Path, args: &CompareArgs, children: &Children) -> Result<(), Failure> {
     anstream::eprintln!("{name}:");
     let mut command = own()?;
     command.args(["train", "--preset", name, "--resume"]);
@@ -111,10 +112,11 @@ fn train(name: &str, folder: &Path, args: &CompareArgs) -> Result<(), Failure> {
     if let Some(epochs) = args.epochs {
         command.args(["--epochs", &epochs.to_string()]);
     }
-    let status = command.status().map_err(|error| Failure::Input(format!("{name}: {error}")))?;
+    let child = command.spawn().and_then(|child| children.wait(child));
+    let (status, _) = child.map_err(|error| Failure::Input(format!("{name}: {error}")))?;
     match status.code() {
+        code if children.are_stopped() || code == Some(INTERRUPTED.into()) => Err(stopped(name)),
         Some(0) => Ok(()),
-        Some(130) => Err(Failure::Interrupted(format!("stopped at {name}; the same command goes on from there"))),
         None => Err(Failure::Input(format!(
             "{name}: its process was killed, as a system does that runs out of memory; the same command goes on from there"
         ))),
@@ -123,14 +125,21 @@ fn train(name: &str, folder: &Path, args: &CompareArgs) -> Result<(), Failure> {
 }
 
 /// Texts a second, over the run's own test split.
-fn evaluate(folder: &Path, args: &CompareArgs) -> Result<f64, Failure> {
+fn evaluate(name: &str, folder: &Path, args: &CompareArgs, children: &Children) -> Result<f64, Failure> {
     let mut command = own()?;
     command.args(["evaluate", "--json", "--device", &args.device.to_string(), "--run"]).arg(folder);
-    let output = command.stderr(Stdio::inherit()).output();
+    let child = command.stdout(Stdio::piped()).spawn().and_then(|child| children.wait(child));
+    if children.are_stopped() {
+        return Err(stopped(name));
+    }
     let wrong = |message: String| Failure::Input(format!("{}: {message}", folder.display()));
-    let output = output.map_err(|error| wrong(error.to_string()))?;
-    let json: Value = serde_json::from_slice(&output.stdout).map_err(|_| wrong("could not be evaluated".into()))?;
+    let (_, said) = child.map_err(|error| wrong(error.to_string()))?;
+    let json: Value = serde_json::from_slice(&said).map_err(|_| wrong("could not be evaluated".into()))?;
     Ok(json["texts_per_second"].as_f64().unwrap_or(0.0))
+}
+
+fn stopped(name: &str) -> Failure {
+    Failure::Interrupted(format!("stopped at {name}; the same command goes on from there"))
 }
 
 fn own() -> Result<Command, Failure> {

@@ -5,8 +5,6 @@ mod plan;
 mod settings;
 
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use convlens_data::Dataset;
@@ -15,6 +13,7 @@ use convlens_train::{Corpus, Outcome, TrainError, Trainer};
 
 use crate::args::TrainArgs;
 use crate::failure::Failure;
+use crate::interruption::stop_on_interruption;
 use crate::output::{line, thousands};
 use crate::source::short_texts;
 use crate::verb::analyze::analyze_trained;
@@ -28,7 +27,7 @@ pub fn run(args: &TrainArgs) -> Result<(), Failure> {
     let Plan { folder, config, corpus, dataset } = Plan::new(args)?;
     announce(&config, &corpus, &device, &folder);
     log::info!("configuration: {config:?}");
-    let stop = stop_on_ctrl_c();
+    let stop = stop_on_interruption();
     let checkpoint_every = Duration::from_secs_f64(args.checkpoint_every);
     let trainer = Trainer { folder: &folder, config: &config, corpus: &corpus, device: &device, checkpoint_every };
     let mut display = Display::default();
@@ -88,21 +87,6 @@ fn announce(config: &RunConfig, corpus: &Corpus, device: &ChosenDevice, folder: 
         device.name,
         folder.path().display()
     );
-}
-
-/// A flag that the first Ctrl-C sets; the second ends the program at once.
-fn stop_on_ctrl_c() -> Arc<AtomicBool> {
-    let stop = Arc::new(AtomicBool::new(false));
-    let flag = stop.clone();
-    let handler = move || {
-        if flag.swap(true, Ordering::Relaxed) {
-            std::process::exit(130);
-        }
-    };
-    if let Err(error) = ctrlc::set_handler(handler) {
-        log::warn!("Ctrl-C will not write a checkpoint: {error}");
-    }
-    stop
 }
 
 /// Two test texts explained, and what was written where.
