@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use convlens_analysis::{Chart, Scale};
 use convlens_run::{DatasetConfig, RunFolder, RunMetrics, write_file};
@@ -13,6 +14,10 @@ use crate::args::CompareArgs;
 use crate::failure::{Failure, INTERRUPTED};
 use crate::interruption::Children;
 use crate::output::{line, table, thousands, write_picture};
+
+/// The most rounds that inference is measured in, and after how long no other begins.
+const ROUNDS: usize = 5;
+const ENOUGH: Duration = Duration::from_secs(3);
 
 /// A preset and what it reached.
 #[derive(Serialize)]
@@ -54,7 +59,7 @@ pub fn run(args: &CompareArgs) -> Result<(), Failure> {
         }
         let metrics = RunFolder::open(&folder)?.metrics()?;
         let missing = || Failure::Input(format!("{}: no metrics; remove the folder and begin anew", folder.display()));
-        let texts_per_second = evaluate(name, &folder, args, &children)?;
+        let texts_per_second = fastest(name, &folder, args, &children)?;
         rows.push(Row { preset: name.clone(), metrics: metrics.ok_or_else(missing)?, texts_per_second });
     }
     let cells = cells(&rows);
@@ -122,6 +127,20 @@ fn train(name: &str, folder: &Path, args: &CompareArgs, children: &Children) -> 
         ))),
         _ => Err(Failure::Input(format!("{name}: could not be trained; the lines above say why"))),
     }
+}
+
+/// Texts a second in inference: of a split that is read in a moment, the fastest of several rounds, for
+/// whatever else a machine does only slows it.
+fn fastest(name: &str, folder: &Path, args: &CompareArgs, children: &Children) -> Result<f64, Failure> {
+    let begin = Instant::now();
+    let mut fastest = evaluate(name, folder, args, children)?;
+    for _ in 1..ROUNDS {
+        if begin.elapsed() > ENOUGH {
+            break;
+        }
+        fastest = fastest.max(evaluate(name, folder, args, children)?);
+    }
+    Ok(fastest)
 }
 
 /// Texts a second, over the run's own test split.
