@@ -7,6 +7,8 @@ pub(super) type Place = [i32; 4];
 const DIRECTIONS: [(f64, f64); 8] =
     [(1.0, 0.0), (-1.0, 0.0), (0.0, -1.0), (0.0, 1.0), (0.8, -0.8), (-0.8, -0.8), (0.8, 0.8), (-0.8, 0.8)];
 const DISTANCES: [f64; 6] = [6.0, 16.0, 28.0, 42.0, 58.0, 76.0];
+/// A label that is no farther is seen to be its point's.
+const BESIDE: i32 = 10;
 /// The room between two labels.
 const GAP: i32 = 2;
 
@@ -29,6 +31,13 @@ pub(super) fn place(
         Some(free)
     };
     points.iter().zip(sizes).map(choose).collect()
+}
+
+/// From a point to its label, where that does not stand right beside it.
+pub(super) fn leader(point: (i32, i32), [left, top, right, bottom]: Place) -> Option<[(i32, i32); 2]> {
+    let nearest = (point.0.clamp(left, right), point.1.clamp(top, bottom));
+    let is_far = (nearest.0 - point.0).abs().max((nearest.1 - point.1).abs()) > BESIDE;
+    is_far.then_some([point, nearest])
 }
 
 /// The box of a size whose nearest edge or corner lies that far from a point.

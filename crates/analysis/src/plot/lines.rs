@@ -2,7 +2,7 @@
 
 use plotters::prelude::*;
 
-use super::labels::place;
+use super::labels::{leader, place};
 use super::{Area, Draw, Drawn, FONT, GRID, INK, Scale, axis_number, range, said, text};
 
 /// A line: a name, a colour, its points.
@@ -127,8 +127,12 @@ fn name_points<DB: DrawingBackend>(
     let taken = points.iter().map(|&(x, y)| [x - 5, y - 5, x + 5, y + 5]).collect();
     // A drawing area counts from its own corner, pixels from the picture's.
     let (left, top) = area.get_base_pixel();
-    for (line, found) in panel.lines.iter().zip(place(points, &sizes, taken, frame)) {
-        let Some([x, y, _, bottom]) = found else { continue };
+    for ((line, point), found) in panel.lines.iter().zip(points).zip(place(points, &sizes, taken, frame)) {
+        let Some(found @ [x, y, _, bottom]) = found else { continue };
+        if let Some(leader) = leader(*point, found) {
+            let leader = leader.map(|(x, y)| (x - left, y - top));
+            area.draw(&PathElement::new(leader, INK.mix(0.4))).map_err(said)?;
+        }
         area.draw_text(&line.name, &style, (x - left, (y + bottom) / 2 - top)).map_err(said)?;
     }
     Ok(())

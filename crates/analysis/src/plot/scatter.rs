@@ -3,7 +3,7 @@
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
-use super::labels::place;
+use super::labels::{leader, place};
 use super::{Area, Draw, Drawn, FONT, GRID, INK, axis_number, range, said, text};
 
 /// Coordinates in the plane.
@@ -97,10 +97,9 @@ impl Scatter {
         });
         let places = place(&points, &sizes, triangles.collect(), frame);
         for ((word, _), (point, place)) in self.labels.iter().zip(points.iter().zip(&places)) {
-            let Some([left, top, right, bottom]) = *place else { continue };
-            let nearest = (point.0.clamp(left, right), point.1.clamp(top, bottom));
-            if (nearest.0 - point.0).abs().max((nearest.1 - point.1).abs()) > 10 {
-                area.draw(&PathElement::new(vec![*point, nearest], INK.mix(0.4))).map_err(said)?;
+            let Some(place @ [left, top, right, bottom]) = *place else { continue };
+            if let Some(leader) = leader(*point, place) {
+                area.draw(&PathElement::new(leader, INK.mix(0.4))).map_err(said)?;
             }
             area.draw(&Rectangle::new([(left, top), (right, bottom)], WHITE.mix(0.75).filled())).map_err(said)?;
             area.draw(&Text::new(word.clone(), (left + 1, (top + bottom) / 2), style.clone())).map_err(said)?;
