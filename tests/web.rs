@@ -380,7 +380,7 @@ fn any_classifier_goes_on_a_page_and_what_is_too_large_is_refused() {
             client.close().await.expect("closes");
             compared.expect("compares");
             assert_eq!(bars.expect("bars"), 3);
-            let said = said.expect("of the first word");
+            let said = said.expect("of the last word");
             assert_eq!(said.len(), 3);
             for (said, label) in said.iter().zip(["minus", "none", "plus"]) {
                 let number = said.split(' ').next().unwrap_or_default();

@@ -35,12 +35,12 @@ let kept;
 async function answer(request) {
   if (request.mode === "navigate") kept = isKept();
   kept ??= isKept(); // the browser may end this script at any time and start it again
-  // Nor of an older one that the browser has kept by itself.
+  // Not from the browser's own cache either, which may hold an older version.
   if (!(await kept)) return fetch(request, { cache: "no-cache" });
   const cache = await caches.open(NAME);
   const found = await cache.match(request, { ignoreSearch: true });
   if (found) return found;
-  const response = await fetch(request);
+  const response = await fetch(request, { cache: "no-cache" });
   // Too large to be fetched unasked, but to be kept once it was asked for.
   if (response.ok && request.url.startsWith(`${registration.scope}webgpu/`)) await cache.put(request, response.clone());
   return response;

@@ -18,7 +18,7 @@ const load = async (folder) => {
   return module;
 };
 const bytes = async (path) => {
-  const response = await fetch(new URL(path, import.meta.url));
+  const response = await fetch(new URL(path, import.meta.url), { cache: "no-cache" });
   if (!response.ok) throw new Error(`${path}: the server says ${response.status}`);
   return new Uint8Array(await response.arrayBuffer());
 };
