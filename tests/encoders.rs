@@ -1,11 +1,8 @@
 //! Every encoder: trained, explained, analysed, compared; its receptive field and its gradients.
 
-use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
-
 use serde_json::Value;
 
-use crate::common::{Place, text};
+use crate::common::Place;
 
 /// The presets beside those that other tests train.
 const PRESETS: [&str; 11] =
@@ -84,25 +81,33 @@ fn presets_are_compared_and_an_interrupted_comparison_goes_on() {
     assert!(mixed.contains("--data: runs/mixed/relu"), "{mixed}");
 }
 
-// A signal to the comparison alone, as a supervisor sends it: it is handed on.
+// A signal to the comparison alone, as a supervisor sends it, is handed on; a terminal's, which reaches
+// the preset in training as well, counts once.
 #[test]
 #[cfg(unix)]
 fn a_comparison_that_is_told_to_end_loses_nothing() {
+    use std::os::unix::process::CommandExt;
+    use std::process::{Command, Stdio};
+    use std::time::Duration;
+
     let place = Place::new();
-    for signal in ["-INT", "-TERM"] {
-        let line = format!("compare --presets dilated,default --dataset sample --epochs 3 --out runs/{signal}");
-        let child = place.command(&line).stderr(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("starts");
-        let end = Instant::now() + Duration::from_secs(60);
-        let log = place.path().join(format!("runs/{signal}/dilated/metrics.jsonl"));
-        while !log.exists() {
-            assert!(Instant::now() < end, "an epoch is over by then");
+    for (signal, to_all) in [("-INT", false), ("-TERM", false), ("-INT", true)] {
+        let out = format!("runs/of{signal}-{to_all}");
+        let line = format!("compare --presets dilated,default --dataset sample --epochs 3 --out {out}");
+        let mut command = place.command(&line);
+        let child = command.process_group(0).stderr(Stdio::piped()).stdout(Stdio::piped()).spawn();
+        let mut child = child.expect("starts");
+        let log = place.path().join(out).join("dilated/metrics.jsonl");
+        // Until an epoch is over, or whatever went wrong has ended it.
+        while !log.exists() && child.try_wait().expect("waits").is_none() {
             std::thread::sleep(Duration::from_millis(5));
         }
-        Command::new("kill").args([signal, &child.id().to_string()]).status().expect("sends");
+        let to = format!("{}{}", if to_all { "-" } else { "" }, child.id());
+        Command::new("kill").args([signal, "--", &to]).status().expect("sends");
         let output = child.wait_with_output().expect("ends");
-        let error = text(&output.stderr);
-        assert_eq!(output.status.code(), Some(130), "{error}");
-        assert!(error.contains("nothing is lost"), "{error}");
+        let error = crate::common::text(&output.stderr);
+        assert_eq!(output.status.code(), Some(130), "{signal} to {to}: {error}");
+        assert!(error.contains("nothing is lost"), "{signal} to {to}: {error}");
         assert_eq!(error.lines().last(), Some("stopped at dilated; the same command goes on from there"));
         place.succeed(&line);
     }

@@ -11,10 +11,10 @@ use convlens_train::{TrainError, UnknownPreset};
 /// The exit code of a program that Ctrl-C ended, as shells have it.
 pub const INTERRUPTED: u8 = 130;
 /// The exit code for bad input.
-const BAD_INPUT: u8 = 2;
+pub const BAD_INPUT: u8 = 2;
 
 /// The exit code for a defect of the program.
-const DEFECT: u8 = 101;
+pub const DEFECT: u8 = 101;
 
 /// Why the program ends early.
 #[derive(Debug)]

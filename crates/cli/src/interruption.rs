@@ -11,7 +11,7 @@ use crate::failure::INTERRUPTED;
 
 /// Two within this time are one: a terminal tells all its programs of Ctrl-C, and one that waits for
 /// another hands it on as well.
-const AT_ONCE: Duration = Duration::from_millis(300);
+const AT_ONCE: Duration = Duration::from_secs(1);
 /// How often a program that waits for another looks whether it is to end.
 const LOOK: Duration = Duration::from_millis(50);
 
@@ -77,8 +77,13 @@ impl Children {
         });
         let mut handed_on = 0;
         let status = loop {
-            if let Some(status) = child.try_wait()? {
-                break status;
+            match child.try_wait() {
+                Ok(None) => {}
+                Ok(Some(status)) => break status,
+                Err(error) => {
+                    let _ = child.kill().and_then(|()| child.wait());
+                    return Err(error);
+                }
             }
             let count = self.interruptions.load(Ordering::Relaxed);
             if count > handed_on {

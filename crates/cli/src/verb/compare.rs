@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::args::CompareArgs;
-use crate::failure::{Failure, INTERRUPTED};
+use crate::failure::{BAD_INPUT, DEFECT, Failure, INTERRUPTED};
 use crate::interruption::Children;
 use crate::output::{line, table, thousands, write_picture};
 
@@ -119,13 +119,15 @@ fn train(name: &str, folder: &Path, args: &CompareArgs, children: &Children) -> 
     }
     let child = command.spawn().and_then(|child| children.wait(child));
     let (status, _) = child.map_err(|error| Failure::Input(format!("{name}: {error}")))?;
+    let failed = || Failure::Input(format!("{name}: could not be trained; the lines above say why"));
     match status.code() {
+        Some(code) if [BAD_INPUT, DEFECT].map(i32::from).contains(&code) => Err(failed()),
         code if children.are_stopped() || code == Some(INTERRUPTED.into()) => Err(stopped(name)),
         Some(0) => Ok(()),
         None => Err(Failure::Input(format!(
             "{name}: its process was killed, as a system does that runs out of memory; the same command goes on from there"
         ))),
-        _ => Err(Failure::Input(format!("{name}: could not be trained; the lines above say why"))),
+        Some(_) => Err(failed()),
     }
 }
 
