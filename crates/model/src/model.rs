@@ -6,7 +6,7 @@ use burn::nn::{Dropout, DropoutConfig, Embedding, EmbeddingConfig, Initializer};
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
-use crate::encoder::{Encode, downsampled};
+use crate::encoder::{Encode, check_size, downsampled};
 use crate::pooling::{max_over_positions, mean_over_positions, only_the_largest};
 use crate::{Batch, Encoder, EncoderConfig, Folded, Pooling, ReceptiveField, Words};
 
@@ -121,9 +121,7 @@ impl ModelConfig {
         if self.vocab_size == 0 || self.embedding == 0 || self.outputs == 0 {
             return Err(ConfigError("vocab_size, embedding and outputs must be 1 or more".into()));
         }
-        if self.embedding > 1 << 20 {
-            return Err(ConfigError("embedding must be 1048576 or less".into()));
-        }
+        check_size("embedding", self.embedding).map_err(ConfigError)?;
         if !(self.init_std.is_finite() && self.init_std >= 0.0) {
             return Err(ConfigError("init_std must be a finite number, 0 or more".into()));
         }

@@ -6,7 +6,8 @@ use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
 use super::layer::{ConvLayer, LayerConfig};
-use super::{Activation, Encode, EncoderSettings, FilterWeights, Filters, LARGEST};
+use super::limits::check_widths;
+use super::{Activation, Encode, EncoderSettings, FilterWeights, Filters};
 use crate::{Pooling, ReceptiveField, Words};
 
 /// Settings of [`Conv`].
@@ -71,14 +72,8 @@ impl EncoderSettings for ConvConfig {
     }
 
     fn check(&self) -> Result<(), String> {
-        match self {
-            Self { filters: 0, .. } => Err("filters must be 1 or more".into()),
-            _ if self.kernel_sizes.is_empty() => Err("kernel_sizes must name at least one width".into()),
-            _ if self.kernel_sizes.iter().any(|width| !(1..=LARGEST).contains(width)) => {
-                Err(format!("kernel_sizes must be from 1 to {LARGEST}"))
-            }
-            _ => self.layer(1).check(),
-        }
+        check_widths(self.filters, &self.kernel_sizes)?;
+        self.layer(1).check()
     }
 }
 

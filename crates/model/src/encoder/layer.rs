@@ -7,7 +7,7 @@ use burn::nn::{Dropout, DropoutConfig, Initializer, LayerNorm, LayerNormConfig};
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
-use super::{Activation, LARGEST};
+use super::{Activation, check_size};
 use crate::kernels::{Taps, convolve};
 use crate::{Pooling, ReceptiveField, Words};
 
@@ -80,21 +80,17 @@ impl LayerConfig {
     }
 
     pub(super) fn check(&self) -> Result<(), String> {
-        match self {
-            Self { kernel_size: 0, .. } => Err("kernel_size must be 1 or more".into()),
-            Self { kernel_size, .. } if *kernel_size > LARGEST => Err(format!("kernel_size must be {LARGEST} or less")),
-            Self { dropout, .. } if !(0.0..1.0).contains(dropout) => Err("dropout must be from 0 to below 1".into()),
-            _ => Ok(()),
+        check_size("kernel_size", self.kernel_size)?;
+        match (0.0..1.0).contains(&self.dropout) {
+            true => Ok(()),
+            false => Err("dropout must be from 0 to below 1".into()),
         }
     }
 
     /// As [`check`](Self::check), of a stack with further settings, each of which has a size.
     pub(super) fn check_stack<const N: usize>(&self, settings: [(&str, usize); N]) -> Result<(), String> {
-        match settings.into_iter().find(|(_, value)| !(1..=LARGEST).contains(value)) {
-            Some((name, 0)) => Err(format!("{name} must be 1 or more")),
-            Some((name, _)) => Err(format!("{name} must be {LARGEST} or less")),
-            None => self.check(),
-        }
+        settings.into_iter().try_for_each(|(name, value)| check_size(name, value))?;
+        self.check()
     }
 }
 

@@ -6,7 +6,7 @@ use burn::nn::{Initializer, PaddingConfig1d};
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
-use super::{Encode, EncoderSettings, FilterWeights, Filters, LARGEST};
+use super::{Encode, EncoderSettings, FilterWeights, Filters, check_size};
 use crate::ReceptiveField;
 
 /// Settings of [`LinearConv`].
@@ -42,11 +42,9 @@ impl EncoderSettings for LinearConvConfig {
     }
 
     fn check(&self) -> Result<(), String> {
-        match (self.filters, self.kernel_size) {
-            (0, _) => Err("filters must be 1 or more".into()),
-            (_, 0) => Err("kernel_size must be 1 or more".into()),
-            (_, width) if width > LARGEST => Err(format!("kernel_size must be {LARGEST} or less")),
-            _ => Ok(()),
+        match self.filters {
+            0 => Err("filters must be 1 or more".into()),
+            _ => check_size("kernel_size", self.kernel_size),
         }
     }
 }

@@ -12,6 +12,7 @@ mod downsampling;
 mod filters;
 mod gated;
 mod layer;
+mod limits;
 mod linear;
 mod one_hot;
 mod plain;
@@ -31,6 +32,8 @@ pub(crate) use downsampling::downsampled;
 pub use filters::{FilterWeights, Filters};
 pub use gated::{Gated, GatedConfig, Unit};
 pub use layer::{ConvLayer, LayerConfig};
+use limits::LARGEST;
+pub(crate) use limits::check_size;
 pub use linear::{LinearConv, LinearConvConfig};
 pub use one_hot::{OneHot, OneHotConfig};
 pub use plain::{Plain, PlainConfig};
@@ -105,8 +108,6 @@ pub trait EncoderSettings {
     fn check(&self) -> Result<(), String>;
 }
 
-/// No setting may be larger: what is, was not meant.
-pub(super) const LARGEST: usize = 1 << 20;
 /// The most channels of a layer that another layer of as many reads.
 const MOST_CHANNELS: usize = 1 << 14;
 

@@ -9,7 +9,8 @@ use burn::tensor::activation::relu;
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
-use super::{Encode, EncoderSettings, FilterWeights, Filters, LARGEST};
+use super::limits::check_widths;
+use super::{Encode, EncoderSettings, FilterWeights, Filters};
 use crate::{Pooling, ReceptiveField, Words};
 
 /// Settings of [`OneHot`]. The model's `embedding` must be [`weights`](Self::weights).
@@ -46,14 +47,7 @@ impl EncoderSettings for OneHotConfig {
     }
 
     fn check(&self) -> Result<(), String> {
-        match self {
-            Self { filters: 0, .. } => Err("filters must be 1 or more".into()),
-            _ if self.kernel_sizes.is_empty() => Err("kernel_sizes must name at least one width".into()),
-            _ if self.kernel_sizes.iter().any(|width| !(1..=LARGEST).contains(width)) => {
-                Err(format!("kernel_sizes must be from 1 to {LARGEST}"))
-            }
-            _ => Ok(()),
-        }
+        check_widths(self.filters, &self.kernel_sizes)
     }
 }
 
