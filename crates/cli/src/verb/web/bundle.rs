@@ -29,7 +29,7 @@ const ABOUT_FILMS: [&str; 3] = [
 ];
 
 /// The table that a run folds into, where it is the smaller: of many classes it is not.
-pub fn folded(run: &Run) -> Result<Option<Run>, Failure> {
+fn folded(run: &Run) -> Result<Option<Run>, Failure> {
     let folded = run.folded()?;
     Ok(folded.filter(|folded| folded.config.model.embedding <= run.config.model.embedding))
 }
@@ -42,10 +42,17 @@ pub struct Sent {
     layers: Option<RunFiles>,
 }
 
+impl Sent {
+    /// Whether what scores is the table.
+    pub fn is_folded(&self) -> bool {
+        self.layers.is_some()
+    }
+}
+
 /// A run as a page gets it; refused where it is too large for one.
-pub fn sent(folder: &RunFolder, run: &Run, folded: Option<&Run>, args: &WebArgs) -> Result<Sent, Failure> {
+pub fn sent(folder: &RunFolder, run: &Run, args: &WebArgs) -> Result<Sent, Failure> {
     let own = run.files()?;
-    let (sent, precision) = match folded {
+    let (sent, precision) = match folded(run)? {
         Some(folded) => {
             let precision = args.precision.unwrap_or(Precision::Int6);
             let layers = Some(own.packed(precision)?);
@@ -66,7 +73,7 @@ pub fn sent(folder: &RunFolder, run: &Run, folded: Option<&Run>, args: &WebArgs)
 
 /// Adds the run's files, what it has learnt, the sample, and `site.json`, which tells the page of them.
 pub fn add(folder: &RunFolder, run: &Run, sent: Sent, args: &WebArgs, files: &mut Files) -> Result<(), Failure> {
-    let is_folded = sent.layers.is_some();
+    let is_folded = sent.is_folded();
     files.insert(format!("{RUN}config.json"), sent.run.config);
     files.insert(format!("{RUN}tokenizer.json"), sent.run.tokenizer);
     files.insert(format!("{RUN}model.safetensors"), sent.run.weights);

@@ -41,15 +41,14 @@ pub fn run(args: &WebArgs) -> Result<(), Failure> {
     let out = args.out.clone().unwrap_or_else(|| folder.file("web"));
     check_out(&out)?;
     let run = Run::open(folder.path())?;
-    let folded = bundle::folded(&run)?;
-    let sent = bundle::sent(&folder, &run, folded.as_ref(), args)?;
+    let sent = bundle::sent(&folder, &run, args)?;
     if args.check {
         return Ok(());
     }
 
     let mut files = Files::new();
     read_page(page, page, &mut files)?;
-    choose_modules(run.tokenizer.is_word_level(), folded.is_some(), page, &mut files)?;
+    choose_modules(run.tokenizer.is_word_level(), sent.is_folded(), page, &mut files)?;
     bundle::add(&folder, &run, sent, args, &mut files)?;
     add_offline(&mut files);
     write(&out, &files)?;
