@@ -37,20 +37,16 @@ pub fn learnt(run: &Run, table: Option<&WordTable>, count: usize, outputs: usize
         let filters = plane.filters.iter().map(|point| at(axis)(&point.at));
         largest(of_words(axis).into_iter().chain(filters))
     });
-    let loudest = largest(vocabulary.ids().iter().flat_map(|&id| contributions[id].iter().copied().take(outputs)));
+    let outputs = outputs.min(run.config.model.outputs);
+    let loudest = largest(vocabulary.ids().iter().flat_map(|&id| contributions[id][..outputs].iter().copied()));
     let says = |output: usize| -> Value {
         vocabulary.ids().iter().map(|&id| whole(contributions[id][output], loudest)).collect()
     };
     let filters = if count == 0 { Vec::new() } else { receptive_fields(&vectors, &vocabulary, count, &|_, _, _| {}) };
     let points = plane.filters.iter().map(|point| {
         let [x, y] = [0, 1].map(|axis| whole(at(axis)(&point.at), reach[axis]));
-        json!([
-            point.filter,
-            point.place,
-            x,
-            y,
-            point.head.iter().take(outputs).map(|weight| rounded(*weight)).collect::<Vec<_>>()
-        ])
+        let weights: Vec<f64> = point.head.iter().take(outputs).map(|weight| rounded(*weight)).collect();
+        json!([point.filter, point.place, x, y, weights])
     });
     let special = (0..run.tokenizer.vocab_size() as u32).filter(|&id| run.tokenizer.is_special(id));
     let special: Vec<u32> = special.collect();
@@ -60,7 +56,7 @@ pub fn learnt(run: &Run, table: Option<&WordTable>, count: usize, outputs: usize
         "special": special,
         "x": of_words(0).into_iter().map(|x| whole(x, reach[0])).collect::<Vec<_>>(),
         "y": of_words(1).into_iter().map(|y| whole(y, reach[1])).collect::<Vec<_>>(),
-        "says": (0..outputs.min(run.config.model.outputs)).map(says).collect::<Value>(),
+        "says": (0..outputs).map(says).collect::<Value>(),
         "points": points.collect::<Value>(),
         "filters": filters.iter().map(|filter| filter.positions.iter().map(position).collect::<Value>()).collect::<Value>(),
     }))

@@ -31,8 +31,8 @@ export class LearntView {
     by("label-part").hidden = facts.outputs.length === 1;
     by("filters-part").hidden = learnt.filters.length === 0;
     by("filter").replaceChildren(...learnt.filters.map((_, at) => element("option", String(at), { value: at })));
+    this.#describe();
     this.scatter.show(learnt, tokens);
-    this.#explain();
     if (learnt.filters.length) this.#showFilter(0);
     this.#search();
   }
@@ -42,13 +42,17 @@ export class LearntView {
   }
 
   #explain() {
+    this.#describe();
+    this.scatter.explain(Number(by("label").value));
+  }
+
+  #describe() {
     const { x, points } = this.learnt;
     const [also, triangle] = points.length
       ? [` and ${points.length} places of filters`, ` A triangle is a place of a filter${points[0][4].length === 0 ? "" : ", upright where the filter counts for the label"}.`]
       : ["", ""];
     by("plane-text").textContent = `${x.length} words${also} in the plane of two principal components; blue says ${this.label}, orange speaks against it.${triangle}`;
     by("plane").setAttribute("aria-label", `Scatter of words and filters, coloured by what speaks for ${this.label}; search above for a word`);
-    this.scatter.explain(Number(by("label").value));
   }
 
   /** Shows a filter's words and marks its places. */

@@ -25,9 +25,9 @@ export class Scatter {
     const ids = [...tokens.keys()].filter((id) => !learnt.special.includes(id));
     learnt = { ...learnt, ids };
     // Of another model nothing is marked.
-    if (tokens !== this.tokens) Object.assign(this, { word: -1, filter: -1, output: 0 });
+    if (tokens !== this.tokens) Object.assign(this, { word: -1, filter: -1 });
     Object.assign(this, { learnt, tokens });
-    this.explain(this.output);
+    this.explain(0);
   }
 
   /** Colours all by what it says for a label's score, by its index. */
