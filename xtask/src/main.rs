@@ -11,6 +11,6 @@ fn main() -> ExitCode {
     match arguments.split_first() {
         Some((verb, rest)) if verb == "bench" => bench::run(rest),
         Some((verb, rest)) if verb == "web" => web::run(rest),
-        _ => run_binary::hand_over(&arguments),
+        _ => run_binary::run(&arguments),
     }
 }

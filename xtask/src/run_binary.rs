@@ -8,29 +8,37 @@ use std::process::{Command, ExitCode, ExitStatus};
 
 /// Builds `convlens` and runs it with `arguments`; its exit code is ours.
 pub fn run(arguments: &[OsString]) -> ExitCode {
-    start(arguments, Command::status)
+    ended(build(arguments).and_then(|binary| hand_over(&binary, arguments)))
 }
 
-/// As [`run`], and last of all: where the system can, `convlens` takes this program's place, so that
-/// every signal reaches it.
-pub fn hand_over(arguments: &[OsString]) -> ExitCode {
+/// Runs `convlens`, built, last of all: where the system can, it takes this program's place, so that every
+/// signal reaches it.
+pub fn hand_over(binary: &Path, arguments: &[OsString]) -> Result<ExitCode, String> {
+    let mut command = Command::new(binary);
+    command.args(arguments);
     #[cfg(unix)]
-    return start(arguments, |command| Err(std::os::unix::process::CommandExt::exec(command)));
+    let status = Err(std::os::unix::process::CommandExt::exec(&mut command));
     #[cfg(not(unix))]
-    run(arguments)
+    let status = command.status();
+    exit_code(binary, status)
 }
 
-fn start(arguments: &[OsString], how: impl Fn(&mut Command) -> io::Result<ExitStatus>) -> ExitCode {
-    let result = build(arguments).and_then(|binary| {
-        how(Command::new(&binary).args(arguments)).map_err(|error| format!("{}: {error}", binary.display()))
-    });
-    match result {
-        Ok(status) => ExitCode::from(status.code().unwrap_or(1) as u8),
-        Err(line) => {
-            eprintln!("xtask: {line}");
-            ExitCode::from(2)
-        }
-    }
+/// Runs `convlens`, built, to its end.
+pub fn run_built(binary: &Path, arguments: &[OsString]) -> Result<ExitCode, String> {
+    exit_code(binary, Command::new(binary).args(arguments).status())
+}
+
+fn exit_code(binary: &Path, status: io::Result<ExitStatus>) -> Result<ExitCode, String> {
+    let status = status.map_err(|error| format!("{}: {error}", binary.display()))?;
+    Ok(ExitCode::from(status.code().unwrap_or(1) as u8))
+}
+
+/// The exit code of a chore; where it could not be done, says why.
+pub fn ended(result: Result<ExitCode, String>) -> ExitCode {
+    result.unwrap_or_else(|line| {
+        eprintln!("xtask: {line}");
+        ExitCode::from(2)
+    })
 }
 
 /// Builds `convlens` with what these arguments ask for; where it lies.

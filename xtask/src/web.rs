@@ -34,16 +34,10 @@ pub fn run(arguments: &[OsString]) -> ExitCode {
     let asked = |flag: &str| ours.iter().any(|word| word == flag);
     if theirs.iter().any(|word| word == "--help" || word == "-h") {
         println!("{USAGE}");
-        return run_binary::hand_over(&["web".into(), "--help".into()]);
+        return run_binary::run(&["web".into(), "--help".into()]);
     }
     let with_webgpu = !asked(WITHOUT_WEBGPU);
-    match find_tools().and_then(|tools| write(&tools, with_webgpu, asked(BUILD_ONLY), theirs)) {
-        Ok(code) => code,
-        Err(line) => {
-            eprintln!("xtask: {line}");
-            ExitCode::from(2)
-        }
-    }
+    run_binary::ended(find_tools().and_then(|tools| write(&tools, with_webgpu, asked(BUILD_ONLY), theirs)))
 }
 
 /// Builds the page and, unless it is all that is asked for, has `convlens web` put a run on it.
@@ -57,12 +51,13 @@ fn write(tools: &Tools, with_webgpu: bool, is_all: bool, theirs: Vec<OsString>) 
     let mut words: Vec<OsString> = vec!["web".into(), "--page".into(), page.clone().into()];
     words.extend(theirs);
     // Before minutes of building: is there a run, and will it do?
-    let checked = run_binary::run(&[words.as_slice(), &["--check".into()]].concat());
+    let binary = run_binary::build(&words)?;
+    let checked = run_binary::run_built(&binary, &[words.as_slice(), &["--check".into()]].concat())?;
     if checked != ExitCode::SUCCESS {
         return Ok(checked);
     }
     build(tools, &page, with_webgpu)?;
-    Ok(run_binary::hand_over(&words))
+    run_binary::hand_over(&binary, &words)
 }
 
 /// What the page is built with.
