@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -53,6 +54,13 @@ impl Place {
             .env("HF_ENDPOINT", "http://127.0.0.1:9")
             .env("CONVLENS_CACHE", self.path().join("cache"));
         command
+    }
+
+    /// Waits until a program has written a file, or has ended.
+    pub fn wait_for(&self, file: &str, child: &mut Child) {
+        while !self.path().join(file).exists() && child.try_wait().expect("waits").is_none() {
+            std::thread::sleep(Duration::from_millis(5));
+        }
     }
 
     /// Runs the program to its end.

@@ -88,7 +88,6 @@ fn presets_are_compared_and_an_interrupted_comparison_goes_on() {
 fn a_comparison_that_is_told_to_end_loses_nothing() {
     use std::os::unix::process::CommandExt;
     use std::process::{Command, Stdio};
-    use std::time::Duration;
 
     let place = Place::new();
     for (signal, to_all) in [("-INT", false), ("-TERM", false), ("-INT", true)] {
@@ -97,11 +96,7 @@ fn a_comparison_that_is_told_to_end_loses_nothing() {
         let mut command = place.command(&line);
         let child = command.process_group(0).stderr(Stdio::piped()).stdout(Stdio::piped()).spawn();
         let mut child = child.expect("starts");
-        let log = place.path().join(out).join("dilated/metrics.jsonl");
-        // Until an epoch is over, or whatever went wrong has ended it.
-        while !log.exists() && child.try_wait().expect("waits").is_none() {
-            std::thread::sleep(Duration::from_millis(5));
-        }
+        place.wait_for(&format!("{out}/dilated/metrics.jsonl"), &mut child);
         let to = format!("{}{}", if to_all { "-" } else { "" }, child.id());
         Command::new("kill").args([signal, "--", &to]).status().expect("sends");
         let output = child.wait_with_output().expect("ends");

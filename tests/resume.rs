@@ -74,10 +74,7 @@ fn ctrl_c_writes_a_checkpoint_and_says_how_to_go_on() {
     // Only at the end of an epoch and at Ctrl-C is there a checkpoint.
     let begin = format!("{TRAIN} --checkpoint-every 1000 --out stopped");
     let mut child = place.command(&begin).stderr(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("starts");
-    let log = place.path().join("stopped/metrics.jsonl");
-    while !log.exists() && child.try_wait().expect("waits").is_none() {
-        std::thread::sleep(Duration::from_millis(5));
-    }
+    place.wait_for("stopped/metrics.jsonl", &mut child);
     Command::new("kill").args(["-INT", &child.id().to_string()]).status().expect("sends");
     let output = child.wait_with_output().expect("ends");
     let error = text(&output.stderr);
