@@ -3,10 +3,7 @@
 use std::io;
 use std::process::ExitCode;
 
-use convlens_analysis::AnalysisError;
-use convlens_data::DataError;
-use convlens_run::RunError;
-use convlens_train::{TrainError, UnknownPreset};
+use convlens_train::UnknownPreset;
 
 /// The exit code of a program that Ctrl-C ended, as shells have it.
 pub const INTERRUPTED: u8 = 130;
@@ -59,32 +56,8 @@ impl Failure {
     }
 }
 
-impl From<AnalysisError> for Failure {
-    fn from(error: AnalysisError) -> Self {
-        Self::Input(error.to_string())
-    }
-}
-
-impl From<DataError> for Failure {
-    fn from(error: DataError) -> Self {
-        Self::Input(error.to_string())
-    }
-}
-
-impl From<RunError> for Failure {
-    fn from(error: RunError) -> Self {
-        Self::Input(error.to_string())
-    }
-}
-
 impl From<UnknownPreset> for Failure {
     fn from(error: UnknownPreset) -> Self {
-        Self::Input(error.to_string())
-    }
-}
-
-impl From<TrainError> for Failure {
-    fn from(error: TrainError) -> Self {
         Self::Input(error.to_string())
     }
 }

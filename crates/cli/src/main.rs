@@ -3,6 +3,7 @@
 mod args;
 mod config_file;
 mod failure;
+mod hint;
 mod interruption;
 mod output;
 mod progress;
