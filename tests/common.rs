@@ -1,23 +1,27 @@
-//! The binary, folders to run it in, and what is shared.
+//! The binary, folders to run it in, and helpers that every test uses.
 
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-/// The binary, beside the folder that this test lies in.
+/// How long a test waits for something that usually takes seconds. Generous, so that a slow or busy
+/// machine passes too; a test that runs into it reports what it waited for.
+pub const PATIENCE: Duration = Duration::from_secs(600);
+
+/// The path of the binary. It is in the parent of the folder that holds this test program.
 pub fn binary() -> PathBuf {
-    let own = std::env::current_exe().expect("a path");
-    let folder = own.parent().and_then(Path::parent).expect("target/PROFILE/deps");
+    let test = std::env::current_exe().expect("has a path");
+    let folder = test.parent().and_then(Path::parent).expect("is in target/PROFILE/deps");
     let binary = folder.join(format!("convlens{}", std::env::consts::EXE_SUFFIX));
     assert!(binary.exists(), "{} is not built; run: cargo build --release --package convlens", binary.display());
     binary
 }
 
-/// A folder of its own to run the binary in, with its own caches and no way to the network.
+/// A temporary folder to run the binary in, with its own caches and no access to the network.
 pub struct Place {
     folder: tempfile::TempDir,
     binary: PathBuf,
@@ -29,20 +33,20 @@ impl Place {
     }
 
     pub fn with_binary(binary: PathBuf) -> Self {
-        Self { folder: tempfile::tempdir().expect("a folder"), binary }
+        Self { folder: tempfile::tempdir().expect("creates a folder"), binary }
     }
 
     pub fn path(&self) -> &Path {
         self.folder.path()
     }
 
-    /// Writes a file.
+    /// Writes a file and returns its name.
     pub fn file(&self, name: &str, content: impl AsRef<[u8]>) -> String {
         std::fs::write(self.path().join(name), content).expect("writes");
         name.into()
     }
 
-    /// The program, ready to be started here.
+    /// A command that runs the program in this folder.
     pub fn command(&self, line: &str) -> Command {
         let mut command = Command::new(&self.binary);
         command.args(words(line)).current_dir(self.path()).stdin(Stdio::null());
@@ -56,9 +60,15 @@ impl Place {
         command
     }
 
-    /// Waits until a program has written a file, or has ended.
+    /// Waits until a program has written a file or has ended. Kills it and panics if neither happens
+    /// within [`PATIENCE`].
     pub fn wait_for(&self, file: &str, child: &mut Child) {
-        while !self.path().join(file).exists() && child.try_wait().expect("waits").is_none() {
+        let start = Instant::now();
+        while !self.path().join(file).exists() && child.try_wait().expect("has a status").is_none() {
+            if start.elapsed() > PATIENCE {
+                let _ = child.kill();
+                panic!("the program did not write {file} within {} seconds", PATIENCE.as_secs());
+            }
             std::thread::sleep(Duration::from_millis(5));
         }
     }
@@ -68,38 +78,38 @@ impl Place {
         self.command(line).output().expect("starts")
     }
 
-    /// Runs it where it should succeed; its standard output.
+    /// Runs the program, asserts that it succeeds, and returns its standard output.
     pub fn succeed(&self, line: &str) -> String {
         let output = self.run(line);
         assert!(output.status.success(), "convlens {line}: {}", text(&output.stderr));
         text(&output.stdout)
     }
 
-    /// Runs it where it should print JSON, an object a line.
+    /// Runs the program and returns the JSON objects that it prints, one per line.
     pub fn json(&self, line: &str) -> Vec<Value> {
         let lines = self.succeed(line);
-        lines.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
+        lines.lines().map(|line| serde_json::from_str(line).expect("is JSON")).collect()
     }
 
-    /// Runs it where it should fail as bad input does: exit code 2, one line, which is returned,
-    /// and every file as it was.
+    /// Runs the program on bad input and returns its one line on standard error. Asserts that the exit
+    /// code is 2 and that no file has changed.
     pub fn fail(&self, line: &str) -> String {
         self.fail_with(line, self.command(line))
     }
 
+    /// Like [`fail`](Self::fail), for a prepared command; `line` only describes it.
     pub fn fail_with(&self, line: &str, mut command: Command) -> String {
         let before = self.contents();
         let output = command.output().expect("starts");
         let error = text(&output.stderr);
         assert_eq!(output.status.code(), Some(2), "convlens {line}: {error}");
-        assert_eq!(error.lines().count(), 1, "convlens {line}: one line, not {error:?}");
+        assert_eq!(error.lines().count(), 1, "convlens {line}: expected one line, not {error:?}");
         assert!(error.starts_with("convlens: ") || error.starts_with("error: "), "{error}");
-        assert!(before == self.contents(), "convlens {line}: files were touched");
+        assert!(before == self.contents(), "convlens {line}: files have changed");
         error
     }
 
-    /// As [`fail`](Self::fail), where other lines tell of progress before the last, which is
-    /// returned.
+    /// Like [`fail`](Self::fail), for commands that report progress first. Returns the last line.
     pub fn fail_last(&self, line: &str) -> String {
         let output = self.run(line);
         let error = text(&output.stderr);
@@ -112,20 +122,21 @@ impl Place {
     }
 
     pub fn read_json(&self, file: &str) -> Value {
-        serde_json::from_slice(&self.read(file)).expect("JSON")
+        serde_json::from_slice(&self.read(file)).expect("is JSON")
     }
 
-    /// Every file here but the caches.
+    /// The content of every file in this folder, without the caches.
     fn contents(&self) -> BTreeMap<PathBuf, Vec<u8>> {
         let mut contents = BTreeMap::new();
         let mut folders = vec![self.path().to_owned()];
         while let Some(folder) = folders.pop() {
             for entry in std::fs::read_dir(folder).expect("lists").flatten() {
                 let path = entry.path();
-                match path.is_dir() {
-                    true if path.ends_with("cache") || path.ends_with("hf-home") => {}
-                    true => folders.push(path),
-                    false => _ = contents.insert(path.clone(), std::fs::read(path).expect("reads")),
+                let is_cache = path.ends_with("cache") || path.ends_with("hf-home");
+                if !path.is_dir() {
+                    contents.insert(path.clone(), std::fs::read(path).expect("reads"));
+                } else if !is_cache {
+                    folders.push(path);
                 }
             }
         }
@@ -133,7 +144,7 @@ impl Place {
     }
 }
 
-/// A command line's words; single quotes keep spaces.
+/// Splits a command line into words. Text in single quotes is one word.
 fn words(line: &str) -> Vec<String> {
     let quoted = line.split('\'').enumerate();
     quoted
@@ -148,15 +159,18 @@ pub fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// A folder beside the repository that some machines have: real data sets.
+/// A path in `../shared`, a folder of real data sets that only some machines have. `None` if it does
+/// not exist.
 pub fn shared(name: &str) -> Option<PathBuf> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared").join(name);
     path.exists().then_some(path)
 }
 
-/// Says aloud that a test was skipped, and why: past the test harness, which keeps to itself
-/// what tests that pass print with `eprintln!`. Where `CONVLENS_SKIP_NOTHING` is set, that is a failure.
+/// Reports that a test was skipped, and why. Fails the test if `CONVLENS_SKIP_NOTHING` is set.
+///
+/// Writes to standard error directly, because the test harness hides what passing tests print with
+/// `eprintln!`.
 pub fn skip(test: &str, why: &str) {
     assert!(std::env::var_os("CONVLENS_SKIP_NOTHING").is_none(), "{test}: {why}");
-    let _ = writeln!(std::io::stderr(), "SKIPPED {test}: {why}"); // nobody to tell where it fails
+    let _ = writeln!(std::io::stderr(), "SKIPPED {test}: {why}"); // if this fails, nobody can be told
 }

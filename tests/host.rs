@@ -1,22 +1,22 @@
-//! A host as plain as there is one: the files of a folder below a path, and no header that it need not
-//! send; and a listener that tells whether anybody came.
+//! Two servers for the tests of the page: [`Host`] serves a folder with no more headers than necessary,
+//! and [`Stranger`] is another origin that records whether the page connected to it.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-/// Serves a folder, which may be changed for another, until the test ends.
+/// A static host. Serves one folder below a path until the test ends; the folder can be exchanged.
 pub struct Host {
-    /// Where the folder is: not at the root.
+    /// The address of the folder, which is not at the root.
     pub address: String,
     folder: Arc<Mutex<PathBuf>>,
 }
 
 impl Host {
     pub fn serve(folder: &Path) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-        let address = format!("http://{}/some/where/", listener.local_addr().expect("an address"));
+        let listener = TcpListener::bind("127.0.0.1:0").expect("finds a port");
+        let address = format!("http://{}/some/where/", listener.local_addr().expect("has an address"));
         let folder = Arc::new(Mutex::new(folder.to_owned()));
         let served = folder.clone();
         std::thread::spawn(move || {
@@ -28,17 +28,18 @@ impl Host {
         Self { address, folder }
     }
 
-    /// Serves another folder in its place.
+    /// Serves another folder from now on.
     pub fn change(&self, folder: &Path) {
-        *self.folder.lock().expect("no test panics with it") = folder.to_owned();
+        *self.folder.lock().expect("is never poisoned") = folder.to_owned();
     }
 }
 
+/// Answers one request. `None` if the connection fails.
 fn answer(mut stream: TcpStream, folder: &Mutex<PathBuf>) -> Option<()> {
     let mut lines = BufReader::new(stream.try_clone().ok()?).lines().map_while(Result::ok);
-    let asked = lines.next()?;
+    let request = lines.next()?;
     lines.find(String::is_empty)?;
-    let path = asked.split_whitespace().nth(1)?.strip_prefix("/some/where/").map(str::to_owned);
+    let path = request.split_whitespace().nth(1)?.strip_prefix("/some/where/").map(str::to_owned);
     let name = path.map(|path| if path.is_empty() { "index.html".to_owned() } else { path });
     let file = name.and_then(|name| std::fs::read(folder.lock().ok()?.join(&name)).ok().map(|content| (name, content)));
     let (status, kind, content) = match file {
@@ -60,18 +61,18 @@ fn answer(mut stream: TcpStream, folder: &Mutex<PathBuf>) -> Option<()> {
     stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(&content)).ok()
 }
 
-/// Another origin, which nobody should come to.
+/// Another origin, to which the page must never connect.
 pub struct Stranger(TcpListener);
 
 impl Stranger {
     pub fn new() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-        listener.set_nonblocking(true).expect("does not wait");
+        let listener = TcpListener::bind("127.0.0.1:0").expect("finds a port");
+        listener.set_nonblocking(true).expect("becomes non-blocking");
         Self(listener)
     }
 
     pub fn address(&self) -> String {
-        format!("http://{}/", self.0.local_addr().expect("an address"))
+        format!("http://{}/", self.0.local_addr().expect("has an address"))
     }
 
     pub fn was_visited(&self) -> bool {

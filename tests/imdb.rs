@@ -1,17 +1,18 @@
-//! The real IMDB, where `../shared` has it: what the presets reach.
+//! The accuracy that the presets reach on the real IMDB. Skipped if `../shared` does not have it.
 
 use crate::common::{Place, shared, skip};
 
 fn train(place: &Place, preset: &str) -> f64 {
-    let Some(home) = shared("hf-home") else { unreachable!("asked for only where it is") };
+    let Some(home) = shared("hf-home") else { unreachable!("the test has checked that it exists") };
     let line = format!("train --preset {preset} --dataset imdb --out runs/{preset} --json");
     let output = place.command(&line).env("HF_HOME", home).output().expect("starts");
     assert!(output.status.success(), "{}", crate::common::text(&output.stderr));
-    place.read_json(&format!("runs/{preset}/metrics.json"))["test"]["accuracy"].as_f64().expect("a number")
+    place.read_json(&format!("runs/{preset}/metrics.json"))["test"]["accuracy"].as_f64().expect("is a number")
 }
 
+// The bounds are those of docs/imdb.md. PyTorch and Keras reach 0.878 to 0.887 with the model of `seed`.
 #[test]
-fn the_presets_reach_what_the_documents_say() {
+fn the_presets_reach_the_accuracy_that_the_documentation_states() {
     if shared("hf-home").is_none() {
         return skip("imdb", "no Hub cache in ../shared/hf-home");
     }

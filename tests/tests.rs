@@ -1,38 +1,42 @@
-//! End-to-end tests: the binary as a user runs it.
+//! End-to-end tests, which run the binary as a user does.
 //!
-//! `cargo test --release --workspace` builds the binary first; alone, these tests use the one
-//! that lies there.
+//! `cargo test --release --workspace` builds the binary first. Run alone, these tests use the binary of
+//! the last build.
 
-/// The binary, folders to run it in, and what is shared.
+/// The binary, folders to run it in, and helpers that every test uses.
 mod common;
 /// Headless Chromium, driven by chromedriver.
 mod driver;
-/// A plain host for the page, and a stranger that it should not visit.
+/// Servers for the tests of the page: a plain static host, and another origin.
 mod host;
 
-/// `analyze` and `export`: what is written, that it adds up, and bad input.
+/// `analyze` and `export`: the files they write, sums of parts, and bad input.
 mod analyze;
-/// Bad input: one clear line, exit code 2, and nothing that was there is touched.
+/// Bad input: one clear line, exit code 2, and no file changed.
 mod bad_input;
-/// The report as its reader meets it: in headless Chromium, searched, hovered, by keyboard.
+/// The report in headless Chromium: search, hover and keyboard.
 mod browser;
-/// Every encoder: trained, explained, analysed, compared; its receptive field and its gradients.
+/// Every encoder: training, explanation, analysis and comparison; receptive fields and gradients.
 mod encoders;
-/// The first command of the README: train with no network, and phrase scores for two texts.
+/// The first command of the README: training without network, and phrase scores for two texts.
 mod first_command;
-/// IMDB fetched from a stand-in for the Hub that also misbehaves.
+/// Downloading IMDB from a local server that stands in for the Hub and also misbehaves.
 mod hub;
-/// The real IMDB, where `../shared` has it: what the presets reach.
+/// The accuracy that the presets reach on the real IMDB, if `../shared` has it.
 mod imdb;
-/// Files of the user's: formats, columns, labels, three classes.
+/// Links and paths in the repository's Markdown files.
+mod links;
+/// The user's own files: formats, columns, labels and three classes.
 mod own_data;
-/// `predict` and `evaluate`: JSON that adds up.
+/// `predict` and `evaluate`: JSON output, and sums of parts.
 mod predict;
-/// Killed, interrupted, resumed: the same weights in the end.
+/// Runs that are killed or interrupted and resumed end in the same weights.
 mod resume;
-/// Text to ids the short way, beside the `tokenizers` library, on every text of IMDB.
+/// The bundled sample: the checked-in files are what the generator makes.
+mod sample;
+/// Our word-level tokenizer beside the `tokenizers` library, on every text of IMDB.
 mod tokenise;
-/// The page in headless Chromium: it reads as the program does, trains, and works without network.
+/// The page in headless Chromium: it gives the program's scores, trains, and works without network.
 mod web;
-/// A training run and a prediction on wgpu, against the CPU's numbers.
+/// Training and prediction on wgpu, compared with the CPU.
 mod wgpu;

@@ -1,19 +1,19 @@
-//! A training run and a prediction on wgpu, against the CPU's numbers.
+//! Compares training and prediction on wgpu with the CPU.
 //!
-//! The binary with wgpu is another build; `CONVLENS_WGPU_BINARY` says where it lies.
+//! This needs a binary built with the feature `wgpu`; `CONVLENS_WGPU_BINARY` is its path.
 
 use std::path::PathBuf;
 
 use crate::common::{Place, skip};
 
 #[test]
-fn wgpu_computes_what_the_cpu_computes() {
+fn wgpu_and_the_cpu_give_the_same_results() {
     let Some(binary) = std::env::var_os("CONVLENS_WGPU_BINARY") else {
-        return skip("wgpu", "CONVLENS_WGPU_BINARY names no binary built with --features wgpu");
+        return skip("wgpu", "CONVLENS_WGPU_BINARY is not set; set it to a binary built with --features wgpu");
     };
     let place = Place::with_binary(PathBuf::from(binary));
-    says_that_there_is_no_adapter(&place);
-    // The same draws, so the same steps but for rounding.
+    reports_a_missing_adapter(&place);
+    // The random draws are the same, so the steps differ by rounding only.
     for device in ["cpu", "wgpu"] {
         place.succeed(&format!(
             "train --dataset sample --epochs 1 --batch-size 64 --device {device} --out runs/{device}"
@@ -21,7 +21,7 @@ fn wgpu_computes_what_the_cpu_computes() {
     }
     let loss = |device: &str| {
         let metrics = place.read_json(&format!("runs/{device}/metrics.json"));
-        metrics["test"]["loss"].as_f64().expect("a number")
+        metrics["test"]["loss"].as_f64().expect("is a number")
     };
     assert!((loss("cpu") - loss("wgpu")).abs() < 1e-3, "{} and {}", loss("cpu"), loss("wgpu"));
     assert_ne!(place.read_json("runs/wgpu/metrics.json")["device"], "the CPU");
@@ -29,13 +29,14 @@ fn wgpu_computes_what_the_cpu_computes() {
     let logit = |device: &str| {
         let prediction =
             &place.json(&format!("predict --run runs/cpu --device {device} --json 'not a good film at all'"))[0];
-        prediction["logits"]["pos"].as_f64().expect("a number")
+        prediction["logits"]["pos"].as_f64().expect("is a number")
     };
     assert!((logit("cpu") - logit("wgpu")).abs() < 1e-4, "{} and {}", logit("cpu"), logit("wgpu"));
 }
 
-/// With no driver to be found, neither Vulkan's nor OpenGL's; and where nobody asks for it, a software adapter is not taken.
-fn says_that_there_is_no_adapter(place: &Place) {
+/// Without a Vulkan or OpenGL driver, `--device wgpu` fails with one line. `--device auto` never chooses a
+/// software adapter.
+fn reports_a_missing_adapter(place: &Place) {
     let line = "train --dataset sample --epochs 1 --device wgpu --out runs/none";
     let mut command = place.command(line);
     for drivers in ["VK_DRIVER_FILES", "VK_ICD_FILENAMES", "__EGL_VENDOR_LIBRARY_FILENAMES"] {
