@@ -122,7 +122,7 @@ fn paths_in_inline_code_exist() {
             let exists = match first {
                 _ if !code.contains('/') => true,
                 // A crate's README names its own files.
-                "src" | "page" => root().join(document.resolve(code)).exists(),
+                "src" | "page" if document.path.starts_with("crates") => root().join(document.resolve(code)).exists(),
                 _ if FOLDERS.contains(&first) => root().join(code).exists(),
                 _ => true,
             };
