@@ -10,7 +10,7 @@ use serde_json::Value;
 
 /// How long a test waits for something that usually takes seconds. Generous, so that a slow or busy
 /// machine passes too; a test that runs into it reports what it waited for.
-pub const PATIENCE: Duration = Duration::from_secs(600);
+const PATIENCE: Duration = Duration::from_secs(600);
 
 /// The path of the binary. It is in the parent of the folder that holds this test program.
 pub fn binary() -> PathBuf {

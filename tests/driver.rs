@@ -1,9 +1,8 @@
-//! Headless Chromium, driven by chromedriver.
+//! Headless Chromium, driven by Debian's chromedriver.
 
-use std::io::{BufRead, BufReader, ErrorKind};
+use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc;
 
 use fantoccini::actions::{InputSource, MouseActions, PointerAction};
 use fantoccini::error::CmdError;
@@ -11,11 +10,9 @@ use fantoccini::wd::Capabilities;
 use fantoccini::{Client, ClientBuilder};
 use serde_json::{Value, json};
 
-use crate::common::PATIENCE;
-
-/// Runs the asynchronous part of a test.
+/// Waits for what a test does in a browser.
 pub fn block_on<T>(test: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().expect("builds a runtime").block_on(test)
+    tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime").block_on(test)
 }
 
 /// Runs a script in the page.
@@ -32,57 +29,39 @@ pub async fn hover(client: &Client, target: PointerAction) -> Result<(), CmdErro
     Ok(())
 }
 
-/// A running chromedriver, on a port that it chose.
+/// The driver, on a port of its choice.
 pub struct Driver {
     process: Child,
     port: String,
 }
 
 impl Driver {
-    /// Starts chromedriver. `None` if it is not installed.
-    ///
-    /// # Panics
-    ///
-    /// If chromedriver is installed but does not start.
+    /// None where there is none.
     pub fn start() -> Option<Self> {
-        let command =
-            Command::new("chromedriver").arg("--port=0").stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn();
-        let mut process = match command {
-            Ok(process) => process,
-            Err(error) if error.kind() == ErrorKind::NotFound => return None,
-            Err(error) => panic!("chromedriver: {error}"),
-        };
-        let lines = BufReader::new(process.stdout.take().expect("is piped")).lines().map_while(Result::ok);
-        let (sender, receiver) = mpsc::channel();
-        // Reads to the end, so that chromedriver never waits for a full pipe.
-        std::thread::spawn(move || lines.for_each(|line| _ = sender.send(line)));
-        let mut output = Vec::new();
-        while let Ok(line) = receiver.recv_timeout(PATIENCE) {
-            if let Some((_, port)) = line.split_once("started successfully on port ") {
-                return Some(Self { process, port: port.trim_end_matches('.').into() });
-            }
-            output.push(line);
-        }
-        let _ = process.kill();
-        panic!("chromedriver is installed but does not start: {}", output.join("\n"));
+        let mut process =
+            Command::new("chromedriver").arg("--port=0").stdout(Stdio::piped()).stderr(Stdio::null()).spawn().ok()?;
+        let lines = BufReader::new(process.stdout.take()?).lines().map_while(Result::ok);
+        let port =
+            lines.filter_map(|line| Some(line.split_once("started successfully on port ")?.1.to_owned())).next()?;
+        Some(Self { process, port: port.trim_end_matches('.').into() })
     }
 
-    /// Opens a browser with additional flags.
+    /// A browser with some more flags.
     pub async fn open(&self, flags: &[&str]) -> Client {
         self.open_with(flags, json!({})).await
     }
 
-    /// Opens a browser that saves downloads in `folder`.
+    /// A browser that puts what it downloads into `folder`.
     pub async fn open_downloading(&self, flags: &[&str], folder: &Path) -> Client {
         self.open_with(flags, json!({ "download.default_directory": folder, "download.prompt_for_download": false }))
             .await
     }
 
     async fn open_with(&self, flags: &[&str], preferences: Value) -> Client {
-        let always = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"];
-        let arguments: Vec<&str> = always.iter().chain(flags).copied().collect();
+        let own = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"];
+        let arguments: Vec<&str> = own.iter().chain(flags).copied().collect();
         let options = json!({ "args": arguments, "prefs": preferences });
-        // Scripts on a software graphics adapter are slow.
+        // A software adapter takes its time.
         let timeouts = json!({ "script": 600_000 });
         let capabilities = [("goog:chromeOptions".to_owned(), options), ("timeouts".to_owned(), timeouts)];
         let capabilities: Capabilities = capabilities.into_iter().collect();
