@@ -10,6 +10,9 @@ use walkdir::WalkDir;
 /// environment or data.
 const FOLDERS: [&str; 5] = ["crates", "data", "docs", "tests", "xtask"];
 
+/// The extensions of source files that the documentation names without a folder.
+const SOURCES: [&str; 3] = ["rs", "js", "py"];
+
 /// One Markdown file.
 struct Document {
     /// Its path from the repository's root.
@@ -113,25 +116,34 @@ fn links_in_markdown_lead_to_files_and_headings_that_exist() {
     assert!(broken.is_empty(), "broken links:\n{}", broken.join("\n"));
 }
 
+/// Whether inline code names something that exists. True for code that is neither a path nor the name of a
+/// source file.
+fn exists(code: &str, document: &Document, sources: &[PathBuf]) -> bool {
+    let Some((first, _)) = code.split_once('/') else {
+        let is_source = Path::new(code).extension().is_some_and(|extension| SOURCES.iter().any(|s| extension == *s));
+        return !is_source || sources.iter().any(|path| path.ends_with(code));
+    };
+    // A crate's README names its own files by their path in the crate.
+    let is_in_crate = document.path.starts_with("crates") && ["src", "page"].contains(&first);
+    if is_in_crate {
+        root().join(document.resolve(code)).exists()
+    } else {
+        !FOLDERS.contains(&first) || root().join(code).exists()
+    }
+}
+
 #[test]
-fn paths_in_inline_code_exist() {
+fn paths_and_source_files_in_inline_code_exist() {
+    let sources = files(&SOURCES);
     let mut missing = Vec::new();
     for document in documents() {
         for code in document.code.iter().filter(|code| !code.contains([' ', '*', '<', '{', '…'])) {
-            let first = code.split('/').next().unwrap_or_default();
-            let exists = match first {
-                _ if !code.contains('/') => true,
-                // A crate's README names its own files.
-                "src" | "page" if document.path.starts_with("crates") => root().join(document.resolve(code)).exists(),
-                _ if FOLDERS.contains(&first) => root().join(code).exists(),
-                _ => true,
-            };
-            if !exists {
+            if !exists(code, &document, &sources) {
                 missing.push(format!("{}: `{code}`", document.path.display()));
             }
         }
     }
-    assert!(missing.is_empty(), "paths of files that do not exist:\n{}", missing.join("\n"));
+    assert!(missing.is_empty(), "files that do not exist:\n{}", missing.join("\n"));
 }
 
 #[test]
