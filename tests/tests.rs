@@ -34,7 +34,7 @@ mod predict;
 mod resume;
 /// The bundled sample: the checked-in files are what the generator makes.
 mod sample;
-/// Our word-level tokenizer beside the `tokenizers` library, on every text of IMDB.
+/// Our word-level tokenizer, compared with the `tokenizers` library on every text of IMDB.
 mod tokenise;
 /// The page in headless Chromium: it gives the program's scores, trains, and works without network.
 mod web;
