@@ -8,6 +8,7 @@ use convlens_run::{DatasetConfig, FileConfig, RunConfig, RunFolder};
 
 use crate::args::FileArgs;
 use crate::failure::Failure;
+use crate::message::{message, styled_message};
 use crate::progress::downloads;
 
 /// Where runs are written and looked for.
@@ -120,8 +121,12 @@ pub fn run_folder(path: Option<&Path>) -> Result<RunFolder, Failure> {
 fn warn_of_the_sample(why: &str) {
     let warning = anstyle::Style::new().bold().fg_color(Some(anstyle::AnsiColor::Yellow.into()));
     let rule = "!".repeat(72);
-    anstream::eprintln!(
-        "{warning}{rule}\nIMDB cannot be had, so this trains on the bundled SAMPLE of made-up reviews:\n\
-         a demonstration, not a model of real language.\n{rule}{warning:#}\n({why})"
-    );
+    let lines = [
+        rule.as_str(),
+        "IMDB cannot be had, so this trains on the bundled SAMPLE of made-up reviews:",
+        "a demonstration, not a model of real language.",
+        &rule,
+    ];
+    lines.iter().for_each(|line| styled_message(format!("{warning}{line}{warning:#}")));
+    message(format!("({why})"));
 }

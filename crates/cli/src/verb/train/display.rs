@@ -5,6 +5,7 @@ use std::io::IsTerminal;
 use convlens_train::Event;
 use indicatif::ProgressBar;
 
+use crate::message::message;
 use crate::progress::bar;
 
 /// Training as it goes: a bar an epoch on a terminal, a line an epoch anywhere.
@@ -17,7 +18,7 @@ impl Display {
     /// Shows what happened.
     pub fn show(&mut self, event: Event) {
         match event {
-            Event::Resumed { epoch, step } => anstream::eprintln!("going on at epoch {epoch}, after step {step}"),
+            Event::Resumed { epoch, step } => message(format!("going on at epoch {epoch}, after step {step}")),
             Event::Step { epoch, step, steps, loss, accuracy } => {
                 if !std::io::stderr().is_terminal() {
                     return;
@@ -31,7 +32,7 @@ impl Display {
             Event::Epoch { metrics, is_best } => {
                 self.end();
                 let (train, validation) = (metrics.train, metrics.validation);
-                anstream::eprintln!(
+                message(format!(
                     "epoch {}: loss {:.4}, accuracy {:.4}; validation loss {:.4}, accuracy {:.4}{} ({:.1} s)",
                     metrics.epoch,
                     train.loss,
@@ -40,7 +41,7 @@ impl Display {
                     validation.accuracy,
                     if is_best { ", the best so far" } else { "" },
                     metrics.seconds
-                );
+                ));
             }
         }
     }

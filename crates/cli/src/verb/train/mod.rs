@@ -14,6 +14,7 @@ use convlens_train::{Corpus, Outcome, TrainError, Trainer};
 use crate::args::TrainArgs;
 use crate::failure::Failure;
 use crate::interruption::stop_on_interruption;
+use crate::message::message;
 use crate::output::{line, thousands};
 use crate::source::short_texts;
 use crate::verb::analyze::analyze_trained;
@@ -77,7 +78,7 @@ fn check(args: &TrainArgs) -> Result<(), Failure> {
 }
 
 fn announce(config: &RunConfig, corpus: &Corpus, device: &ChosenDevice, folder: &RunFolder) {
-    anstream::eprintln!(
+    message(format!(
         "training {} on {} ({} texts, {} for validation, {} tokens in the vocabulary) on {}, into {}",
         config.preset,
         config.dataset.name,
@@ -86,7 +87,7 @@ fn announce(config: &RunConfig, corpus: &Corpus, device: &ChosenDevice, folder: 
         thousands(corpus.tokenizer.vocab_size()),
         device.name,
         folder.path().display()
-    );
+    ));
 }
 
 /// Two test texts explained, and what was written where.
