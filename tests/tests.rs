@@ -16,6 +16,8 @@ mod analyze;
 mod bad_input;
 /// The report as its reader meets it: in headless Chromium, searched, hovered, by keyboard.
 mod browser;
+/// The commands of `crates/cli/README.md`, run in order.
+mod cli_readme;
 /// Every encoder: trained, explained, analysed, compared; its receptive field and its gradients.
 mod encoders;
 /// The first command of the README: train with no network, and phrase scores for two texts.

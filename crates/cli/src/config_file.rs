@@ -177,7 +177,11 @@ mod tests {
             ("epochs = 5\nresume = false\njson = true\n", &[], &["--epochs=5", "--json"]),
             ("epochs = 5\nseed = 3\n", &["--epochs", "2"], &["--seed=3", "--epochs", "2"]),
             ("learning-rate = 0.5\nweight-decay = 1\n", &[], &["--learning-rate=0.5", "--weight-decay=1"]),
-            ("label-map = [\"a=b\", \"c=d\"]\n", &["--label-map=c=e"], &["--label-map=a=b", "--label-map=c=d", "--label-map=c=e"]),
+            (
+                "label-map = [\"a=b\", \"c=d\"]\n",
+                &["--label-map=c=e"],
+                &["--label-map=a=b", "--label-map=c=d", "--label-map=c=e"],
+            ),
             ("set = \"pooling=max\"\n", &[], &["--set=pooling=max"]),
             ("dataset = \"imdb\"\n", &["--data", "a.csv"], &["--data", "a.csv"]),
             (

@@ -52,7 +52,11 @@ impl Write for LogWriter {
         let text = String::from_utf8_lossy(bytes);
         let text = text.trim_end_matches('\n');
         // The formatter escapes escape sequences in what it is given, so these are its own.
-        if self.is_coloured { styled_message(text) } else { message(text) }
+        if self.is_coloured {
+            styled_message(text)
+        } else {
+            message(text)
+        }
         Ok(bytes.len())
     }
 

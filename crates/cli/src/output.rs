@@ -94,7 +94,8 @@ mod tests {
 
     #[test]
     fn columns_align_by_their_width_on_a_terminal() {
-        let rows = [["label", "texts"], ["映画", "1,000"], ["\u{1b}[2J", "5"]].map(|row| row.map(String::from).to_vec());
+        let rows =
+            [["label", "texts"], ["映画", "1,000"], ["\u{1b}[2J", "5"]].map(|row| row.map(String::from).to_vec());
         assert_eq!(aligned(&rows), ["label      texts", "映画       1,000", "\\u001b[2J      5"]);
     }
 }

@@ -13,7 +13,8 @@ const ESCAPE: char = '\u{1b}';
 /// The text on one line, with every control character replaced.
 ///
 /// A line break or a tab becomes a space. Any other control character (C0, C1 and DEL) and every
-/// character that changes the direction of the text becomes an escape such as `\u001b`. The escapes
+/// character that embeds, overrides or isolates a direction of writing becomes an escape such as
+/// `\u001b`. The escapes
 /// are JSON's, and JSON contains such characters only inside strings, so a line of JSON stays valid
 /// and keeps its meaning.
 pub fn printable(text: &str) -> Cow<'_, str> {
@@ -27,7 +28,7 @@ pub fn printable_styled(text: &str) -> Cow<'_, str> {
 }
 
 fn is_unsafe(c: char) -> bool {
-    let is_direction = matches!(c, '\u{200e}' | '\u{200f}' | '\u{61c}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let is_direction = matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     c.is_control() || matches!(c, '\u{2028}' | '\u{2029}') || is_direction
 }
 

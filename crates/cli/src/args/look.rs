@@ -58,7 +58,7 @@ pub struct AnalyzeArgs {
 #[derive(Debug, Args)]
 #[command(group = ArgGroup::new("form").args(["folded"]).required(true), after_help = "\
 Examples:
-  convlens export --folded                         the table of the newest run: one row per word, one column per place
+  convlens export --folded                         the newest run's table, with one row per word
   convlens export --folded --run runs/seed --out seed.safetensors
 
 The logit of a text is the bias plus the mean, over its positions, of what the words there add: the

@@ -30,7 +30,7 @@ const STYLES: Styles = Styles::styled()
 #[derive(Debug, Parser)]
 #[command(version, styles = STYLES, after_help = "\
 Examples:
-  convlens train                                   trains on IMDB, or on the bundled sample if IMDB is not available
+  convlens train                                   on IMDB, or on a sample if IMDB is not available
   convlens predict \"A good film, not a boring one.\"
   convlens analyze                                 pictures and a report of the newest run
   convlens evaluate --dataset imdb
@@ -198,6 +198,8 @@ mod tests {
             let name = if verb.get_name() == "convlens" { String::new() } else { format!(" {}", verb.get_name()) };
             let examples = examples(&help(verb));
             assert!(!examples.is_empty(), "{name} has no examples");
+            let longest = help(verb).lines().map(|line| line.chars().count()).max();
+            assert!(longest <= Some(100), "{name}: clap would break a line of {longest:?} characters");
             for line in examples {
                 assert!(line.starts_with(&format!("convlens{name}")), "{name}: {line}");
                 parse(&line).unwrap_or_else(|error| panic!("{line}: {error}"));
@@ -258,7 +260,8 @@ mod tests {
 
     #[test]
     fn values_may_begin_with_a_hyphen() {
-        let line = "convlens compare --presets conv --data=-a.csv --text-column=-t --label-map=-a=-b --test-data=--b.csv";
+        let line =
+            "convlens compare --presets conv --data=-a.csv --text-column=-t --label-map=-a=-b --test-data=--b.csv";
         let Ok(Cli { verb: Verb::Compare(args) }) = parse(line) else { panic!("{line}") };
         let words = ["convlens", "train"].map(OsString::from).into_iter().chain(args.source.words());
         let Ok(Cli { verb: Verb::Train(train) }) = Cli::try_parse_from(words) else { panic!("{line}") };

@@ -61,7 +61,8 @@ pub fn run(args: &CompareArgs) -> Result<(), Failure> {
             _ => data = Some(trained_on),
         }
         let metrics = RunFolder::open(&folder)?.metrics()?;
-        let missing = || Failure::Input(format!("{}: no metrics; remove the folder and run the command again", folder.display()));
+        let missing =
+            || Failure::Input(format!("{}: no metrics; remove the folder and run the command again", folder.display()));
         let texts_per_second = fastest(name, &folder, args, &children)?;
         rows.push(Row { preset: name.clone(), metrics: metrics.ok_or_else(missing)?, texts_per_second });
     }

@@ -12,7 +12,7 @@ use convlens_run::{Prediction, Predictor, Run};
 use crate::args::PredictArgs;
 use crate::failure::Failure;
 use crate::message::message;
-use crate::output::{self, line, styled_line, thousands};
+use crate::output::{self, line, styled_line};
 use crate::printable::printable;
 use crate::source::run_folder;
 
@@ -28,28 +28,16 @@ const BYTE_ORDER_MARK: char = '\u{feff}';
 pub fn run(args: &PredictArgs) -> Result<(), Failure> {
     let folder = run_folder(args.run.as_deref())?;
     let run = Run::open_on(&folder, &args.device.open()?.device)?;
-    let mut blank = 0;
-    let mut count_blank = |texts: &[String]| blank += texts.iter().filter(|text| text.trim().is_empty()).count();
-    let result = if args.brief {
+    if args.brief {
         let predictor = Predictor::new(run)?;
-        each_part(args, &mut |texts| {
-            count_blank(texts);
-            classify(&predictor, texts, args.json)
-        })
-    } else {
-        each_part(args, &mut |texts| {
-            count_blank(texts);
-            texts.iter().try_for_each(|text| {
-                let prediction = run.predict(text)?;
-                if args.json { line(prediction.to_json().to_string()) } else { explain(&prediction, args.phrases) }
-            })
-        })
-    };
-    if blank > 0 {
-        let texts = if blank == 1 { "1 text is".into() } else { format!("{} texts are", thousands(blank)) };
-        log::warn!("{texts} blank, and predicted without any evidence");
+        return each_part(args, &mut |texts| classify(&predictor, texts, args.json));
     }
-    result
+    each_part(args, &mut |texts| {
+        texts.iter().try_for_each(|text| {
+            let prediction = run.predict(text)?;
+            if args.json { line(prediction.to_json().to_string()) } else { explain(&prediction, args.phrases) }
+        })
+    })
 }
 
 type OnTexts<'a> = &'a mut dyn FnMut(&[String]) -> Result<(), Failure>;
@@ -57,7 +45,14 @@ type OnTexts<'a> = &'a mut dyn FnMut(&[String]) -> Result<(), Failure>;
 /// Passes the texts on, a few at a time, so that no file is in memory as a whole.
 fn each_part(args: &PredictArgs, on_texts: OnTexts) -> Result<(), Failure> {
     match &args.file {
-        _ if !args.text.is_empty() => on_texts(&args.text),
+        _ if !args.text.is_empty() => {
+            on_texts(&args.text)?;
+            let mut blank = Blank::default();
+            let numbered = args.text.iter().zip(1..);
+            numbered.filter(|(text, _)| text.trim().is_empty()).for_each(|(_, number)| blank.add(number));
+            blank.warn("command line", "text");
+            Ok(())
+        }
         Some(path) if Format::of(path).is_some() => {
             let column = args.text_column.as_deref().unwrap_or(TEXT_COLUMN);
             read_pieces(path, column, None)?.try_for_each(|piece| on_texts(&piece?.texts))
@@ -88,6 +83,7 @@ fn each_part(args: &PredictArgs, on_texts: OnTexts) -> Result<(), Failure> {
 fn each_line(mut source: impl BufRead, name: &str, together: usize, on_texts: OnTexts) -> Result<(), Failure> {
     let mut bytes = Vec::new();
     let mut texts = Vec::new();
+    let mut blank = Blank::default();
     for number in 1.. {
         bytes.clear();
         let error = |message: String| Failure::Input(format!("{name}: {message}"));
@@ -99,12 +95,45 @@ fn each_line(mut source: impl BufRead, name: &str, together: usize, on_texts: On
             return Err(error(format!("line {number} is not valid UTF-8; convert the text to UTF-8")));
         };
         let text = if number == 1 { text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text) } else { text };
+        if text.trim().is_empty() {
+            blank.add(number);
+        }
         texts.push(text.strip_suffix('\n').map_or(text, |text| text.strip_suffix('\r').unwrap_or(text)).to_owned());
         if texts.len() == together {
             on_texts(&std::mem::take(&mut texts))?;
         }
     }
-    on_texts(&texts)
+    on_texts(&texts)?;
+    blank.warn(name, "line");
+    Ok(())
+}
+
+/// Texts without content. They are classified like any other, but on the bias alone, which the user may
+/// not expect.
+#[derive(Default)]
+struct Blank {
+    count: usize,
+    first: usize,
+}
+
+impl Blank {
+    fn add(&mut self, number: usize) {
+        if self.count == 0 {
+            self.first = number;
+        }
+        self.count += 1;
+    }
+
+    fn warn(&self, name: &str, unit: &str) {
+        let Self { count, first } = self;
+        match count {
+            0 => {}
+            1 => log::warn!("{name}: {unit} {first} is blank; its prediction rests on the bias alone"),
+            _ => log::warn!(
+                "{name}: {count} {unit}s are blank, the first is {unit} {first}; their predictions rest on the bias alone"
+            ),
+        }
+    }
 }
 
 /// Prints one line per text: its label and the label's probability.

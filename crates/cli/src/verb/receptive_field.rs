@@ -47,7 +47,10 @@ fn check_flags(args: &ReceptiveFieldArgs) -> Result<(), Failure> {
         ("max-pool", args.max_pool.is_some(), name == Plain),
     ];
     if let Some((flag, ..)) = flags.into_iter().find(|(_, is_given, applies)| *is_given && !applies) {
-        return Err(Failure::Input(format!("--{flag}: {} does not have this setting; leave the flag out", name.title())));
+        return Err(Failure::Input(format!(
+            "--{flag}: {} does not have this setting; leave the flag out",
+            name.title()
+        )));
     }
     let numbers = [
         ("layers", args.layers),
@@ -153,14 +156,17 @@ fn show(field: &MeasuredField, args: &ReceptiveFieldArgs) -> Result<(), Failure>
         let effective = thousands(effective);
         line(format!("effective: before training, 95 % of the squared gradient reaches {effective} positions"))?;
     }
-    let step = if field.stride > 1 { format!(", one position out for every {} in", field.stride) } else { String::new() };
+    let step =
+        if field.stride > 1 { format!(", one position out for every {} in", field.stride) } else { String::new() };
     let plot = args.plot.as_ref().map_or_else(String::new, |path| format!("; drawn in {}", path.display()));
     line(format!("{} parameters{step}{plot}", thousands(field.parameters)))
 }
 
 fn draw(path: &Path, field: &MeasuredField, args: &ReceptiveFieldArgs) -> Result<(), Failure> {
     if field.gradient.is_empty() {
-        return Err(Failure::Input("--plot: the field is too wide to measure its gradient; leave the flag out, or name fewer --layers".into()));
+        return Err(Failure::Input(
+            "--plot: the field is too wide to measure its gradient; leave the flag out, or name fewer --layers".into(),
+        ));
     }
     let layers = args.layers.map_or_else(String::new, |layers| format!(", {layers} layers"));
     let name = format!("{}{layers}", args.encoder.title());

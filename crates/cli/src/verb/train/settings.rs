@@ -12,8 +12,14 @@ const DECIDED: [&str; 2] = ["vocab_size", "outputs"];
 pub fn with_settings(config: ModelConfig, settings: &[String]) -> Result<ModelConfig, Failure> {
     let config = settings.iter().try_fold(config, |config, setting| with_setting(config, setting))?;
     // One setting may want another: only all of them together must make a model.
-    let wrong = |error: ConfigError| Failure::Input(format!("--set {}: {error}", settings.join(" --set ")));
-    config.check().map_err(wrong)?;
+    let refused = |error: ConfigError| {
+        Failure::Input(if settings.is_empty() {
+            format!("{error}; change a setting with --set KEY=VALUE, or the vocabulary with --vocab-size")
+        } else {
+            format!("--set {}: {error}", settings.join(" --set "))
+        })
+    };
+    config.check().map_err(refused)?;
     Ok(config)
 }
 
