@@ -141,12 +141,14 @@ fn a_human_reads_which_label_each_phrase_speaks_for() {
     let place = trained("default");
     let shown = place.succeed("predict 'a good film, not a dull one'");
     let lines: Vec<&str> = shown.lines().collect();
-    assert_eq!(lines.len(), 5, "{shown}");
-    for line in &lines[1..4] {
+    let [_, phrases @ .., logit] = lines.as_slice() else { panic!("{shown}") };
+    assert!(phrases.iter().any(|line| line.starts_with("  +")), "{shown}");
+    assert!(phrases.iter().any(|line| line.starts_with("  -")), "{shown}");
+    for line in phrases {
         let expected = if line.starts_with("  -") { " for neg  " } else { " for pos  " };
         assert!(line.contains(expected), "{line}");
     }
-    assert!(lines[4].starts_with("  logit of pos: ") && lines[4].contains(" phrases "), "{shown}");
+    assert!(logit.starts_with("  logit of pos: ") && logit.contains(" phrases "), "{shown}");
 
     place.file("stars.csv", format!("text,label\n{}", "awful,bad\nfine,fair\nsplendid,good\n".repeat(60)));
     place.succeed("train --data stars.csv --epochs 2 --learning-rate 0.01 --batch-size 8 --out runs/stars");

@@ -31,10 +31,13 @@ fn write(line: &str) {
 
 /// Sends the log to standard error: warnings, or what `RUST_LOG` asks for.
 pub fn start_log() {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| WARNINGS.into());
+    let requested = EnvFilter::try_from_default_env().ok();
+    // Which module warns is of no use to a user who asked for nothing.
+    let has_target = requested.is_some();
     let is_coloured = AutoStream::choice(&io::stderr()) != ColorChoice::Never;
     tracing_subscriber::fmt()
-        .with_env_filter(filter)
+        .with_env_filter(requested.unwrap_or_else(|| WARNINGS.into()))
+        .with_target(has_target)
         .with_ansi(is_coloured)
         .with_writer(move || LogWriter { is_coloured })
         .log_internal_errors(false) // these go through `eprintln!`

@@ -41,8 +41,8 @@ Examples:
   convlens predict --file reviews.parquet --brief --json > labels.jsonl
   cat reviews.txt | convlens predict
 
-A file without columns is read line by line, and so is a pipe such as /dev/stdin or <(COMMAND). A blank
-text holds no evidence: its prediction rests on the bias alone.")]
+A file without columns is read line by line, and so is a pipe such as /dev/stdin or <(COMMAND).
+A blank text holds no evidence: its prediction rests on the bias alone.")]
 pub struct PredictArgs {
     /// The texts to classify [default: the lines of standard input]
     pub text: Vec<String>,

@@ -14,8 +14,8 @@ Examples:
   convlens train --preset seed --dataset imdb --out runs/seed
   convlens train --data reviews.csv --text-column review --label-column stars --epochs 5
   convlens train --preset plain --set encoder.layers=8 --set encoder.layer.weight_norm=true
-  convlens train --resume                          continues a run that was stopped or killed
-  convlens train --config run.toml                 reads flags from a file, such as epochs = 5")]
+  convlens train --resume                          continue a run that was stopped or killed
+  convlens train --config run.toml                 read flags from a file, such as epochs = 5")]
 pub struct TrainArgs {
     /// The preset to start from: default, seed (Ben Bolte's published model), best, or one per encoder;
     /// an unknown name lists them all [default: default]
