@@ -186,6 +186,19 @@ fn a_standard_output_that_cannot_be_written_is_reported() {
 }
 
 #[test]
+fn a_reader_that_has_enough_ends_the_program_silently() {
+    let place = trained();
+    let texts = place.file("texts.txt", "a good film\n".repeat(50_000));
+    for line in [format!("predict --brief --file {texts}"), "predict --json 'a good film' 'a dull film'".into()] {
+        let mut command = place.command(&line);
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("starts");
+        drop(child.stdout.take());
+        let output = child.wait_with_output().expect("ends");
+        assert!(output.status.success() && output.stderr.is_empty(), "{line}: {}", text(&output.stderr));
+    }
+}
+
+#[test]
 fn colours_are_for_terminals() {
     let place = trained();
     let escapes = |line: &str, variables: &[(&str, &str)]| {

@@ -1,5 +1,8 @@
 //! The convlens binary: one file per verb, a thin layer over the library crates.
 
+// `output.rs` and `message.rs` write everything: they make it printable and never panic.
+#![warn(clippy::print_stdout, clippy::print_stderr)]
+
 mod args;
 mod config_file;
 mod failure;
