@@ -17,7 +17,7 @@ pub fn epoch_order(lengths: &[usize], batch_size: usize, by_length: bool, seed: 
     let mut order: Vec<usize> = (0..lengths.len()).collect();
     order.shuffle(&mut rng);
     if by_length {
-        for bucket in order.chunks_mut(batch_size * BUCKET) {
+        for bucket in order.chunks_mut(batch_size.saturating_mul(BUCKET)) {
             bucket.sort_by_key(|&index| lengths[index]);
         }
     }

@@ -299,5 +299,6 @@ fn as_document_a() -> TrainingConfig {
         sparse_embedding: false,
         patience: None,
         validation_fraction: 0.1,
+        max_tokens: TrainingConfig::MAX_TOKENS,
     }
 }

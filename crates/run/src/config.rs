@@ -156,9 +156,20 @@ pub struct TrainingConfig {
     pub patience: Option<usize>,
     /// The share of the training data that the best epoch is chosen on.
     pub validation_fraction: f64,
+    /// How many tokens of a text training reads, from its beginning. Counted padding has a length of
+    /// its own, and ignores it.
+    #[serde(default = "default_max_tokens")]
+    pub max_tokens: usize,
+}
+
+fn default_max_tokens() -> usize {
+    TrainingConfig::MAX_TOKENS
 }
 
 impl TrainingConfig {
+    /// The default of [`max_tokens`](Self::max_tokens), some 300 KB of English words.
+    pub const MAX_TOKENS: usize = 1 << 16;
+
     /// Whether training ends after these epochs: they are as many as there may be, or patience is
     /// over.
     pub fn is_over(&self, history: &[EpochMetrics]) -> bool {

@@ -1,5 +1,6 @@
 //! What can be typed: the verbs, and what several of them take; the rest is beside this.
 
+mod cache;
 mod encoders;
 mod look;
 mod read;
@@ -13,6 +14,7 @@ use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 
+pub use cache::CacheArgs;
 pub use encoders::{CompareArgs, EncoderName, GradientsArgs, ReceptiveFieldArgs};
 pub use look::{AnalyzeArgs, ExportArgs};
 pub use read::{EvaluateArgs, PredictArgs};
@@ -61,6 +63,8 @@ pub enum Verb {
     Web(WebArgs),
     /// List the known data sets, or describe one.
     Data(DataArgs),
+    /// List or empty the cache of tokenizers and encoded texts.
+    Cache(CacheArgs),
     /// Print a completion script for a shell.
     Completions(CompletionsArgs),
 }

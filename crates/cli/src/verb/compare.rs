@@ -14,6 +14,7 @@ use crate::args::CompareArgs;
 use crate::failure::{BAD_INPUT, DEFECT, Failure, INTERRUPTED};
 use crate::interruption::Children;
 use crate::output::{line, table, thousands, write_picture};
+use crate::source::absolute;
 
 /// The most rounds that inference is measured in, and after how long no other begins.
 const ROUNDS: usize = 5;
@@ -93,7 +94,7 @@ fn check_done(name: &str, folder: &Path, args: &CompareArgs) -> Result<(), Failu
     let own_epochs = own.epochs(config.dataset.train, config.training.batch_size);
     let differs = [
         ("presets", config.preset != name || config.text != (own.text)() || config.model != own_model),
-        ("data", config.dataset.file != file),
+        ("data", config.dataset.file.map(absolute) != file.map(absolute)),
         ("dataset", dataset.is_some_and(|name| *name != config.dataset.name)),
         ("seed", config.training.seed != args.seed),
         ("epochs", args.epochs.unwrap_or(own_epochs) != config.training.epochs),
@@ -111,7 +112,10 @@ fn check_done(name: &str, folder: &Path, args: &CompareArgs) -> Result<(), Failu
 fn train(name: &str, folder: &Path, args: &CompareArgs, children: &Children) -> Result<(), Failure> {
     anstream::eprintln!("{name}:");
     let mut command = own()?;
-    command.args(["train", "--preset", name, "--resume"]);
+    command.args(["train", "--preset", name]);
+    if !RunFolder::is_vacant(folder) {
+        command.arg("--resume");
+    }
     command.args(args.source.words()).args(["--seed", &args.seed.to_string(), "--device", &args.device.to_string()]);
     command.arg("--out").arg(folder).stdout(Stdio::null());
     if let Some(epochs) = args.epochs {

@@ -1,23 +1,29 @@
-//! Training as it goes.
+//! The display of training in progress.
 
 use std::io::IsTerminal;
 
 use convlens_train::Event;
 use indicatif::ProgressBar;
 
+use crate::output::thousands;
 use crate::progress::bar;
 
-/// Training as it goes: a bar an epoch on a terminal, a line an epoch anywhere.
+/// Shows training in progress on standard error: one line per epoch, and on a terminal a bar.
 #[derive(Default)]
 pub struct Display {
     bar: Option<ProgressBar>,
 }
 
 impl Display {
-    /// Shows what happened.
+    /// Shows an event.
     pub fn show(&mut self, event: Event) {
         match event {
-            Event::Resumed { epoch, step } => anstream::eprintln!("going on at epoch {epoch}, after step {step}"),
+            Event::Resumed { epoch, step } => anstream::eprintln!("continuing at epoch {epoch}, after step {step}"),
+            Event::Truncated { texts, max_tokens } => anstream::eprintln!(
+                "{} training texts have more than {} tokens; training reads only the beginning of each (see --max-tokens)",
+                thousands(texts),
+                thousands(max_tokens)
+            ),
             Event::Step { epoch, step, steps, loss, accuracy } => {
                 if !std::io::stderr().is_terminal() {
                     return;
@@ -45,7 +51,7 @@ impl Display {
         }
     }
 
-    /// Takes the bar away.
+    /// Removes the bar.
     pub fn end(&mut self) {
         if let Some(bar) = self.bar.take() {
             bar.finish_and_clear();
