@@ -9,6 +9,7 @@ use convlens_run::{DatasetConfig, FileConfig, RunConfig, RunFolder};
 
 use crate::args::FileArgs;
 use crate::failure::Failure;
+use crate::message::{message, styled_message};
 use crate::progress::downloads;
 
 /// The folder in which runs are written and looked up.
@@ -66,11 +67,7 @@ pub fn check_label_map(entries: &[String], labels: &[String]) -> Result<(), Fail
 
 /// The same file with paths that do not depend on the working directory.
 pub fn absolute(file: FileConfig) -> FileConfig {
-    FileConfig {
-        path: absolute_path(&file.path),
-        test: file.test.as_deref().map(absolute_path),
-        ..file
-    }
+    FileConfig { path: absolute_path(&file.path), test: file.test.as_deref().map(absolute_path), ..file }
 }
 
 /// A path that does not depend on the working directory.
@@ -189,7 +186,8 @@ pub fn texts_for(
             dataset.name
         )));
     }
-    let index_of = |label: &usize| config.labels.iter().position(|name| *name == dataset.labels[*label]).unwrap_or(*label);
+    let index_of =
+        |label: &usize| config.labels.iter().position(|name| *name == dataset.labels[*label]).unwrap_or(*label);
     let mut texts = if split == "train" { dataset.train } else { dataset.test };
     texts.labels = texts.labels.iter().map(index_of).collect();
     Ok((format!("{} ({split})", dataset.name), texts))
@@ -208,8 +206,12 @@ pub fn run_folder(path: Option<&Path>) -> Result<RunFolder, Failure> {
 fn warn_of_the_sample(why: &str) {
     let warning = anstyle::Style::new().bold().fg_color(Some(anstyle::AnsiColor::Yellow.into()));
     let rule = "!".repeat(72);
-    anstream::eprintln!(
-        "{warning}{rule}\nIMDB cannot be had, so this trains on the bundled SAMPLE of made-up reviews:\n\
-         a demonstration, not a model of real language.\n{rule}{warning:#}\n({why})"
-    );
+    let lines = [
+        rule.as_str(),
+        "IMDB cannot be had, so this trains on the bundled SAMPLE of made-up reviews:",
+        "a demonstration, not a model of real language.",
+        &rule,
+    ];
+    lines.iter().for_each(|line| styled_message(format!("{warning}{line}{warning:#}")));
+    message(format!("({why})"));
 }

@@ -262,7 +262,8 @@ mod tests {
 
     #[test]
     fn impossible_states_are_refused() {
-        let extreme = [json!(-1), json!(1_000_000_000_000_000_000u64), json!(u64::MAX), json!(1e300), json!(null), json!("x")];
+        let extreme =
+            [json!(-1), json!(1_000_000_000_000_000_000u64), json!(u64::MAX), json!(1e300), json!(null), json!("x")];
         let state = json!(progress());
         let with = |pointer: &str, value: &Value| {
             let mut state = state.clone();
@@ -300,9 +301,9 @@ mod tests {
                 let Some(name) = change(name, &mut data, &mut shape, &mut dtype) else { continue };
                 changed.push((name, data, shape, dtype));
             }
-            let views = changed
-                .iter()
-                .map(|(name, data, shape, dtype)| (name, TensorView::new(*dtype, shape.clone(), data).expect("a tensor")));
+            let views = changed.iter().map(|(name, data, shape, dtype)| {
+                (name, TensorView::new(*dtype, shape.clone(), data).expect("a tensor"))
+            });
             let state = json!(progress()).to_string();
             let bytes = safetensors::serialize(views, Some([(STATE.into(), state)].into())).expect("a checkpoint");
             restored(&bytes).expect_err("does not fit")

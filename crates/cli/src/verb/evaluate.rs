@@ -37,8 +37,8 @@ fn show(evaluation: &Evaluation, name: &str, run: &str, device: &str) -> Result<
     });
     table(&std::iter::once(head).chain(rows).collect::<Vec<_>>())?;
     line("")?;
-    let head =
-        std::iter::once("actual \\ predicted".to_owned()).chain(evaluation.classes.iter().map(|class| class.label.clone()));
+    let head = std::iter::once("actual \\ predicted".to_owned())
+        .chain(evaluation.classes.iter().map(|class| class.label.clone()));
     let rows = evaluation.classes.iter().zip(&evaluation.confusion).map(|(class, row)| {
         std::iter::once(class.label.clone()).chain(row.iter().map(|&count| thousands(count))).collect()
     });

@@ -5,6 +5,7 @@ use std::io::IsTerminal;
 use convlens_train::Event;
 use indicatif::ProgressBar;
 
+use crate::message::message;
 use crate::output::thousands;
 use crate::progress::bar;
 
@@ -18,12 +19,12 @@ impl Display {
     /// Shows an event.
     pub fn show(&mut self, event: Event) {
         match event {
-            Event::Resumed { epoch, step } => anstream::eprintln!("continuing at epoch {epoch}, after step {step}"),
-            Event::Truncated { texts, max_tokens } => anstream::eprintln!(
+            Event::Resumed { epoch, step } => message(format!("continuing at epoch {epoch}, after step {step}")),
+            Event::Truncated { texts, max_tokens } => message(format!(
                 "{} training texts have more than {} tokens; training reads only the beginning of each (see --max-tokens)",
                 thousands(texts),
                 thousands(max_tokens)
-            ),
+            )),
             Event::Step { epoch, step, steps, loss, accuracy } => {
                 if !std::io::stderr().is_terminal() {
                     return;
@@ -37,7 +38,7 @@ impl Display {
             Event::Epoch { metrics, is_best } => {
                 self.end();
                 let (train, validation) = (metrics.train, metrics.validation);
-                anstream::eprintln!(
+                message(format!(
                     "epoch {}: loss {:.4}, accuracy {:.4}; validation loss {:.4}, accuracy {:.4}{} ({:.1} s)",
                     metrics.epoch,
                     train.loss,
@@ -46,7 +47,7 @@ impl Display {
                     validation.accuracy,
                     if is_best { ", the best so far" } else { "" },
                     metrics.seconds
-                );
+                ));
             }
         }
     }

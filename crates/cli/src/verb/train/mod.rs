@@ -14,6 +14,7 @@ use convlens_train::{Corpus, Outcome, Trainer};
 use crate::args::TrainArgs;
 use crate::failure::Failure;
 use crate::interruption::Interruption;
+use crate::message::message;
 use crate::output::{line, thousands};
 use crate::source::short_texts;
 use crate::verb::analyze::analyze_trained;
@@ -58,7 +59,8 @@ pub fn run(args: &TrainArgs) -> Result<(), Failure> {
 
 /// Refuses values that no training can use.
 fn check(args: &TrainArgs) -> Result<(), Failure> {
-    let refuse = |flag: &str, value: String, expected: &str| Err(Failure::Input(format!("--{flag} {value}: {expected}")));
+    let refuse =
+        |flag: &str, value: String, expected: &str| Err(Failure::Input(format!("--{flag} {value}: {expected}")));
     match args {
         TrainArgs { batch_size: Some(0), .. } => refuse("batch-size", "0".into(), "a step needs at least 1 text"),
         TrainArgs { epochs: Some(0), .. } => refuse("epochs", "0".into(), "train for at least 1"),
@@ -84,7 +86,7 @@ fn check(args: &TrainArgs) -> Result<(), Failure> {
 }
 
 fn announce(config: &RunConfig, corpus: &Corpus, device: &ChosenDevice, folder: &RunFolder) {
-    anstream::eprintln!(
+    message(format!(
         "training {} on {} ({} texts, {} for validation, {} tokens in the vocabulary) on {}, into {}",
         config.preset,
         config.dataset.name,
@@ -93,7 +95,7 @@ fn announce(config: &RunConfig, corpus: &Corpus, device: &ChosenDevice, folder: 
         thousands(corpus.tokenizer.vocab_size()),
         device.name,
         folder.path().display()
-    );
+    ));
 }
 
 /// Prints two explained test texts and the result.

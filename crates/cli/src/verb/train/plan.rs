@@ -226,7 +226,8 @@ fn is_dataset(name: &str, config: &DatasetConfig) -> bool {
 
 /// The entries of a label map in an order that does not matter.
 fn sorted(entries: &[String]) -> Vec<String> {
-    let mut entries: Vec<String> = entries.iter().map(|entry| entry.split('=').map(str::trim).collect::<Vec<_>>().join("=")).collect();
+    let mut entries: Vec<String> =
+        entries.iter().map(|entry| entry.split('=').map(str::trim).collect::<Vec<_>>().join("=")).collect();
     entries.sort_unstable();
     entries
 }
