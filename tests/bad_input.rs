@@ -60,7 +60,7 @@ fn of_flags() {
         ("train --preset worst", "no preset is called \"worst\" (known: default, seed, relu, conv, best, plain,"),
         ("train --dataset imbd", "no data set is called \"imbd\" (known: imdb, sample)"),
         ("train --dataset sample --out runs/r", "runs/r: exists already"),
-        ("train --resume --out nothing/here.txt --dataset imbd", "no data set is called"),
+        ("train --resume --out nothing/here.txt --dataset imbd", "nothing/here.txt: no run folder"),
         ("train --device wgpu --dataset sample", "--device wgpu: "),
         ("train --config missing.toml", "missing.toml: No such file"),
         ("predict --run nowhere x", "nowhere: no run folder"),
