@@ -159,7 +159,8 @@ fn a_run_killed_before_its_tokenizer_was_written_is_resumed() {
 fn only_a_run_that_exists_is_resumed() {
     let place = Place::new();
     assert!(place.fail("train --resume --out nowhere").contains("nowhere: no run folder"));
-    assert!(place.fail("train --resume").contains("runs: no run"));
+    let error = place.fail("train --resume");
+    assert!(error.contains("runs: ") && error.contains("no run"), "{error}");
     std::fs::create_dir(place.path().join("empty")).expect("makes");
     assert!(place.fail("train --resume --out empty").contains("empty: no run folder"));
 }
@@ -218,6 +219,13 @@ fn a_damaged_checkpoint_is_refused_by_name() {
         let error = place.fail_last("train --resume --out r");
         assert!(error.contains("r/config.json: ") && error.contains(setting), "{error}");
     }
+    place.file("r/config.json", &config);
+    let tokenizer = place.read("r/tokenizer.json");
+    place.succeed("train --dataset sample --tokenizer characters --epochs 1 --out other");
+    place.file("r/tokenizer.json", place.read("other/tokenizer.json"));
+    assert!(place.fail_last("train --resume --out r").contains("r/tokenizer.json: "));
+    place.file("r/tokenizer.json", tokenizer);
+
     let mut renamed: Value = serde_json::from_slice(&config).expect("JSON");
     renamed["labels"] = serde_json::json!(["pos", "neg"]);
     place.file("r/config.json", renamed.to_string());

@@ -47,7 +47,8 @@ Exit codes:
 Environment:
   RUST_LOG             what is logged, such as debug or convlens=info [default: warnings]
   NO_COLOR             leave out colours; CLICOLOR_FORCE=1 keeps them where there is no terminal
-  CONVLENS_CACHE       the folder for encoded texts [default: convlens in the user's cache folder]
+  CONVLENS_CACHE       the folder of the cache [default: convlens in the user's cache folder]
+  CONVLENS_CACHE_GIB   the size limit of the cache in GiB [default: 10]
   HF_HOME, HF_TOKEN    the folder of the Hugging Face Hub's cache, and the token for the Hub")]
 pub struct Cli {
     #[command(subcommand)]

@@ -171,6 +171,10 @@ fn resume(args: &TrainArgs) -> Result<Plan, Failure> {
     text.tokenizer = folder.tokenizer().map_or(text.tokenizer, TokenizerSource::File);
     let corpus =
         Corpus::prepare(&dataset, &text, training.validation_fraction, training.seed, &Cache::of_user(), &show)?;
+    let (tokenizer, model) = (corpus.tokenizer.vocab_size(), config.model.vocab_size);
+    if tokenizer != model {
+        return Err(RunError::TokenizerSize { path: folder.file("tokenizer.json"), tokenizer, model }.into());
+    }
     folder.tidy();
     if folder.tokenizer().is_none() {
         folder.write_tokenizer(&corpus.tokenizer_json)?;
