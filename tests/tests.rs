@@ -28,6 +28,8 @@ mod imdb;
 mod own_data;
 /// `predict` and `evaluate`: JSON that adds up.
 mod predict;
+/// `docs/pytorch.md`: its script against `predict`.
+mod pytorch;
 /// Killed, interrupted, resumed: the same weights in the end.
 mod resume;
 /// Text to ids the short way, beside the `tokenizers` library, on every text of IMDB.

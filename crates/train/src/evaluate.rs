@@ -2,9 +2,9 @@
 
 use burn::tensor::Device;
 use convlens_data::Examples;
-use convlens_learn::{Tally, log_probabilities, most_likely};
+use convlens_learn::Tally;
 use convlens_run::model::{Padding, TextModel};
-use convlens_run::{ClassMetrics, Run};
+use convlens_run::{ClassMetrics, Run, predicted_label, probabilities};
 use serde::Serialize;
 
 use crate::corpus::encode;
@@ -104,10 +104,9 @@ fn report(logits: &[f32], labels: &[usize], names: &[String], outputs: usize) ->
     let mut confusion = vec![vec![0; names.len()]; names.len()];
     let mut bins = [(0.0, 0usize, 0usize); BINS]; // confidence, hits, count
     for (row, &label) in logits.chunks(outputs).zip(labels) {
-        let log_probabilities = log_probabilities(row);
-        let given = most_likely(&log_probabilities);
+        let given = predicted_label(row);
         confusion[label][given] += 1;
-        let confidence = log_probabilities[given].exp();
+        let confidence = probabilities(row)[given];
         let bin = &mut bins[((confidence * BINS as f64) as usize).min(BINS - 1)];
         *bin = (bin.0 + confidence, bin.1 + usize::from(given == label), bin.2 + 1);
     }
