@@ -61,7 +61,7 @@ fn of_flags() {
         ("train --dataset imbd", "no data set is called \"imbd\" (known: imdb, sample)"),
         ("train --dataset sample --out runs/r", "runs/r: exists already"),
         ("train --resume --out nothing/here.txt --dataset imbd", "nothing/here.txt: no run folder"),
-        ("train --device wgpu --dataset sample", "--device wgpu: "),
+        ("train --device wgpu --dataset sample", "device wgpu: "),
         ("train --config missing.toml", "missing.toml: No such file"),
         ("predict --run nowhere x", "nowhere: no run folder"),
         ("evaluate --run runs/r --dataset imdb", "neither in the cache nor to be fetched"),

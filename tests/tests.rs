@@ -28,6 +28,8 @@ mod imdb;
 mod own_data;
 /// `predict` and `evaluate`: JSON that adds up.
 mod predict;
+/// `docs/pytorch.md`: its script against `predict`.
+mod pytorch;
 /// Runs that are killed, interrupted and resumed end with the same weights.
 mod resume;
 /// Text to ids the short way, beside the `tokenizers` library, on every text of IMDB.

@@ -10,6 +10,6 @@ mod preset;
 pub use adam::Adam;
 pub use batches::epoch_order;
 pub use learner::{Learner, Moment};
-pub use loss::{Tally, cross_entropy, log_probabilities, most_likely};
+pub use loss::{Tally, cross_entropy};
 pub use parameters::{parameters, with_parameters};
 pub use preset::{PRESETS, Preset, UnknownPreset, preset};

@@ -2,6 +2,7 @@
 
 use burn::nn::loss::{BinaryCrossEntropyLossConfig, CrossEntropyLossConfig};
 use burn::tensor::{Device, Int, Tensor, TensorData};
+use convlens_run::{log_probabilities, predicted_label};
 
 /// The mean cross-entropy of logits, in nats: of one logit a text the binary one, its label 1
 /// being the logit's.
@@ -37,9 +38,8 @@ impl Tally {
     /// Adds texts, given as rows of `outputs` logits.
     pub fn add(&mut self, logits: &[f32], outputs: usize, labels: &[usize]) {
         for (row, &label) in logits.chunks(outputs).zip(labels) {
-            let probabilities = log_probabilities(row);
-            self.loss -= probabilities[label];
-            self.hits += usize::from(most_likely(&probabilities) == label);
+            self.loss -= log_probabilities(row)[label];
+            self.hits += usize::from(predicted_label(row) == label);
             self.count += 1;
         }
     }
@@ -49,22 +49,6 @@ impl Tally {
         let count = self.count.max(1) as f64;
         convlens_run::ClassMetrics { accuracy: self.hits as f64 / count, loss: self.loss / count }
     }
-}
-
-/// The logarithm of each class's probability, from one row of logits (one logit for two classes).
-pub fn log_probabilities(logits: &[f32]) -> Vec<f64> {
-    let logits: Vec<f64> = match logits {
-        [logit] => vec![0.0, f64::from(*logit)],
-        logits => logits.iter().map(|&logit| f64::from(logit)).collect(),
-    };
-    let highest = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    let sum: f64 = logits.iter().map(|logit| (logit - highest).exp()).sum();
-    logits.iter().map(|logit| logit - highest - sum.ln()).collect()
-}
-
-/// The index of the highest value, the first of equals.
-pub fn most_likely(values: &[f64]) -> usize {
-    (0..values.len()).max_by(|&a, &b| values[a].total_cmp(&values[b]).then(b.cmp(&a))).unwrap_or(0)
 }
 
 #[cfg(test)]

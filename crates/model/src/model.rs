@@ -224,6 +224,12 @@ impl TextModel {
         self.score(self.encode_embedded(x, mask.clone()), mask)
     }
 
+    /// The encoder's output at every position, `[batch, hidden, positions]`; the values at masked
+    /// positions have no meaning.
+    pub fn encode(&self, batch: &Batch) -> Tensor<3> {
+        self.encoder.forward_words(&self.words(batch))
+    }
+
     /// The prediction at every position, `[batch, positions, outputs]`, without the bias (which is
     /// the same everywhere): a linear model looks it up in the [`Folded`] table of the words that
     /// occur, any other looks its first layer up and computes the rest.

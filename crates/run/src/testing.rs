@@ -6,7 +6,7 @@ use convlens_text::{TokenizerKind, train};
 
 use crate::{DatasetConfig, FORMAT, Run, RunConfig, Task, TextConfig, TokenizerSource, TrainingConfig};
 
-/// Three classes over the words of "a good film a bad film".
+/// Three classes; the vocabulary is the words of "a good film a bad film".
 pub(crate) fn run(encoder: EncoderConfig, padding: Padding) -> Run {
     let device = Device::flex();
     device.seed(7);

@@ -9,14 +9,13 @@ use convlens_model::TextModel;
 use safetensors::SafeTensors;
 
 use crate::RunError;
-use crate::packed::unpack;
+use crate::packed::{FACTORS, floats, unpack};
 
-/// The metadata entry that ties weights to the tokenizer they were trained with. It is the only
-/// one: the library writes several in an order that differs from run to run, and equal weights
-/// shall be equal files.
+/// The metadata entry that ties weights to the tokenizer they were trained with. It is the only entry,
+/// because the library writes several in random order, and equal weights should give equal files.
 const TOKENIZER_KEY: &str = "tokenizer";
 
-/// The weights as SafeTensors, marked with the digest of the tokenizer that they belong to.
+/// The weights as SafeTensors, with the digest of the tokenizer that they belong to.
 pub(crate) fn to_bytes(model: &TextModel, tokenizer_digest: &str) -> Result<Vec<u8>, String> {
     let mut store = SafetensorsStore::from_bytes(None)
         .skip_enum_variants(true)
@@ -26,29 +25,56 @@ pub(crate) fn to_bytes(model: &TextModel, tokenizer_digest: &str) -> Result<Vec<
     store.get_bytes().map_err(|error| error.to_string())
 }
 
-/// Loads weights into a model, after a look at whether they are whole and fit.
+/// The most bytes of a `model.safetensors` besides the values of its tensors.
+const MOST_HEADER: u64 = 1 << 20;
+
+/// The most bytes that the weights of a model take up, packed or not.
+pub(crate) fn most_bytes(model: &TextModel) -> u64 {
+    let size = |shape: &[usize]| shape.iter().fold(4u64, |size, &length| size.saturating_mul(length as u64));
+    shapes(model)
+        .iter()
+        .fold(MOST_HEADER, |sum, (name, shape)| sum.saturating_add(size(shape)).saturating_add(256 + name.len() as u64))
+}
+
+/// Loads weights into a model. Names, shapes and types are compared with the model's before anything is
+/// allocated.
 pub(crate) fn load(model: &mut TextModel, bytes: Vec<u8>, tokenizer_digest: &str, path: &Path) -> Result<(), RunError> {
     let damaged = |message: String| RunError::DamagedWeights { path: path.into(), message };
     let misfit = |message: String| RunError::MisfitWeights { path: path.into(), message };
 
-    let bytes = unpack(bytes).map_err(|error| damaged(error.to_string()))?;
+    let shapes = shapes(model);
     let tensors = SafeTensors::deserialize(&bytes).map_err(|error| damaged(error.to_string()))?;
-    for (name, shape) in shapes(model) {
-        let found = tensors.tensor(&name).map_err(|_| misfit(format!("it has no tensor {name}")))?;
+    for (name, shape) in &shapes {
+        let found = tensors.tensor(name).map_err(|_| misfit(format!("it has no tensor {name}")))?;
         if found.shape() != shape {
             return Err(misfit(format!("{name} is {:?}, not {shape:?}", found.shape())));
         }
-        if found.dtype() != safetensors::Dtype::F32 {
-            return Err(misfit(format!("{name} is {:?}, not F32", found.dtype())));
-        }
+    }
+    if let Some(name) = tensors.names().into_iter().find(|name| !is_known(name, &shapes)) {
+        return Err(misfit(format!("the model has no tensor {name:?}")));
     }
     let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|error| damaged(error.to_string()))?;
     let trained_with = header.metadata().as_ref().and_then(|metadata| metadata.get(TOKENIZER_KEY));
     if trained_with.is_some_and(|digest| digest != tokenizer_digest) {
-        return Err(misfit("it was trained with another tokenizer".into()));
+        return Err(misfit("it was trained with another tokenizer.json".into()));
+    }
+    let bytes = unpack(bytes).map_err(|error| damaged(error.to_string()))?;
+    let tensors = SafeTensors::deserialize(&bytes).map_err(|error| damaged(error.to_string()))?;
+    for (name, shape) in &shapes {
+        let found = tensors.tensor(name).map_err(|error| damaged(error.to_string()))?;
+        if found.shape() != shape || found.dtype() != safetensors::Dtype::F32 {
+            return Err(misfit(format!("{name} is {:?} {:?}, not F32 {shape:?}", found.dtype(), found.shape())));
+        }
+        if !floats(found.data()).all(f32::is_finite) {
+            return Err(damaged(format!("{name} holds a value that is not a finite number")));
+        }
     }
     let mut store = SafetensorsStore::from_bytes(Some(bytes)).skip_enum_variants(true);
     model.load_from(&mut store).map(|_| ()).map_err(|error| damaged(error.to_string()))
+}
+
+fn is_known(name: &str, shapes: &[(String, Vec<usize>)]) -> bool {
+    name == FACTORS || shapes.iter().any(|(known, _)| known == name)
 }
 
 /// Each parameter's name and shape.

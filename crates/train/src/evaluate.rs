@@ -2,9 +2,9 @@
 
 use burn::tensor::Device;
 use convlens_data::Examples;
-use convlens_learn::{Tally, log_probabilities, most_likely};
+use convlens_learn::Tally;
 use convlens_run::model::{Padding, TextModel};
-use convlens_run::{ClassMetrics, Run};
+use convlens_run::{ClassMetrics, Run, predicted_label, probabilities};
 use serde::Serialize;
 
 use crate::corpus::encode;
@@ -120,10 +120,9 @@ fn report(logits: &[f32], labels: &[usize], names: &[String], outputs: usize) ->
     let mut confusion = vec![vec![0; names.len()]; names.len()];
     let mut bins = [(0.0, 0usize, 0usize); BINS]; // confidence, hits, count
     for (row, &label) in logits.chunks(outputs).zip(labels) {
-        let log_probabilities = log_probabilities(row);
-        let predicted = most_likely(&log_probabilities);
+        let predicted = predicted_label(row);
         confusion[label][predicted] += 1;
-        let confidence = log_probabilities[predicted].exp();
+        let confidence = probabilities(row)[predicted];
         let bin = &mut bins[((confidence * BINS as f64) as usize).min(BINS - 1)];
         *bin = (bin.0 + confidence, bin.1 + usize::from(predicted == label), bin.2 + 1);
     }

@@ -239,7 +239,7 @@ impl Trainer<'_> {
             validation,
             seconds: progress.epoch_seconds,
         };
-        let is_best = EpochMetrics::best(&progress.history).is_none_or(|best| validation.loss < best.validation.loss);
+        let is_best = epoch.is_better_than(EpochMetrics::best(&progress.history));
         if is_best {
             Run::save_weights(self.folder, &model)?;
         }

@@ -197,6 +197,7 @@ impl Training {
             model,
             training,
         };
+        config.check()?;
         let (train, validation, test) = (split(rest), split(validation), split(test));
         let mut begun = Self {
             run: Run { config, tokenizer, model: learner.trained(), device },
@@ -253,11 +254,12 @@ impl Training {
     fn end_epoch(&mut self) -> Result<(), String> {
         self.current();
         let validation = metrics(&self.run, &self.validation)?;
-        if EpochMetrics::best(&self.history).is_none_or(|best| validation.loss < best.validation.loss) {
+        let train = self.tally.metrics();
+        let epoch = EpochMetrics { epoch: self.epoch, train, validation, seconds: self.epoch_seconds };
+        if epoch.is_better_than(EpochMetrics::best(&self.history)) {
             self.best = Some(self.run.model.clone());
         }
-        let train = self.tally.metrics();
-        self.history.push(EpochMetrics { epoch: self.epoch, train, validation, seconds: self.epoch_seconds });
+        self.history.push(epoch);
         (self.step, self.epoch_seconds, self.tally) = (0, 0.0, Tally::default());
         self.epoch += 1;
         self.order = self.order();
