@@ -2,10 +2,8 @@
 
 use std::path::Path;
 
-use burn::module::{Module, ModuleVisitor, Param};
 use burn::store::{ModuleSnapshot, SafetensorsStore};
-use burn::tensor::Tensor;
-use convlens_model::TextModel;
+use convlens_model::{TextModel, parameter_name, parameter_shapes};
 use safetensors::SafeTensors;
 
 use crate::RunError;
@@ -33,7 +31,8 @@ pub(crate) fn load(model: &mut TextModel, bytes: Vec<u8>, tokenizer_digest: &str
 
     let bytes = unpack(bytes).map_err(|error| damaged(error.to_string()))?;
     let tensors = SafeTensors::deserialize(&bytes).map_err(|error| damaged(error.to_string()))?;
-    for (name, shape) in shapes(model) {
+    for (path, shape) in parameter_shapes(model) {
+        let name = parameter_name(&path);
         let found = tensors.tensor(&name).map_err(|_| misfit(format!("it has no tensor {name}")))?;
         if found.shape() != shape {
             return Err(misfit(format!("{name} is {:?}, not {shape:?}", found.shape())));
@@ -49,30 +48,4 @@ pub(crate) fn load(model: &mut TextModel, bytes: Vec<u8>, tokenizer_digest: &str
     }
     let mut store = SafetensorsStore::from_bytes(Some(bytes)).skip_enum_variants(true);
     model.load_from(&mut store).map(|_| ()).map_err(|error| damaged(error.to_string()))
-}
-
-/// Each parameter's name and shape.
-fn shapes(model: &TextModel) -> Vec<(String, Vec<usize>)> {
-    #[derive(Default)]
-    struct Shapes {
-        path: Vec<String>,
-        found: Vec<(String, Vec<usize>)>,
-    }
-    impl ModuleVisitor for Shapes {
-        fn enter_module(&mut self, name: &str, _container: &str) {
-            self.path.push(name.into());
-        }
-        fn exit_module(&mut self, _name: &str, _container: &str) {
-            self.path.pop();
-        }
-        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-            // The name of an encoder's variant is no part of PyTorch's path.
-            let path = self.path.iter().filter(|name| !name.starts_with(char::is_uppercase));
-            let path: Vec<_> = path.map(String::as_str).collect();
-            self.found.push((path.join("."), param.lazy_shape().to_vec()));
-        }
-    }
-    let mut visitor = Shapes::default();
-    model.visit(&mut visitor);
-    visitor.found
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use burn::tensor::{Device, TensorData};
-use convlens_learn::{Learner, Tally, parameters, with_parameters};
+use convlens_learn::{Learner, StateError, Tally, parameters, with_parameters};
 use convlens_run::{CHECKPOINTS, EpochMetrics, RunError, RunFolder};
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
@@ -84,8 +84,10 @@ pub(crate) fn load(folder: &RunFolder, learner: &mut Learner, device: &Device) -
             tensors.iter().filter_map(|(name, view)| Some((name.strip_prefix(prefix)?.to_owned(), values(&view))));
         own.collect()
     };
-    let unfit = |name| damaged(format!("no weights {name} that fit config.json"));
-    learner.model = with_parameters(learner.model.clone(), named(WEIGHT)).map_err(unfit)?;
-    learner.adam.restore(progress.steps, named(MOMENT), device);
+    let unfit = |prefix: &'static str| move |error: StateError| format!("{prefix}{error}");
+    let model = with_parameters(learner.model.clone(), named(WEIGHT)).map_err(unfit(WEIGHT)).map_err(damaged)?;
+    let state = learner.adam.restore(&model, progress.steps, named(MOMENT), device);
+    state.map_err(unfit(MOMENT)).map_err(damaged)?;
+    learner.model = model;
     Ok(Some(progress))
 }

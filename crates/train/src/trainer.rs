@@ -163,7 +163,7 @@ impl Trainer<'_> {
         let labels: Vec<usize> = indices.iter().map(|&index| texts.labels[index]).collect();
         let steps = self.config.training.epochs * steps_an_epoch;
         let moment = Moment { epoch: progress.epoch, step: progress.step + 1, done: progress.steps, steps };
-        let (learner, logits) = learner.step(rows, &labels, moment);
+        let (learner, logits) = learner.step(rows, &labels, moment)?;
 
         let mut tally = progress.tally();
         tally.add(&to_host(logits)?, self.config.model.outputs, &labels);
