@@ -21,8 +21,8 @@ pub fn parameters(module: &impl Module) -> Vec<(String, TensorData)> {
     collected.0
 }
 
-/// A module with the given values, by path, in place of its own. They are on the module's device, and
-/// their gradients are recorded.
+/// A module with the given values, by path, in place of its own. They are on the module's device; if it
+/// records gradients, so do they.
 ///
 /// # Errors
 ///
@@ -52,7 +52,11 @@ impl ParameterMapper for Restore {
     fn map<const D: usize>(&mut self, path: &str, parameter: Tensor<D>) -> Tensor<D> {
         let shape = parameter.dims();
         match self.take(path, shape.iter().product()) {
-            Ok(values) => Tensor::from_data(TensorData::new(values, shape), &parameter.device()).require_grad(),
+            Ok(values) => {
+                let device = parameter.device();
+                let tensor = Tensor::from_data(TensorData::new(values, shape), &device);
+                if device.is_autodiff() { tensor.require_grad() } else { tensor }
+            }
             Err(error) => {
                 self.error.get_or_insert(error);
                 parameter
