@@ -2,10 +2,8 @@
 
 use std::path::Path;
 
-use burn::module::{Module, ModuleVisitor, Param};
 use burn::store::{ModuleSnapshot, SafetensorsStore};
-use burn::tensor::Tensor;
-use convlens_model::TextModel;
+use convlens_model::{TextModel, parameter_name, parameter_shapes};
 use safetensors::SafeTensors;
 
 use crate::RunError;
@@ -77,28 +75,7 @@ fn is_known(name: &str, shapes: &[(String, Vec<usize>)]) -> bool {
     name == FACTORS || shapes.iter().any(|(known, _)| known == name)
 }
 
-/// Each parameter's name and shape.
+/// Each parameter's name in the file, and its shape.
 fn shapes(model: &TextModel) -> Vec<(String, Vec<usize>)> {
-    #[derive(Default)]
-    struct Shapes {
-        path: Vec<String>,
-        found: Vec<(String, Vec<usize>)>,
-    }
-    impl ModuleVisitor for Shapes {
-        fn enter_module(&mut self, name: &str, _container: &str) {
-            self.path.push(name.into());
-        }
-        fn exit_module(&mut self, _name: &str, _container: &str) {
-            self.path.pop();
-        }
-        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-            // The name of an encoder's variant is no part of PyTorch's path.
-            let path = self.path.iter().filter(|name| !name.starts_with(char::is_uppercase));
-            let path: Vec<_> = path.map(String::as_str).collect();
-            self.found.push((path.join("."), param.lazy_shape().to_vec()));
-        }
-    }
-    let mut visitor = Shapes::default();
-    model.visit(&mut visitor);
-    visitor.found
+    parameter_shapes(model).into_iter().map(|(path, shape)| (parameter_name(&path), shape)).collect()
 }

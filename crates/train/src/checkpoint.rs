@@ -6,6 +6,7 @@ use std::path::Path;
 use burn::module::Module;
 use burn::tensor::{Device, TensorData};
 use convlens_learn::{Learner, Tally, parameters, with_parameters};
+use convlens_run::model::parameter_shapes;
 use convlens_run::{CHECKPOINTS, EpochMetrics, RunError, RunFolder};
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
@@ -150,31 +151,26 @@ fn restore(bytes: &[u8], learner: &mut Learner, device: &Device, texts: usize) -
     let progress: Progress = serde_json::from_str(state).map_err(|error| format!("its state: {error}"))?;
     progress.check(texts)?;
 
-    let mut shapes: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+    let shapes: BTreeMap<String, Vec<usize>> =
+        parameter_shapes(&learner.model).into_iter().map(|(path, shape)| (format!("{WEIGHT}{path}"), shape)).collect();
     let (mut weights, mut moments) = (BTreeMap::new(), BTreeMap::new());
     for (name, view) in tensors.iter() {
         let values = values(name, &view)?;
-        if let Some(name) = name.strip_prefix(WEIGHT) {
-            shapes.insert(name.to_owned(), view.shape().to_vec());
-            weights.insert(name.to_owned(), values);
-        } else if let Some(name) = name.strip_prefix(MOMENT) {
-            moments.insert(name.to_owned(), values);
+        if let Some(expected) = shapes.get(name).filter(|expected| *expected != view.shape()) {
+            return Err(format!("{name} is {:?}, not {expected:?} as config.json has it", view.shape()));
+        }
+        if let Some(path) = name.strip_prefix(WEIGHT) {
+            weights.insert(path.to_owned(), values);
+        } else if let Some(path) = name.strip_prefix(MOMENT) {
+            moments.insert(path.to_owned(), values);
         } else {
             return Err(format!("{name:?} is neither a weight nor a moment"));
         }
     }
-    for (name, data) in parameters(&learner.model) {
-        let found = shapes.remove(&name).ok_or_else(|| format!("it has no weights {name}"))?;
-        if found != data.shape().to_vec() {
-            return Err(format!("{name} is {found:?}, not {:?} as config.json has it", data.shape()));
-        }
-    }
-    if let Some(name) = shapes.into_keys().next() {
-        return Err(format!("config.json has no weights {name:?}"));
-    }
-    learner.model = with_parameters(learner.model.clone(), weights)
-        .map_err(|name| format!("no weights {name} that fit config.json"))?;
-    learner.adam.restore(progress.steps, moments, device);
+    let model = with_parameters(learner.model.clone(), weights).map_err(|error| format!("{WEIGHT}{error}"))?;
+    let restored = learner.adam.restore(&model, progress.steps, moments, device);
+    restored.map_err(|error| format!("{MOMENT}{error}"))?;
+    learner.model = model;
     Ok(progress)
 }
 
@@ -220,7 +216,7 @@ mod tests {
 
     fn step(learner: Learner) -> Learner {
         let rows = vec![Cow::Owned(vec![1, 3, 4]), Cow::Owned(vec![1, 5])];
-        learner.step(rows, &[0, 1], Moment { epoch: 2, step: 4, done: 13, steps: 20 }).0
+        learner.step(rows, &[0, 1], Moment { epoch: 2, step: 4, done: 13, steps: 20 }).expect("a step").0
     }
 
     fn progress() -> Progress {
@@ -310,7 +306,7 @@ mod tests {
         };
         let embedding = "model.embed.weight";
         let error = with(&|name, _, _, _| (name != embedding).then(|| name.to_owned()));
-        assert_eq!(error, "it has no weights embed.weight");
+        assert_eq!(error, "model.embed.weight is missing");
         let error = with(&|name, _, _, _| Some(if name == embedding { "model.other".into() } else { name.to_owned() }));
         assert!(error.contains("embed.weight"), "{error}");
         let error = with(&|name, _, _, _| Some(if name == embedding { "other".into() } else { name.to_owned() }));
@@ -321,7 +317,7 @@ mod tests {
             }
             Some(name.to_owned())
         });
-        assert!(error.starts_with("embed.weight is [4, 7], not [7, 4]"), "{error}");
+        assert!(error.starts_with("model.embed.weight is [4, 7], not [7, 4]"), "{error}");
         let error = with(&|name, data, shape, _| {
             if name == embedding {
                 data.clear();
@@ -329,7 +325,7 @@ mod tests {
             }
             Some(name.to_owned())
         });
-        assert!(error.starts_with("embed.weight is [0, 4]"), "{error}");
+        assert!(error.starts_with("model.embed.weight is [0, 4]"), "{error}");
         let error = with(&|name, _, _, dtype| {
             if name == embedding {
                 *dtype = Dtype::I32;

@@ -16,6 +16,8 @@ pub enum TrainError {
     Text(#[from] convlens_run::text::TextError),
     #[error("{0}")]
     Model(#[from] convlens_run::model::ConfigError),
+    #[error(transparent)]
+    Learn(#[from] convlens_learn::LearnError),
     #[error("{}: {message}", path.display())]
     Tokenizer { path: PathBuf, message: String },
     #[error("{}: {source}; the cache is in this folder: make room, or set CONVLENS_CACHE to another folder", path.display())]

@@ -2,10 +2,12 @@
 //! backward pass through a deep stack (Tal Perry, "Convolutional Methods for Text"; Hochreiter 1991;
 //! He et al. 2016).
 
-use burn::module::{Module, ModuleVisitor, Param};
+use burn::module::{Module, Param};
 use burn::tensor::{Device, Gradients, Tensor};
 use convlens_learn::{Adam, cross_entropy, epoch_order};
-use convlens_run::model::{Batch, EncoderConfig, ModelConfig, Padding, Pooling, TextModel};
+use convlens_run::model::{
+    Batch, EncoderConfig, ModelConfig, Padding, ParameterVisitor, Pooling, TextModel, visit_parameters,
+};
 use serde::Serialize;
 
 use crate::{Corpus, Stage, TrainError};
@@ -115,8 +117,8 @@ fn mean_norms(
 }
 
 fn norms(model: &TextModel, gradients: &Gradients) -> Result<Vec<f64>, TrainError> {
-    let mut norms = Norms { gradients, path: Vec::new(), found: Vec::new(), failed: None };
-    model.encoder.visit(&mut norms);
+    let mut norms = Norms { gradients, found: Vec::new(), failed: None };
+    visit_parameters(&model.encoder, &mut norms);
     match norms.failed {
         Some(error) => Err(error),
         None => Ok(norms.found),
@@ -126,23 +128,14 @@ fn norms(model: &TextModel, gradients: &Gradients) -> Result<Vec<f64>, TrainErro
 /// Collects the norm of the gradient of every convolution that is wider than one position.
 struct Norms<'a> {
     gradients: &'a Gradients,
-    path: Vec<String>,
     found: Vec<f64>,
     failed: Option<TrainError>,
 }
 
-impl ModuleVisitor for Norms<'_> {
-    fn enter_module(&mut self, name: &str, _container: &str) {
-        self.path.push(name.into());
-    }
-
-    fn exit_module(&mut self, _name: &str, _container: &str) {
-        self.path.pop();
-    }
-
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        let weight = param.val();
-        let is_filter = D == 3 && weight.dims()[D - 1] > 1 && self.path.last().is_some_and(|name| name == "weight");
+impl ParameterVisitor for Norms<'_> {
+    fn visit<const D: usize>(&mut self, path: &str, parameter: &Param<Tensor<D>>) {
+        let weight = parameter.val();
+        let is_filter = D == 3 && weight.dims()[D - 1] > 1 && path.ends_with(".weight");
         let Some(gradient) = weight.grad(self.gradients).filter(|_| is_filter) else { return };
         match convlens_run::to_host(gradient.powi_scalar(2).sum()) {
             Ok(square) => self.found.push(square.iter().map(|&value| f64::from(value)).sum::<f64>().sqrt()),

@@ -194,7 +194,7 @@ impl Trainer<'_> {
         let rows = rows.collect::<Result<Vec<_>, TrainError>>()?;
         let labels: Vec<usize> = indices.iter().map(|&index| texts.labels[index]).collect();
         let moment = self.moment(&progress, steps);
-        let (learner, logits) = learner.step(rows, &labels, moment);
+        let (learner, logits) = learner.step(rows, &labels, moment)?;
 
         let mut tally = progress.tally();
         tally.add(&to_host(logits)?, self.config.model.outputs, &labels);

@@ -236,7 +236,7 @@ impl Training {
         let steps = self.run.config.training.epochs * self.order.len();
         let moment = Moment { epoch: self.epoch, step: self.step + 1, done: self.done, steps };
         let learner = self.learner.take().ok_or("training broke off; begin anew")?;
-        let (learner, logits) = learner.step(rows, &labels, moment);
+        let (learner, logits) = learner.step(rows, &labels, moment).map_err(|error| error.to_string())?;
         self.learner = Some(learner);
         let logits = to_host_async(logits).await.map_err(|error| error.to_string())?;
         self.tally.add(&logits, self.run.config.model.outputs, &labels);
