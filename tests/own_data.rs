@@ -86,9 +86,9 @@ fn every_tokenizer_trains_and_one_of_the_users_own() {
     let place = Place::new();
     for tokenizer in ["characters", "bytes", "bpe", "runs/bpe/tokenizer.json"] {
         let name = if tokenizer.contains('/') { "own" } else { tokenizer };
-        place.succeed(&format!(
-            "train --dataset sample --tokenizer {tokenizer} --vocab-size 400 --epochs 1 --out runs/{name}"
-        ));
+        // Bytes, and a tokenizer that is trained already, have a vocabulary of their own.
+        let size = if ["characters", "bpe"].contains(&tokenizer) { "--vocab-size 400" } else { "" };
+        place.succeed(&format!("train --dataset sample --tokenizer {tokenizer} {size} --epochs 1 --out runs/{name}"));
         let prediction = &place.json(&format!("predict --run runs/{name} --json 'A good film'"))[0];
         let last = prediction["tokens"].as_array().and_then(|tokens| tokens.last()).expect("tokens");
         assert_eq!(last["end"], 11, "{name}: {prediction}");

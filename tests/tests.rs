@@ -30,10 +30,14 @@ mod imdb;
 mod own_data;
 /// `predict` and `evaluate`: JSON that adds up.
 mod predict;
-/// Killed, interrupted, resumed: the same weights in the end.
+/// `docs/pytorch.md`: its script against `predict`.
+mod pytorch;
+/// Runs that are killed, interrupted and resumed end with the same weights.
 mod resume;
 /// Text to ids the short way, beside the `tokenizers` library, on every text of IMDB.
 mod tokenise;
+/// `train`, `evaluate` and the cache: changed data, flags without effect, long texts, two at a time.
+mod train;
 /// The page in headless Chromium: it reads as the program does, trains, and works without network.
 mod web;
 /// A training run and a prediction on wgpu, against the CPU's numbers.

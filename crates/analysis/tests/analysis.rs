@@ -65,6 +65,7 @@ fn random_run_of(encoder: EncoderConfig, pooling: Pooling, labels: &[&str], padd
             weight_decay: 0.0,
             patience: None,
             validation_fraction: 0.1,
+            max_tokens: TrainingConfig::MAX_TOKENS,
         },
     };
     folder.write_config(&config).expect("writes");

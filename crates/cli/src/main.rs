@@ -51,6 +51,7 @@ fn run() -> Result<(), Failure> {
         Verb::Compare(args) => verb::compare::run(&args),
         Verb::Web(args) => verb::web::run(&args),
         Verb::Data(args) => verb::data::run(&args),
+        Verb::Cache(args) => verb::cache::run(&args),
         Verb::Completions(args) => verb::completions::run(&args),
     }
 }

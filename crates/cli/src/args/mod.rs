@@ -1,6 +1,7 @@
 //! The command line: the verbs, and the arguments that several of them share. The others are in the
 //! files beside this one.
 
+mod cache;
 mod encoders;
 mod look;
 mod read;
@@ -14,6 +15,7 @@ use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 
+pub use cache::CacheArgs;
 pub use encoders::{CompareArgs, EncoderName, GradientsArgs, ReceptiveFieldArgs};
 pub use look::{AnalyzeArgs, ExportArgs};
 pub use read::{EvaluateArgs, PredictArgs};
@@ -45,7 +47,8 @@ Exit codes:
 Environment:
   RUST_LOG             what is logged, such as debug or convlens=info [default: warnings]
   NO_COLOR             leave out colours; CLICOLOR_FORCE=1 keeps them where there is no terminal
-  CONVLENS_CACHE       the folder for encoded texts [default: convlens in the user's cache folder]
+  CONVLENS_CACHE       the folder of the cache [default: convlens in the user's cache folder]
+  CONVLENS_CACHE_GIB   the size limit of the cache in GiB [default: 10]
   HF_HOME, HF_TOKEN    the folder of the Hugging Face Hub's cache, and the token for the Hub")]
 pub struct Cli {
     #[command(subcommand)]
@@ -74,6 +77,8 @@ pub enum Verb {
     Web(WebArgs),
     /// List the known data sets, or describe one.
     Data(DataArgs),
+    /// List or empty the cache of tokenizers and encoded texts.
+    Cache(CacheArgs),
     /// Print a completion script for a shell.
     Completions(CompletionsArgs),
 }

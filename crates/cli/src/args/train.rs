@@ -40,6 +40,9 @@ pub struct TrainArgs {
     /// The number of texts per step [default: the preset's]
     #[arg(long, value_name = "N")]
     pub batch_size: Option<usize>,
+    /// The maximum number of tokens that training reads of a text, from its beginning [default: 65536]
+    #[arg(long, value_name = "N")]
+    pub max_tokens: Option<usize>,
     /// The learning rate of Adam [default: the preset's]
     #[arg(long, value_name = "X")]
     pub learning_rate: Option<f64>,

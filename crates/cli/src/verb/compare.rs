@@ -15,6 +15,7 @@ use crate::failure::{BAD_INPUT, DEFECT, Failure, INTERRUPTED};
 use crate::interruption::Children;
 use crate::message::message;
 use crate::output::{line, table, thousands, write_picture};
+use crate::source::absolute;
 
 /// The maximum number of rounds in which inference is measured.
 const ROUNDS: usize = 5;
@@ -95,7 +96,7 @@ fn check_done(name: &str, folder: &Path, args: &CompareArgs) -> Result<(), Failu
     let own_epochs = own.epochs(config.dataset.train, config.training.batch_size);
     let differs = [
         ("presets", config.preset != name || config.text != (own.text)() || config.model != own_model),
-        ("data", config.dataset.file != file),
+        ("data", config.dataset.file.map(absolute) != file.map(absolute)),
         ("dataset", dataset.is_some_and(|name| *name != config.dataset.name)),
         ("seed", config.training.seed != args.seed),
         ("epochs", args.epochs.unwrap_or(own_epochs) != config.training.epochs),

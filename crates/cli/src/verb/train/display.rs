@@ -1,4 +1,4 @@
-//! Training as it goes.
+//! The display of training in progress.
 
 use std::io::IsTerminal;
 
@@ -6,19 +6,25 @@ use convlens_train::Event;
 use indicatif::ProgressBar;
 
 use crate::message::message;
+use crate::output::thousands;
 use crate::progress::bar;
 
-/// Training as it goes: a bar an epoch on a terminal, a line an epoch anywhere.
+/// Shows training in progress on standard error: one line per epoch, and on a terminal a bar.
 #[derive(Default)]
 pub struct Display {
     bar: Option<ProgressBar>,
 }
 
 impl Display {
-    /// Shows what happened.
+    /// Shows an event.
     pub fn show(&mut self, event: Event) {
         match event {
-            Event::Resumed { epoch, step } => message(format!("going on at epoch {epoch}, after step {step}")),
+            Event::Resumed { epoch, step } => message(format!("continuing at epoch {epoch}, after step {step}")),
+            Event::Truncated { texts, max_tokens } => message(format!(
+                "{} training texts have more than {} tokens; training reads only the beginning of each (see --max-tokens)",
+                thousands(texts),
+                thousands(max_tokens)
+            )),
             Event::Step { epoch, step, steps, loss, accuracy } => {
                 if !std::io::stderr().is_terminal() {
                     return;
@@ -46,7 +52,7 @@ impl Display {
         }
     }
 
-    /// Takes the bar away.
+    /// Removes the bar.
     pub fn end(&mut self) {
         if let Some(bar) = self.bar.take() {
             bar.finish_and_clear();
