@@ -38,7 +38,10 @@ fn of_files() {
         ("train --data cut.parquet", "cut.parquet: not readable as Parquet"),
         ("train --data text.pdf", "text.pdf: unknown file type"),
         ("train --data missing.csv", "missing.csv: No such file"),
-        ("train --data good.csv --label-map ab", "--label-map \"ab\""),
+        (
+            "train --data good.csv --label-map ab",
+            "\"ab\" does not have the form FILE_LABEL=MODEL_LABEL; write --label-map FILE_LABEL=MODEL_LABEL",
+        ),
         ("train --text-column review", "--text-column goes with --data"),
         ("train --data good.csv --tokenizer bad.json", "bad.json: not a tokenizer.json"),
         ("train --data good.csv --tokenizer missing.json", "missing.json: No such file"),
@@ -64,7 +67,7 @@ fn of_flags() {
         ("train --device wgpu --dataset sample", "--device wgpu: "),
         ("train --config missing.toml", "missing.toml: No such file"),
         ("predict --run nowhere x", "nowhere: no run folder"),
-        ("evaluate --run runs/r --dataset imdb", "neither in the cache nor to be fetched"),
+        ("evaluate --run runs/r --dataset imdb", "not cached, and the download failed"),
         ("predict --file missing.txt", "missing.txt: No such file"),
     ];
     for (line, expected) in cases {

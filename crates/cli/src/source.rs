@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::path::Path;
 
-use convlens_data::{Dataset, Examples, LabelMap, LabelledFile, auto, known};
+use convlens_data::{Dataset, Examples, Format, LabelMap, LabelledFile, auto, known};
 use convlens_run::{DatasetConfig, FileConfig, RunConfig, RunFolder};
 
 use crate::args::FileArgs;
@@ -18,17 +18,22 @@ impl FileArgs {
     pub fn config(&self, test: Option<&Path>) -> Result<Option<FileConfig>, Failure> {
         let Some(path) = &self.data else {
             let stray = [("text-column", self.text_column.is_some()), ("label-column", self.label_column.is_some())];
-            let stray = stray.into_iter().chain([("label-map", !self.label_map.is_empty())]);
+            let stray =
+                stray.into_iter().chain([("label-map", !self.label_map.is_empty()), ("no-quotes", self.no_quotes)]);
             return match stray.into_iter().find(|(_, given)| *given) {
                 Some((flag, _)) => Err(Failure::Input(format!("--{flag} goes with --data FILE"))),
                 None => Ok(None),
             };
         };
+        if self.no_quotes && !Format::of(path).is_none_or(Format::has_quotes) {
+            return Err(Failure::Input(format!("--no-quotes: {} is neither a CSV nor a TSV file", path.display())));
+        }
         Ok(Some(FileConfig {
             path: path.clone(),
             test: test.map(Path::to_owned),
             text_column: self.text_column.clone().unwrap_or_else(|| "text".into()),
             label_column: self.label_column.clone().unwrap_or_else(|| "label".into()),
+            no_quotes: self.no_quotes,
             label_map: self.label_map.clone(),
         }))
     }
@@ -41,6 +46,7 @@ pub fn labelled_file(config: &FileConfig) -> Result<LabelledFile, Failure> {
         text_column: config.text_column.clone(),
         label_column: config.label_column.clone(),
         label_map: LabelMap::parse(config.label_map.iter().map(String::as_str))?,
+        quotes: !config.no_quotes,
     })
 }
 

@@ -34,8 +34,15 @@ pub(crate) fn run(encoder: EncoderConfig, padding: Padding) -> Run {
         patience: None,
         validation_fraction: 0.1,
     };
-    let dataset =
-        DatasetConfig { name: "x".into(), file: None, fingerprint: String::new(), train: 0, validation: 0, test: 0 };
+    let dataset = DatasetConfig {
+        name: "x".into(),
+        file: None,
+        revision: None,
+        fingerprint: String::new(),
+        train: 0,
+        validation: 0,
+        test: 0,
+    };
     let config = RunConfig {
         format: FORMAT,
         convlens: "0".into(),

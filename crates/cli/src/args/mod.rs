@@ -80,6 +80,9 @@ pub struct FileArgs {
     /// Read the label A of the file as B; may be given several times
     #[arg(long, value_name = "A=B")]
     pub label_map: Vec<String>,
+    /// Read quotation marks in CSV and TSV files as part of the text, not as the enclosure of a field
+    #[arg(long)]
+    pub no_quotes: bool,
 }
 
 /// The data that models are trained and tested on.
@@ -104,6 +107,7 @@ impl SourceArgs {
         words.extend(given("--text-column", file.text_column.as_ref()));
         words.extend(given("--label-column", file.label_column.as_ref()));
         words.extend(file.label_map.iter().flat_map(|map| given("--label-map", Some(map))));
+        words.extend(file.no_quotes.then(|| "--no-quotes".into()));
         words.extend(given("--test-data", test_data.as_ref()));
         words
     }

@@ -52,6 +52,9 @@ pub struct PredictArgs {
     /// The column of the texts, where the file has columns
     #[arg(long, value_name = "T", default_value = "text")]
     pub text_column: String,
+    /// Read quotation marks in a CSV or TSV file as part of the text, not as the enclosure of a field
+    #[arg(long, requires = "file")]
+    pub no_quotes: bool,
     /// How many of the strongest phrases to list
     #[arg(long, value_name = "N", default_value_t = 3)]
     pub phrases: usize,

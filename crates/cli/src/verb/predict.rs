@@ -1,12 +1,11 @@
 //! `convlens predict`: texts in, labels and the phrases that decide them out.
 
-use std::fs::File;
 use std::io::{BufRead, BufReader, IsTerminal};
 use std::path::Path;
 
 use anstyle::Style;
 use convlens_analysis::{explained_output, paint, strongest_phrases};
-use convlens_data::{Format, read_pieces};
+use convlens_data::{Format, ReadOptions, open_file, read_pieces};
 use convlens_run::{Prediction, Predictor, Run};
 
 use crate::args::PredictArgs;
@@ -43,13 +42,21 @@ type OnTexts<'a> = &'a mut dyn FnMut(&[String]) -> Result<(), Failure>;
 fn each_part(args: &PredictArgs, on_texts: OnTexts) -> Result<(), Failure> {
     match &args.file {
         _ if !args.text.is_empty() => on_texts(&args.text),
+        Some(path) if args.no_quotes && !Format::of(path).is_some_and(Format::has_quotes) => {
+            Err(Failure::Input(format!("--no-quotes: {} is neither a CSV nor a TSV file", path.display())))
+        }
         Some(path) if Format::of(path).is_some() => {
-            read_pieces(path, &args.text_column, None)?.try_for_each(|piece| on_texts(&piece?.texts))
+            let options = ReadOptions { quotes: !args.no_quotes, ..ReadOptions::texts(&args.text_column) };
+            let mut blank = Blank::default();
+            read_pieces(path, &options)?.try_for_each(|piece| {
+                let piece = piece?;
+                piece.blank_rows.iter().for_each(|&row| blank.add(row));
+                on_texts(&piece.texts)
+            })?;
+            blank.warn(&path.display().to_string(), "row");
+            Ok(())
         }
-        Some(path) => {
-            let file = File::open(path).map_err(|error| Failure::Input(format!("{}: {error}", path.display())))?;
-            each_line(BufReader::new(file), &path.display().to_string(), LINES, on_texts)
-        }
+        Some(path) => each_line(BufReader::new(open_file(path)?), &path.display().to_string(), LINES, on_texts),
         None => {
             // Whoever types or pipes a line at a time may wait for its answer.
             let together = if args.brief && !std::io::stdin().is_terminal() { LINES } else { 1 };
@@ -65,6 +72,7 @@ fn each_part(args: &PredictArgs, on_texts: OnTexts) -> Result<(), Failure> {
 fn each_line(mut source: impl BufRead, name: &str, together: usize, on_texts: OnTexts) -> Result<(), Failure> {
     let mut bytes = Vec::new();
     let mut texts = Vec::new();
+    let mut blank = Blank::default();
     for number in 1.. {
         bytes.clear();
         let wrong = |message: String| Failure::Input(format!("{name}: {message}"));
@@ -75,12 +83,46 @@ fn each_line(mut source: impl BufRead, name: &str, together: usize, on_texts: On
             on_texts(&texts)?;
             return Err(wrong(format!("line {number} is not valid UTF-8")));
         };
+        let text = if number == 1 { text.strip_prefix('\u{feff}').unwrap_or(text) } else { text };
+        if text.trim().is_empty() {
+            blank.add(number);
+        }
         texts.push(text.strip_suffix('\n').map_or(text, |text| text.strip_suffix('\r').unwrap_or(text)).to_owned());
         if texts.len() == together {
             on_texts(&std::mem::take(&mut texts))?;
         }
     }
-    on_texts(&texts)
+    on_texts(&texts)?;
+    blank.warn(name, "line");
+    Ok(())
+}
+
+/// Texts without content. They are classified like any other, but on the bias alone, which the user may
+/// not expect.
+#[derive(Default)]
+struct Blank {
+    count: usize,
+    first: usize,
+}
+
+impl Blank {
+    fn add(&mut self, number: usize) {
+        if self.count == 0 {
+            self.first = number;
+        }
+        self.count += 1;
+    }
+
+    fn warn(&self, name: &str, unit: &str) {
+        let Self { count, first } = self;
+        match count {
+            0 => {}
+            1 => log::warn!("{name}: {unit} {first} is blank; its prediction rests on the bias alone"),
+            _ => log::warn!(
+                "{name}: {count} {unit}s are blank, the first is {unit} {first}; their predictions rest on the bias alone"
+            ),
+        }
+    }
 }
 
 /// A line a text: its label and how sure the model is.

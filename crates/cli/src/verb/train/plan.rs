@@ -109,6 +109,7 @@ fn dataset_config(dataset: &Dataset, corpus: &Corpus, file: Option<FileConfig>) 
     DatasetConfig {
         name: dataset.name.clone(),
         file,
+        revision: dataset.revision.clone(),
         fingerprint: corpus.fingerprint.clone(),
         train: corpus.train.len(),
         validation: corpus.validation.len(),
@@ -181,6 +182,7 @@ fn disagreement(args: &TrainArgs, config: &RunConfig, asked: &ModelConfig) -> Op
             "label-column",
             differs(&args.source.file.label_column, &file.map_or("label".into(), |file| file.label_column.clone())),
         ),
+        ("no-quotes", args.source.file.no_quotes && !file.is_some_and(|file| file.no_quotes)),
         (
             "test-data",
             args.source.test_data.is_some()
