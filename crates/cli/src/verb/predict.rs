@@ -97,8 +97,7 @@ fn each_line(mut source: impl BufRead, name: &str, together: usize, on_texts: On
     Ok(())
 }
 
-/// Texts without content. They are classified like any other, but on the bias alone, which the user may
-/// not expect.
+/// Counts blank texts. They get the prediction of an empty text, which the user may not expect.
 #[derive(Default)]
 struct Blank {
     count: usize,
@@ -117,9 +116,9 @@ impl Blank {
         let Self { count, first } = self;
         match count {
             0 => {}
-            1 => log::warn!("{name}: {unit} {first} is blank; its prediction rests on the bias alone"),
+            1 => log::warn!("{name}: {unit} {first} is blank and gets the prediction of an empty text"),
             _ => log::warn!(
-                "{name}: {count} {unit}s are blank, the first is {unit} {first}; their predictions rest on the bias alone"
+                "{name}: {count} {unit}s are blank (the first is {unit} {first}) and get the prediction of an empty text"
             ),
         }
     }
