@@ -25,7 +25,7 @@ impl FileArgs {
                 None => Ok(None),
             };
         };
-        if self.no_quotes && !Format::of(path).is_none_or(Format::has_quotes) {
+        if self.no_quotes && Format::of(path).is_some_and(|format| !format.has_quotes()) {
             return Err(Failure::Input(format!("--no-quotes: {} is neither a CSV nor a TSV file", path.display())));
         }
         Ok(Some(FileConfig {

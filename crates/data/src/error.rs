@@ -27,7 +27,7 @@ pub enum DataError {
     Io { path: PathBuf, source: std::io::Error },
     #[error("{}: {source}; texts that do not fit in memory are written there: free some space, or set TMPDIR to another folder", folder.display())]
     Spill { folder: PathBuf, source: std::io::Error },
-    #[error("{}: this is {kind}, not a regular file; copy its contents to a file first", path.display())]
+    #[error("{}: this is {kind}, not a regular file; {}", path.display(), if *kind == "a folder" { "name a file in it" } else { "copy its contents to a file first" })]
     NotAFile { path: PathBuf, kind: &'static str },
     #[error("{}: unknown file type; name it .csv, .tsv, .parquet or .jsonl", path.display())]
     UnknownFormat { path: PathBuf },

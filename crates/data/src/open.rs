@@ -61,7 +61,7 @@ mod tests {
             message(&pipe)
                 .ends_with("pipe.csv: this is a named pipe, not a regular file; copy its contents to a file first")
         );
-        assert!(message(folder.path()).contains("this is a folder"));
+        assert!(message(folder.path()).ends_with("this is a folder, not a regular file; name a file in it"));
         assert!(message(Path::new("/dev/zero")).contains("this is a device"));
         assert!(message(&folder.path().join("missing")).contains("No such file"));
     }

@@ -42,7 +42,7 @@ type OnTexts<'a> = &'a mut dyn FnMut(&[String]) -> Result<(), Failure>;
 fn each_part(args: &PredictArgs, on_texts: OnTexts) -> Result<(), Failure> {
     match &args.file {
         _ if !args.text.is_empty() => on_texts(&args.text),
-        Some(path) if args.no_quotes && !Format::of(path).is_some_and(Format::has_quotes) => {
+        Some(path) if args.no_quotes && Format::of(path).is_none_or(|format| !format.has_quotes()) => {
             Err(Failure::Input(format!("--no-quotes: {} is neither a CSV nor a TSV file", path.display())))
         }
         Some(path) if Format::of(path).is_some() => {
