@@ -38,7 +38,10 @@ fn bad_files_are_refused() {
         ("train --data cut.parquet", "cut.parquet: not readable as Parquet"),
         ("train --data text.pdf", "text.pdf: unknown file type"),
         ("train --data missing.csv", "missing.csv: No such file"),
-        ("train --data good.csv --label-map ab", "--label-map \"ab\""),
+        (
+            "train --data good.csv --label-map ab",
+            "\"ab\" does not have the form FILE_LABEL=MODEL_LABEL; write --label-map FILE_LABEL=MODEL_LABEL",
+        ),
         ("train --text-column review", "--text-column goes with --data"),
         ("train --data good.csv --tokenizer bad.json", "bad.json: not a tokenizer.json"),
         ("train --data good.csv --tokenizer missing.json", "missing.json: No such file"),
@@ -64,7 +67,7 @@ fn bad_flags_are_refused() {
         ("train --device wgpu --dataset sample", "device wgpu: "),
         ("train --config missing.toml", "missing.toml: No such file"),
         ("predict --run nowhere x", "nowhere: no run folder"),
-        ("evaluate --run runs/r --dataset imdb", "neither in the cache nor to be fetched"),
+        ("evaluate --run runs/r --dataset imdb", "not cached, and the download failed"),
         ("predict --file missing.txt", "missing.txt: No such file"),
     ];
     for (line, expected) in cases {
@@ -218,6 +221,7 @@ fn bad_configuration_files_are_refused() {
     place.file("bad.toml", "dataset = \"sample\"\nepochs = [1, 2]\n");
     place.file("good.toml", "dataset = \"sample\"\nepochs = 1\nout = \"runs/r\"\n");
     assert!(place.fail("train --config bad.toml").contains("bad.toml: epochs: expected an integer"));
+    assert!(place.fail("train --config /dev/zero").contains("/dev/zero: "));
     let output = place.run("train --config good.toml --config bad.toml");
     assert_eq!(output.status.code(), Some(2));
     assert!(text(&output.stderr).contains("'--config <FILE>' cannot be used multiple times"));

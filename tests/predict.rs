@@ -165,7 +165,7 @@ fn blank_texts_are_predicted_without_evidence_and_counted() {
         let error = text(&output.stderr);
         assert!(output.status.success() && text(&output.stdout).lines().count() == 4, "{error}");
         assert_eq!(error.lines().count(), 1, "{error}");
-        assert!(error.contains("texts.txt: 2 lines are blank, the first is line 2"), "{error}");
+        assert!(error.contains("texts.txt: 2 lines are blank (the first is line 2)"), "{error}");
     }
     let with_mark = &place.json("predict --json --file texts.txt")[0];
     assert_eq!(with_mark, &place.json("predict --json good")[0], "a byte-order mark is not part of the text");

@@ -46,6 +46,7 @@ fn random_run_of(encoder: EncoderConfig, pooling: Pooling, labels: &[&str], padd
         dataset: DatasetConfig {
             name: "none".into(),
             file: None,
+            revision: None,
             fingerprint: String::new(),
             train: 0,
             validation: 0,

@@ -6,11 +6,13 @@
 
 use std::any::TypeId;
 use std::ffi::OsString;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command, CommandFactory, Parser};
+use convlens_data::open_file;
 use toml::{Table, Value};
 
 use crate::args::Cli;
@@ -36,7 +38,8 @@ pub fn spliced_into(arguments: Vec<OsString>) -> Result<Vec<OsString>, Failure> 
 /// The entries of the file as flags, without those that the given arguments override.
 fn read(path: &Path, given: &ArgMatches) -> Result<Vec<String>, Failure> {
     let error = |message: String| Failure::Input(format!("{}: {message}", path.display()));
-    let content = std::fs::read_to_string(path).map_err(|source| error(source.to_string()))?;
+    let mut content = String::new();
+    open_file(path)?.read_to_string(&mut content).map_err(|source| error(source.to_string()))?;
     let table: Table = content.parse().map_err(|source: toml::de::Error| {
         let line = source.span().map_or(1, |span| 1 + content[..span.start].matches('\n').count());
         error(format!("line {line}: {}", source.message()))

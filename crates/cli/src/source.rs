@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
-use convlens_data::{Dataset, Examples, LabelMap, LabelledFile, auto, known};
+use convlens_data::{Dataset, Examples, Format, LabelMap, LabelledFile, auto, known};
 use convlens_run::{DatasetConfig, FileConfig, RunConfig, RunFolder};
 
 use crate::args::FileArgs;
@@ -28,6 +28,7 @@ impl FileArgs {
                 ("text-column", self.text_column.is_some()),
                 ("label-column", self.label_column.is_some()),
                 ("label-map", !self.label_map.is_empty()),
+                ("no-quotes", self.no_quotes),
                 ("test-data", test.is_some()),
             ];
             return match flags.into_iter().find(|(_, is_given)| *is_given) {
@@ -39,11 +40,15 @@ impl FileArgs {
         if let Some((source, _)) = mapped_labels(&self.label_map).find(|(source, _)| !sources.insert(*source)) {
             return Err(Failure::Input(format!("--label-map: the label {source:?} is mapped twice; keep one of them")));
         }
+        if self.no_quotes && Format::of(path).is_some_and(|format| !format.has_quotes()) {
+            return Err(Failure::Input(format!("--no-quotes: {} is neither a CSV nor a TSV file", path.display())));
+        }
         Ok(Some(FileConfig {
             path: path.clone(),
             test: test.map(Path::to_owned),
             text_column: self.text_column.clone().unwrap_or_else(|| "text".into()),
             label_column: self.label_column.clone().unwrap_or_else(|| "label".into()),
+            no_quotes: self.no_quotes,
             label_map: self.label_map.clone(),
         }))
     }
@@ -82,6 +87,7 @@ pub fn labelled_file(config: &FileConfig) -> Result<LabelledFile, Failure> {
         text_column: config.text_column.clone(),
         label_column: config.label_column.clone(),
         label_map: LabelMap::parse(config.label_map.iter().map(String::as_str))?,
+        quotes: !config.no_quotes,
     })
 }
 

@@ -134,6 +134,9 @@ pub struct DatasetConfig {
     /// How to read the file again; none for a known data set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub file: Option<FileConfig>,
+    /// The commit of its repository on the Hugging Face Hub, if it comes from there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revision: Option<String>,
     /// A digest of every text and label.
     pub fingerprint: String,
     /// The number of examples in the training split.
@@ -167,6 +170,9 @@ pub struct FileConfig {
     pub text_column: String,
     /// The column of the labels.
     pub label_column: String,
+    /// Whether quotation marks in CSV and TSV files are part of the text, and do not enclose fields.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub no_quotes: bool,
     /// New names for labels, each as `FILE_LABEL=MODEL_LABEL`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub label_map: Vec<String>,

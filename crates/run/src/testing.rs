@@ -35,8 +35,15 @@ pub(crate) fn run(encoder: EncoderConfig, padding: Padding) -> Run {
         validation_fraction: 0.1,
         max_tokens: TrainingConfig::MAX_TOKENS,
     };
-    let dataset =
-        DatasetConfig { name: "x".into(), file: None, fingerprint: String::new(), train: 0, validation: 0, test: 0 };
+    let dataset = DatasetConfig {
+        name: "x".into(),
+        file: None,
+        revision: None,
+        fingerprint: String::new(),
+        train: 0,
+        validation: 0,
+        test: 0,
+    };
     let config = RunConfig {
         format: FORMAT,
         convlens: "0".into(),

@@ -75,7 +75,8 @@ impl Corpus {
         };
         let [all, test] = encoded.split([&dataset.train.labels, &dataset.test.labels]);
         if all.len() < 2 {
-            return Err(convlens_data::DataError::TooFew(dataset.name.clone()).into());
+            let (name, count) = (dataset.name.clone(), all.len());
+            return Err(convlens_data::DataError::TooFew { name, count, purpose: "validation" }.into());
         }
         let (validation, train) = all.part(&choose(all.len(), validation_fraction, seed));
         Ok(Self { tokenizer, tokenizer_json, train, validation, test, fingerprint })

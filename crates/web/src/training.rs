@@ -177,6 +177,7 @@ impl Training {
         let dataset = DatasetConfig {
             name: settings.name.clone(),
             file: None,
+            revision: None,
             fingerprint: String::new(),
             train: rest.len(),
             validation: validation.len(),

@@ -98,6 +98,9 @@ pub struct FileArgs {
     /// Read label A of --data as label B; may be repeated
     #[arg(long, value_name = "A=B", conflicts_with = "dataset")]
     pub label_map: Vec<String>,
+    /// Read quotation marks in CSV and TSV files as part of the text, not as the enclosure of a field
+    #[arg(long, conflicts_with = "dataset")]
+    pub no_quotes: bool,
 }
 
 /// The data that models are trained and tested on.
@@ -122,6 +125,7 @@ impl SourceArgs {
         words.extend(flag("--text-column", file.text_column.as_ref()));
         words.extend(flag("--label-column", file.label_column.as_ref()));
         words.extend(file.label_map.iter().flat_map(|map| flag("--label-map", Some(map))));
+        words.extend(file.no_quotes.then(|| "--no-quotes".into()));
         words.extend(flag("--test-data", test_data.as_ref()));
         words
     }
@@ -234,6 +238,7 @@ mod tests {
             "train --dataset imdb --text-column t",
             "train --dataset imdb --label-column t",
             "train --dataset imdb --label-map a=b",
+            "train --dataset imdb --no-quotes",
             "train --test-data a.csv",
             "train --epochs 1 --epochs 2",
             "train --config a.toml --config b.toml",
@@ -247,6 +252,8 @@ mod tests {
             "predict text --file a.csv",
             "predict text --text-column t",
             "predict --text-column t",
+            "predict text --no-quotes",
+            "predict --no-quotes",
             "predict --json --phrases 3 text",
             "predict --brief --phrases 3 text",
             "receptive-field --encoder plain --stride 2 --max-pool 2",
@@ -265,8 +272,7 @@ mod tests {
 
     #[test]
     fn values_may_begin_with_a_hyphen() {
-        let line =
-            "convlens compare --presets conv --data=-a.csv --text-column=-t --label-map=-a=-b --test-data=--b.csv";
+        let line = "convlens compare --presets conv --data=-a.csv --text-column=-t --label-map=-a=-b --no-quotes --test-data=--b.csv";
         let Ok(Cli { verb: Verb::Compare(args) }) = parse(line) else { panic!("{line}") };
         let words = ["convlens", "train"].map(OsString::from).into_iter().chain(args.source.words());
         let Ok(Cli { verb: Verb::Train(train) }) = Cli::try_parse_from(words) else { panic!("{line}") };

@@ -42,7 +42,7 @@ Examples:
   cat reviews.txt | convlens predict
 
 A file without columns is read line by line, and so is a pipe such as /dev/stdin or <(COMMAND).
-A blank text holds no evidence: its prediction rests on the bias alone.")]
+A blank text gets the prediction of an empty one.")]
 pub struct PredictArgs {
     /// The texts to classify [default: the lines of standard input]
     pub text: Vec<String>,
@@ -55,6 +55,9 @@ pub struct PredictArgs {
     /// The column of --file that holds the texts, if the file has columns [default: text]
     #[arg(long, value_name = "T", requires = "file", conflicts_with = "text")]
     pub text_column: Option<String>,
+    /// Read quotation marks in a CSV or TSV file as part of the text, not as the enclosure of a field
+    #[arg(long, requires = "file", conflicts_with = "text")]
+    pub no_quotes: bool,
     /// How many of the strongest phrases to show
     #[arg(long, value_name = "N", default_value_t = 3, conflicts_with_all = ["json", "brief"])]
     pub phrases: usize,

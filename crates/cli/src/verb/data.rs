@@ -73,11 +73,9 @@ fn split(examples: &Examples, parts: &[&Texts], dataset: &Dataset, corpus: &Corp
     let quantile = |(name, share): (&str, f64)| {
         (name.to_owned(), json!(lengths[(share * (lengths.len() - 1) as f64).round() as usize]))
     };
-    let balance = dataset
-        .labels
-        .iter()
-        .enumerate()
-        .map(|(label, name)| (name.clone(), json!(examples.labels.iter().filter(|&&own| own == label).count())));
+    let mut counts = vec![0usize; dataset.labels.len()];
+    examples.labels.iter().for_each(|&label| counts[label] += 1);
+    let balance = dataset.labels.iter().zip(counts).map(|(name, count)| (name.clone(), json!(count)));
     Ok(json!({
         "rows": examples.len(),
         "labels": balance.collect::<serde_json::Map<_, _>>(),

@@ -1,12 +1,11 @@
 //! `convlens predict`: the labels of texts, and the phrases that decide them.
 
-use std::fs::File;
 use std::io::{BufRead, BufReader, IsTerminal};
 use std::path::Path;
 
 use anstyle::Style;
 use convlens_analysis::{explained_output, paint, strongest_phrases};
-use convlens_data::{Format, read_pieces};
+use convlens_data::{Format, ReadOptions, open_file, read_pieces};
 use convlens_run::{Prediction, Predictor, Run};
 
 use crate::args::PredictArgs;
@@ -53,9 +52,20 @@ fn each_part(args: &PredictArgs, on_texts: OnTexts) -> Result<(), Failure> {
             blank.warn("command line", "text");
             Ok(())
         }
+        Some(path) if args.no_quotes && Format::of(path).is_none_or(|format| !format.has_quotes()) => {
+            Err(Failure::Input(format!("--no-quotes: {} is neither a CSV nor a TSV file", path.display())))
+        }
         Some(path) if Format::of(path).is_some() => {
             let column = args.text_column.as_deref().unwrap_or(TEXT_COLUMN);
-            read_pieces(path, column, None)?.try_for_each(|piece| on_texts(&piece?.texts))
+            let options = ReadOptions { quotes: !args.no_quotes, ..ReadOptions::texts(column) };
+            let mut blank = Blank::default();
+            read_pieces(path, &options)?.try_for_each(|piece| {
+                let piece = piece?;
+                piece.blank_rows.iter().for_each(|&row| blank.add(row));
+                on_texts(&piece.texts)
+            })?;
+            blank.warn(&path.display().to_string(), "row");
+            Ok(())
         }
         Some(path) => {
             if let Some(column) = &args.text_column {
@@ -65,8 +75,7 @@ fn each_part(args: &PredictArgs, on_texts: OnTexts) -> Result<(), Failure> {
                     path.display()
                 )));
             }
-            let file = File::open(path).map_err(|error| Failure::Input(format!("{}: {error}", path.display())))?;
-            each_line(BufReader::new(file), &path.display().to_string(), LINES, on_texts)
+            each_line(BufReader::new(open_file(path)?), &path.display().to_string(), LINES, on_texts)
         }
         None => {
             // Whoever types lines, or pipes them one by one, may wait for the answer to each.
@@ -108,8 +117,7 @@ fn each_line(mut source: impl BufRead, name: &str, together: usize, on_texts: On
     Ok(())
 }
 
-/// Texts without content. They are classified like any other, but on the bias alone, which the user may
-/// not expect.
+/// Counts blank texts. They get the prediction of an empty text, which the user may not expect.
 #[derive(Default)]
 struct Blank {
     count: usize,
@@ -128,9 +136,9 @@ impl Blank {
         let Self { count, first } = self;
         match count {
             0 => {}
-            1 => log::warn!("{name}: {unit} {first} is blank; its prediction rests on the bias alone"),
+            1 => log::warn!("{name}: {unit} {first} is blank and gets the prediction of an empty text"),
             _ => log::warn!(
-                "{name}: {count} {unit}s are blank, the first is {unit} {first}; their predictions rest on the bias alone"
+                "{name}: {count} {unit}s are blank (the first is {unit} {first}) and get the prediction of an empty text"
             ),
         }
     }

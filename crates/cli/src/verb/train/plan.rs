@@ -121,6 +121,7 @@ fn dataset_config(dataset: &Dataset, corpus: &Corpus, file: Option<FileConfig>) 
     DatasetConfig {
         name: dataset.name.clone(),
         file: file.map(absolute),
+        revision: dataset.revision.clone(),
         fingerprint: corpus.fingerprint.clone(),
         train: corpus.train.len(),
         validation: corpus.validation.len(),
@@ -206,6 +207,7 @@ fn disagreement(args: &TrainArgs, config: &RunConfig, model: &ModelConfig) -> Op
         ("data", differs_from(path(&source.file.data), file.map(|file| file.path.clone()))),
         ("text-column", differs_from(source.file.text_column.as_ref(), file.map(|file| &file.text_column))),
         ("label-column", differs_from(source.file.label_column.as_ref(), file.map(|file| &file.label_column))),
+        ("no-quotes", source.file.no_quotes && !file.is_some_and(|file| file.no_quotes)),
         ("label-map", !source.file.label_map.is_empty() && sorted(&source.file.label_map) != sorted(own_map)),
         ("test-data", differs_from(path(&source.test_data), file.and_then(|file| file.test.clone()))),
         ("tokenizer", differs(&tokenizer, &absolute_source(config.text.tokenizer.clone()))),
