@@ -1,4 +1,4 @@
-//! Bad input: one clear line, exit code 2, and nothing that was there is touched.
+//! Bad input: one clear line, exit code 2, and no existing file is changed.
 
 use std::process::Stdio;
 
@@ -11,7 +11,7 @@ fn trained() -> Place {
 }
 
 #[test]
-fn of_files() {
+fn bad_files_are_refused() {
     let place = Place::new();
     place.file("empty.csv", "");
     place.file("header.csv", "text,label\n");
@@ -38,7 +38,10 @@ fn of_files() {
         ("train --data cut.parquet", "cut.parquet: not readable as Parquet"),
         ("train --data text.pdf", "text.pdf: unknown file type"),
         ("train --data missing.csv", "missing.csv: No such file"),
-        ("train --data good.csv --label-map ab", "--label-map \"ab\""),
+        (
+            "train --data good.csv --label-map ab",
+            "\"ab\" does not have the form FILE_LABEL=MODEL_LABEL; write --label-map FILE_LABEL=MODEL_LABEL",
+        ),
         ("train --text-column review", "--text-column goes with --data"),
         ("train --data good.csv --tokenizer bad.json", "bad.json: not a tokenizer.json"),
         ("train --data good.csv --tokenizer missing.json", "missing.json: No such file"),
@@ -50,7 +53,7 @@ fn of_files() {
 }
 
 #[test]
-fn of_flags() {
+fn bad_flags_are_refused() {
     let place = trained();
     let cases = [
         ("train --batch-size 0", "--batch-size 0: a step needs at least 1 text"),
@@ -60,25 +63,25 @@ fn of_flags() {
         ("train --preset worst", "no preset is called \"worst\" (known: default, seed, relu, conv, best, plain,"),
         ("train --dataset imbd", "no data set is called \"imbd\" (known: imdb, sample)"),
         ("train --dataset sample --out runs/r", "runs/r: exists already"),
-        ("train --resume --out nothing/here.txt --dataset imbd", "no data set is called"),
-        ("train --device wgpu --dataset sample", "--device wgpu: "),
+        ("train --resume --out nothing/here.txt --dataset imbd", "nothing/here.txt: no run folder"),
+        ("train --device wgpu --dataset sample", "device wgpu: "),
         ("train --config missing.toml", "missing.toml: No such file"),
         ("predict --run nowhere x", "nowhere: no run folder"),
-        ("evaluate --run runs/r --dataset imdb", "neither in the cache nor to be fetched"),
+        ("evaluate --run runs/r --dataset imdb", "not cached, and the download failed"),
         ("predict --file missing.txt", "missing.txt: No such file"),
     ];
     for (line, expected) in cases {
         let error = place.fail(line);
         assert!(error.contains(expected), "convlens {line}: {error}");
     }
-    // clap's own: a usage hint follows, the exit code is the same.
+    // clap's own errors are followed by a usage hint, and have the same exit code.
     let output = place.run("train --device gpu");
     assert_eq!(output.status.code(), Some(2));
     assert!(text(&output.stderr).contains("auto, cpu, wgpu"));
 }
 
 #[test]
-fn of_labels_that_the_model_does_not_know() {
+fn labels_that_the_model_does_not_know_are_named() {
     let place = trained();
     place.file("a.csv", "text,label\ngood,Positive\n");
     assert!(place.fail("evaluate --data a.csv").contains("row 1 has the unknown label \"Positive\" (known: neg, pos)"));
@@ -86,7 +89,7 @@ fn of_labels_that_the_model_does_not_know() {
 }
 
 #[test]
-fn of_run_folders() {
+fn damaged_run_folders_are_refused() {
     let place = trained();
     place.succeed("train --dataset sample --epochs 1 --tokenizer characters --out runs/other");
     let [weights, config, tokenizer] =
@@ -113,7 +116,7 @@ fn of_run_folders() {
     // The same shapes, but another run's words.
     place.succeed("train --dataset sample --epochs 1 --seed 5 --out runs/alike");
     place.file("runs/alike/model.safetensors", &weights);
-    place.succeed("predict --run runs/alike x"); // same tokenizer: a copy of one's own
+    place.succeed("predict --run runs/alike x"); // the tokenizer is the same, so the weights fit
     std::fs::remove_file(place.path().join("runs/alike/model.safetensors")).expect("removes");
     assert!(place.fail("predict --run runs/alike x").contains("no trained weights yet"));
     place.file("runs/r/checkpoints/latest.safetensors", b"x");
@@ -122,14 +125,14 @@ fn of_run_folders() {
 
 #[test]
 #[cfg(target_os = "linux")]
-fn of_full_disks() {
+fn full_disks_are_reported() {
     let place = trained();
     let full = std::fs::OpenOptions::new().write(true).open("/dev/full").expect("/dev/full");
     let mut command = place.command("predict x");
     command.stdout(Stdio::from(full));
     assert!(place.fail_with("predict x > /dev/full", command).contains("standard output: No space left"));
 
-    // Files may not grow past 64 KiB, and the signal that says so is ignored: writes fail.
+    // Files may not grow past 64 KiB. The signal for this is ignored, so that writes fail.
     let before = place.read("runs/r/model.safetensors");
     let script = "ulimit -f 64; trap '' XFSZ; exec \"$0\" train --dataset sample --epochs 1 --out runs/full";
     let mut limited = std::process::Command::new("bash");
@@ -153,6 +156,93 @@ fn of_full_disks() {
     assert!(before == place.read("runs/r/model.safetensors"));
     let left: Vec<_> = std::fs::read_dir(place.path().join("runs/full")).expect("lists").flatten().collect();
     assert!(left.iter().all(|entry| !entry.file_name().to_string_lossy().starts_with(".writing")), "{left:?}");
-    // With room again, the run goes on.
+    // With enough room, the run continues.
     place.succeed("train --resume --out runs/full");
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_standard_error_that_cannot_be_written_changes_nothing() {
+    let place = Place::new();
+    let full = || Stdio::from(std::fs::OpenOptions::new().write(true).open("/dev/full").expect("/dev/full"));
+    let code = |line: &str| {
+        let status = place.command(line).stderr(full()).stdout(Stdio::null()).env("RUST_LOG", "debug").status();
+        status.expect("starts").code()
+    };
+    assert_eq!(code("train --epochs 1 --out runs/r"), Some(0)); // with the warning about the sample
+    assert_eq!(code("predict x ''"), Some(0));
+    assert_eq!(code("compare --presets relu --dataset sample --epochs 1 --out runs/c"), Some(0));
+    assert_eq!(code("predict --run nowhere x"), Some(2));
+    assert_eq!(code("predict --device gpu x"), Some(2));
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_standard_output_that_cannot_be_written_is_reported() {
+    let place = trained();
+    for line in ["--help", "--version", "predict --help", "completions bash", "data", "predict --brief x", "evaluate"] {
+        let full = std::fs::OpenOptions::new().write(true).open("/dev/full").expect("/dev/full");
+        let mut command = place.command(line);
+        command.stdout(Stdio::from(full));
+        assert!(place.fail_with(line, command).contains("standard output: No space left"), "{line}");
+    }
+}
+
+#[test]
+fn a_reader_that_has_enough_ends_the_program_silently() {
+    let place = trained();
+    let texts = place.file("texts.txt", "a good film\n".repeat(50_000));
+    for line in [format!("predict --brief --file {texts}"), "predict --json 'a good film' 'a dull film'".into()] {
+        let mut command = place.command(&line);
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("starts");
+        drop(child.stdout.take());
+        let output = child.wait_with_output().expect("ends");
+        assert!(output.status.success() && output.stderr.is_empty(), "{line}: {}", text(&output.stderr));
+    }
+}
+
+#[test]
+fn colours_are_for_terminals() {
+    let place = trained();
+    let escapes = |line: &str, variables: &[(&str, &str)]| {
+        let output = place.command(line).envs(variables.iter().copied()).output().expect("starts");
+        [output.stdout, output.stderr].map(|bytes| bytes.contains(&0x1b))
+    };
+    let log = ("RUST_LOG", "info");
+    assert_eq!(escapes("predict x", &[log]), [false, false]);
+    assert_eq!(escapes("train --epochs 1 --out runs/s", &[]), [false, false]);
+    assert_eq!(escapes("predict x", &[log, ("CLICOLOR_FORCE", "1")]), [true, true]);
+    assert_eq!(escapes("predict x", &[log, ("CLICOLOR_FORCE", "1"), ("NO_COLOR", "1")]), [false, false]);
+}
+
+#[test]
+fn bad_configuration_files_are_refused() {
+    let place = Place::new();
+    place.file("bad.toml", "dataset = \"sample\"\nepochs = [1, 2]\n");
+    place.file("good.toml", "dataset = \"sample\"\nepochs = 1\nout = \"runs/r\"\n");
+    assert!(place.fail("train --config bad.toml").contains("bad.toml: epochs: expected an integer"));
+    assert!(place.fail("train --config /dev/zero").contains("/dev/zero: "));
+    let output = place.run("train --config good.toml --config bad.toml");
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stderr).contains("'--config <FILE>' cannot be used multiple times"));
+    // A file of the user's replaces the data set of the configuration.
+    place.file("data.csv", format!("text,label\n{}", "good,p\nbad,n\n".repeat(30)));
+    place.succeed("train --config good.toml --data data.csv");
+    assert_eq!(place.read_json("runs/r/config.json")["dataset"]["name"], "data.csv");
+}
+
+#[test]
+fn a_failed_comparison_prints_one_error() {
+    let place = Place::new();
+    place.file("data.csv", "text,label\n");
+    let output = place.run("compare --presets relu --data data.csv --out runs/c");
+    let error = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{error}");
+    assert_eq!(error.lines().filter(|line| line.starts_with("convlens: ")).count(), 1, "{error}");
+    assert!(error.lines().last().is_some_and(|line| line.contains("data.csv: ")), "{error}");
+
+    place.succeed("compare --presets relu --dataset sample --epochs 1 --out runs/d");
+    place.file("runs/d/relu/model.safetensors", b"x");
+    let error = place.fail("compare --presets relu --dataset sample --epochs 1 --out runs/d");
+    assert!(error.contains("runs/d/relu/model.safetensors: "), "{error}");
 }

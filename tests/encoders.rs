@@ -1,10 +1,10 @@
-//! Every encoder: trained, explained, analysed, compared; its receptive field and its gradients.
+//! Every encoder: training, explanations, analysis, comparison, receptive fields and gradients.
 
 use serde_json::Value;
 
 use crate::common::Place;
 
-/// The presets beside those that other tests train.
+/// The presets that no other test trains.
 const PRESETS: [&str; 11] =
     ["conv", "best", "plain", "residual", "dense", "dilated", "bytenet", "gated", "lstm", "bilstm", "gru"];
 
@@ -19,7 +19,7 @@ fn every_preset_is_trained_explained_and_analysed() {
             let number = |value: &Value| value["pos"].as_f64().expect("a number");
             let sum: f64 = prediction["phrases"].as_array().expect("phrases").iter().map(|p| number(&p["score"])).sum();
             let parts = number(&prediction["bias"]) + sum;
-            // The empty text has one token, the start.
+            // The empty text has one token, the start token.
             assert!((parts - number(&prediction["logits"])).abs() < 1e-4, "{preset}: {prediction}");
         }
         let found = &place.json("analyze --texts 20 --json")[0];
@@ -29,7 +29,7 @@ fn every_preset_is_trained_explained_and_analysed() {
 }
 
 #[test]
-fn settings_of_a_model_are_set_by_their_path() {
+fn model_settings_are_changed_by_their_path() {
     let place = Place::new();
     let small = "--dataset sample --epochs 1 --vocab-size 200 --out runs/r";
     let set = "--set encoder.layer.causal=true --set encoder.layer.layer_norm=true --set encoder.layer.weight_norm=true \
@@ -42,13 +42,13 @@ fn settings_of_a_model_are_set_by_their_path() {
     assert!(place.fail("train --preset conv --set encoder.width=3").contains("there is no width (there are: type"));
     assert!(place.fail(&format!("train --resume {small} --set pooling=mean")).contains("--set: runs/r"));
     assert!(place.fail(&format!("train --resume {small} --set poling=mean")).contains("there is no poling"));
-    for (huge, said) in [
-        ("hidden=100000000000", "1048576 or less"),
-        ("hidden=1000000", "too many"),
-        ("layers=9999999", "1048576 or less"),
+    for (huge, expected) in [
+        ("hidden=100000000000", "16384 or less"),
+        ("hidden=1000000", "16384 or less"),
+        ("layers=9999999", "4096 or less"),
     ] {
-        let said_of = place.fail(&format!("train --preset plain --dataset sample --set encoder.{huge}"));
-        assert!(said_of.contains(said), "{said_of}");
+        let error = place.fail(&format!("train --preset plain --dataset sample --set encoder.{huge}"));
+        assert!(error.contains(expected), "{error}");
     }
 }
 
@@ -60,7 +60,7 @@ fn presets_are_compared_and_an_interrupted_comparison_goes_on() {
     let before = place.read("runs/c/default/metrics.json");
     let table = place.succeed(line);
     assert!(table.contains("default") && table.contains("relu") && table.lines().count() == 4, "{table}");
-    assert_eq!(before, place.read("runs/c/default/metrics.json"), "what is done is not done again");
+    assert_eq!(before, place.read("runs/c/default/metrics.json"), "a finished run is not trained again");
     let rows = place.read_json("runs/c/comparison.json");
     assert!(rows[1]["texts_per_second"].as_f64() > Some(0.0) && rows[1]["metrics"]["receptive_field"] == 3);
     assert!(place.read("runs/c/comparison.svg").starts_with(b"<svg"));
@@ -75,17 +75,17 @@ fn presets_are_compared_and_an_interrupted_comparison_goes_on() {
     assert!(place.fail(&line.replace(" --epochs 1", "")).contains("--epochs: runs/c"));
     place.succeed("train --preset relu --dataset sample --epochs 1 --set encoder.filters=2 --out runs/set/relu");
     let set = place.fail("compare --presets relu --dataset sample --epochs 1 --out runs/set");
-    assert!(set.contains("--presets: runs/set/relu was trained otherwise"), "{set}");
+    assert!(set.contains("--presets: runs/set/relu was trained with another value"), "{set}");
     place.succeed("train --preset relu --dataset sample --epochs 1 --out runs/mixed/relu");
     let mixed = place.fail(&format!("compare --presets relu --epochs 1 --data data.csv {columns} --out runs/mixed"));
     assert!(mixed.contains("--data: runs/mixed/relu"), "{mixed}");
 }
 
-// A signal to the comparison alone, as a supervisor sends it, is handed on; a terminal's, which reaches
-// the preset in training as well, counts once.
+// A signal to the comparison alone, as a supervisor sends it, is passed on to the training. A terminal
+// sends its signal to both processes, and the training counts it once.
 #[test]
 #[cfg(unix)]
-fn a_comparison_that_is_told_to_end_loses_nothing() {
+fn an_interrupted_comparison_loses_nothing() {
     use std::os::unix::process::CommandExt;
     use std::process::{Command, Stdio};
 
@@ -103,23 +103,27 @@ fn a_comparison_that_is_told_to_end_loses_nothing() {
         let error = crate::common::text(&output.stderr);
         assert_eq!(output.status.code(), Some(130), "{signal} to {to}: {error}");
         assert!(error.contains("nothing is lost"), "{signal} to {to}: {error}");
-        assert_eq!(error.lines().last(), Some("stopped at dilated; the same command goes on from there"));
+        assert_eq!(error.lines().last(), Some("stopped at dilated; run the same command again to continue"));
         place.succeed(&line);
     }
 }
 
 #[test]
-fn receptive_fields_are_told_without_training() {
+fn receptive_fields_are_measured_without_training() {
     let place = Place::new();
-    let told = place.succeed("receptive-field --encoder dilated --layers 3 --hidden 4 --plot field.svg");
-    assert!(told.contains("29 tokens") && told.contains("they agree"), "{told}");
+    let shown = place.succeed("receptive-field --encoder dilated --layers 3 --hidden 4 --plot field.svg");
+    assert!(shown.contains("29 tokens") && shown.contains("they agree"), "{shown}");
     assert!(place.read("field.svg").starts_with(b"<svg"));
     let field = &place.json("receptive-field --encoder plain --layers 2 --stride 2 --causal --hidden 4 --json")[0];
     assert_eq!((&field["formula"], &field["stride"]), (&field["measured"], &Value::from(4)));
     assert!(place.fail("receptive-field --encoder conv --plot field.txt").contains("--plot field.txt: name a .svg"));
     assert!(place.fail("receptive-field --encoder plain --layers 0").contains("1 or more"));
-    assert!(place.fail("receptive-field --encoder lstm --layers 2").contains("--layers: lstm has none"));
-    assert!(place.fail("receptive-field --encoder conv --stride 2").contains("--stride: conv has none"));
+    assert!(
+        place.fail("receptive-field --encoder lstm --layers 2").contains("--layers: lstm does not have this setting")
+    );
+    assert!(
+        place.fail("receptive-field --encoder conv --stride 2").contains("--stride: conv does not have this setting")
+    );
     let wide = place.succeed("receptive-field --encoder dilated --layers 20 --hidden 2");
     assert!(wide.contains("4194301 tokens") && wide.contains("not measured"), "{wide}");
     assert!(place.fail("receptive-field --encoder dilated --layers 70").contains("further than any text is long"));
@@ -130,11 +134,11 @@ fn receptive_fields_are_told_without_training() {
 }
 
 #[test]
-fn gradients_are_followed_down() {
+fn gradients_are_measured_by_depth() {
     let place = Place::new();
     let found = place.json("gradients --encoders plain,residual --layers 4 --hidden 4 --steps 2 --json");
     assert!(found.iter().all(|encoder| encoder["depths"][0]["at_start"].as_array().map(Vec::len) == Some(4)));
-    assert!(place.fail("gradients --layers 0").contains("1 or more"));
+    assert!(place.fail("gradients --layers 0").contains("--layers 0: it must be 1 or more"));
     assert!(place.fail("gradients --encoders lstm").contains("lstm has no depth"));
     assert!(place.fail("gradients --encoders residual --layers 3").contains("--layers 3: a block of residual"));
 }

@@ -1,4 +1,4 @@
-//! IMDB fetched from a stand-in for the Hub that also misbehaves.
+//! IMDB downloaded from a stand-in for the Hub, which sometimes misbehaves.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
@@ -6,26 +6,29 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use polars::prelude::{DataFrame, IntoColumn, NamedFrom, ParquetWriter, Series};
+use sha2::Digest;
 
 use crate::common::{Place, text};
 
-/// What the stand-in does with a request for a file.
+/// How the stand-in answers a request for a file.
 #[derive(Clone, Copy, PartialEq)]
-enum Manner {
+enum Behavior {
     Good,
     BreaksOff,
     Stalls,
     WrongSize,
+    /// As many bytes as announced, but others.
+    WrongBytes,
     Status(u16),
-    /// The announcement is fine, and the file is not there after all.
+    /// The file is announced, and the request for it gets this status.
     StatusOfTheFile(u16),
 }
 
-/// A server on loopback that answers as the Hub does, by hand: no server library would break
-/// off or lie about a length.
+/// A server on loopback that answers as the Hub does. It is written by hand, because no server library
+/// breaks a connection off or announces a wrong length.
 struct Hub {
     address: String,
-    manner: Arc<Mutex<Manner>>,
+    behavior: Arc<Mutex<Behavior>>,
     tokens: Arc<Mutex<Vec<String>>>,
 }
 
@@ -33,21 +36,22 @@ impl Hub {
     fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let address = format!("http://{}", listener.local_addr().expect("an address"));
-        let manner = Arc::new(Mutex::new(Manner::Good));
+        let behavior = Arc::new(Mutex::new(Behavior::Good));
         let tokens = Arc::new(Mutex::new(Vec::new()));
         let file = reviews();
-        let (own_manner, own_tokens) = (manner.clone(), tokens.clone());
+        let (own_behavior, own_tokens) = (behavior.clone(), tokens.clone());
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                let (manner, tokens, file) = (*own_manner.lock().expect("a lock"), own_tokens.clone(), file.clone());
-                std::thread::spawn(move || answer(stream, manner, &tokens, &file));
+                let (behavior, tokens, file) =
+                    (*own_behavior.lock().expect("a lock"), own_tokens.clone(), file.clone());
+                std::thread::spawn(move || answer(stream, behavior, &tokens, &file));
             }
         });
-        Self { address, manner, tokens }
+        Self { address, behavior, tokens }
     }
 
-    fn be(&self, manner: Manner) {
-        *self.manner.lock().expect("a lock") = manner;
+    fn behave(&self, behavior: Behavior) {
+        *self.behavior.lock().expect("a lock") = behavior;
     }
 
     fn command(&self, place: &Place, line: &str) -> std::process::Command {
@@ -57,7 +61,7 @@ impl Hub {
     }
 }
 
-fn answer(mut stream: TcpStream, manner: Manner, tokens: &Mutex<Vec<String>>, file: &[u8]) {
+fn answer(mut stream: TcpStream, behavior: Behavior, tokens: &Mutex<Vec<String>>, file: &[u8]) {
     let mut lines = BufReader::new(stream.try_clone().expect("a stream")).lines();
     let request = lines.next().and_then(Result::ok).unwrap_or_default();
     for header in lines.map_while(Result::ok).take_while(|line| !line.is_empty()) {
@@ -66,17 +70,23 @@ fn answer(mut stream: TcpStream, manner: Manner, tokens: &Mutex<Vec<String>>, fi
         }
     }
     let asks_for_the_file = request.starts_with("GET");
-    let status = match manner {
-        Manner::Status(status) => status,
-        Manner::StatusOfTheFile(status) if asks_for_the_file => status,
+    let status = match behavior {
+        Behavior::Status(status) => status,
+        Behavior::StatusOfTheFile(status) if asks_for_the_file => status,
         _ => 200,
     };
     if status != 200 {
         let _ = write!(stream, "HTTP/1.1 {status} No\r\nContent-Length: 2\r\nConnection: close\r\n\r\nno");
         return;
     }
-    let body = if manner == Manner::WrongSize && asks_for_the_file { &file[..file.len() / 2] } else { file };
-    let etag = if request.contains("train") { "aaaa" } else { "bbbb" };
+    let mut body = file.to_vec();
+    match behavior {
+        Behavior::WrongSize if asks_for_the_file => body.truncate(file.len() / 2),
+        Behavior::WrongBytes if asks_for_the_file => body[file.len() / 2] ^= 1,
+        _ => {}
+    }
+    // Like the Hub for a large file: the SHA-256 of its contents.
+    let etag = hex::encode(sha2::Sha256::digest(file));
     let _ = write!(
         stream,
         "HTTP/1.1 200 OK\r\nETag: \"{etag}\"\r\nX-Repo-Commit: {}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
@@ -86,14 +96,14 @@ fn answer(mut stream: TcpStream, manner: Manner, tokens: &Mutex<Vec<String>>, fi
     if !asks_for_the_file {
         return;
     }
-    let sent = if matches!(manner, Manner::BreaksOff | Manner::Stalls) { body.len() / 2 } else { body.len() };
+    let sent = if matches!(behavior, Behavior::BreaksOff | Behavior::Stalls) { body.len() / 2 } else { body.len() };
     let _ = stream.write_all(&body[..sent]);
-    if manner == Manner::Stalls {
+    if behavior == Behavior::Stalls {
         std::thread::sleep(Duration::from_secs(5));
     }
 }
 
-/// A little IMDB.
+/// A small IMDB.
 fn reviews() -> Vec<u8> {
     let texts: Vec<String> =
         (0..60).map(|index| format!("{} film", if index % 2 == 0 { "bad" } else { "good" })).collect();
@@ -107,50 +117,56 @@ fn reviews() -> Vec<u8> {
 }
 
 #[test]
-fn a_good_hub_fills_the_cache_and_is_not_asked_again() {
+fn a_good_answer_fills_the_cache() {
     let (hub, place) = (Hub::start(), Place::new());
     let train = "train --dataset imdb --epochs 1 --out";
     let output = hub.command(&place, &format!("{train} runs/a")).output().expect("starts");
     assert!(output.status.success(), "{}", text(&output.stderr));
     let tokens = hub.tokens.lock().expect("a lock").clone();
     assert!(!tokens.is_empty() && tokens.iter().all(|token| token == "bearer hf_secret"), "{tokens:?}");
-    place.succeed(&format!("{train} runs/b")); // no network
+    place.succeed(&format!("{train} runs/b")); // without a network
+    assert_eq!(place.read_json("runs/b/config.json")["dataset"]["revision"], "0123456789".repeat(4));
     assert!(place.succeed("data").lines().any(|line| line.starts_with("imdb") && line.contains("yes")));
 }
 
 #[test]
-fn a_bad_hub_gets_one_line_and_leaves_no_trace() {
+fn a_bad_answer_gives_one_line_and_leaves_no_trace() {
     let (hub, place) = (Hub::start(), Place::new());
     let cases = [
-        (Manner::BreaksOff, "the download broke off: the connection closed early; run the command again"),
-        (Manner::Stalls, "the download broke off: no byte came for too long"),
-        (Manner::WrongSize, "bytes came where the Hub announced"),
-        (Manner::Status(401), "the Hub refused access (401); set HF_TOKEN"),
-        (Manner::Status(403), "the Hub refused access (403)"),
-        (Manner::Status(404), "not on the Hub at http://127.0.0.1"),
-        (Manner::Status(429), "the Hub answers 429 (too busy)"),
-        (Manner::Status(503), "the Hub answers 503 (too busy)"),
-        (Manner::StatusOfTheFile(503), "2 bytes came where the Hub announced"),
+        (Behavior::BreaksOff, "the download was interrupted: the connection closed early; run the command again"),
+        (Behavior::Stalls, "the download was interrupted: nothing was received for too long"),
+        (Behavior::WrongSize, " bytes, expected "),
+        (Behavior::WrongBytes, "the downloaded file has the SHA-256 "),
+        (Behavior::Status(401), "the Hub refused access (401); set HF_TOKEN"),
+        (Behavior::Status(403), "the Hub refused access (403)"),
+        (Behavior::Status(404), "not on the Hub at http://127.0.0.1"),
+        (Behavior::Status(429), "the Hub answered 429 (too busy)"),
+        (Behavior::Status(503), "the Hub answered 503 (too busy)"),
+        (Behavior::StatusOfTheFile(503), "downloaded 2 bytes, expected "),
     ];
-    for (manner, expected) in cases {
-        hub.be(manner);
+    for (behavior, expected) in cases {
+        hub.behave(behavior);
         let line = "train --dataset imdb --epochs 1 --out runs/r";
         let error = place.fail_with(line, hub.command(&place, line));
         assert!(error.contains("stanfordnlp/imdb/plain_text/train") && error.contains(expected), "{error}");
     }
-    hub.be(Manner::Good);
+    hub.behave(Behavior::Good);
     let output = hub.command(&place, "train --dataset imdb --epochs 1 --out runs/r").output().expect("starts");
     assert!(output.status.success(), "after all that: {}", text(&output.stderr));
 }
 
 #[test]
-fn no_network_and_no_cache_is_said_in_one_line() {
+fn without_network_and_cache_there_is_one_line() {
     let place = Place::new();
     let error = place.fail("train --dataset imdb");
-    assert!(error.contains("neither in the cache nor to be fetched: no connection to http://127.0.0.1:9"), "{error}");
-    let mut offline = place.command("train --dataset imdb");
-    offline.env("HF_HUB_OFFLINE", "1");
-    assert!(place.fail_with("train", offline).contains("HF_HUB_OFFLINE is set"));
+    assert!(error.contains("not cached, and the download failed: no connection to http://127.0.0.1:9"), "{error}");
+    for (value, is_offline) in [("1", true), ("yes", true), ("False", false), ("0", false)] {
+        let mut offline = place.command("train --dataset imdb");
+        offline.env("HF_HUB_OFFLINE", value);
+        let error = place.fail_with("train", offline);
+        let expected = if is_offline { "HF_HUB_OFFLINE is set" } else { "no connection to http://127.0.0.1:9" };
+        assert!(error.contains(expected), "HF_HUB_OFFLINE={value}: {error}");
+    }
 }
 
 #[test]
@@ -165,4 +181,20 @@ fn a_cache_copied_without_links_is_read() {
         std::fs::write(entry.path(), target.to_string_lossy().as_bytes()).expect("writes");
     }
     place.succeed("train --dataset imdb --epochs 1 --out runs/b");
+}
+
+#[test]
+fn a_damaged_file_in_the_cache_is_named() {
+    let (hub, place) = (Hub::start(), Place::new());
+    let output = hub.command(&place, "train --dataset imdb --epochs 1 --out runs/a").output().expect("starts");
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let blobs = place.path().join("hf-home/hub/datasets--stanfordnlp--imdb/blobs");
+    for entry in std::fs::read_dir(blobs).expect("lists").flatten() {
+        let mut bytes = std::fs::read(entry.path()).expect("reads");
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+        std::fs::write(entry.path(), bytes).expect("writes");
+    }
+    let error = place.fail("train --dataset imdb --epochs 1 --out runs/b");
+    assert!(error.contains("/blobs/") && error.contains("this cached file is damaged"), "{error}");
 }

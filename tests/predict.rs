@@ -1,4 +1,4 @@
-//! `predict` and `evaluate`: JSON that adds up.
+//! `predict` and `evaluate`: scores that sum to logits, and every way to give texts.
 
 use std::io::Write;
 use std::process::Stdio;
@@ -42,7 +42,7 @@ fn phrases_bias_and_residual_sum_to_the_logit() {
 }
 
 #[test]
-fn a_phrases_score_does_not_depend_on_what_stands_beside_it_in_a_batch() {
+fn a_score_does_not_depend_on_the_rest_of_the_batch() {
     let place = trained("default");
     let short = "a good film";
     let alone = place.json(&format!("predict --json '{short}'"));
@@ -52,7 +52,7 @@ fn a_phrases_score_does_not_depend_on_what_stands_beside_it_in_a_batch() {
 }
 
 #[test]
-fn lines_columns_and_standard_input_give_the_same() {
+fn lines_columns_and_standard_input_give_the_same_output() {
     let place = trained("default");
     let lines = place.file("texts.txt", "a good film\nnot a good film\n");
     let table = place.file("texts.csv", "id,review\n1,a good film\n2,not a good film\n");
@@ -66,7 +66,7 @@ fn lines_columns_and_standard_input_give_the_same() {
 }
 
 #[test]
-fn the_brief_way_gives_the_same_labels_and_probabilities() {
+fn brief_output_has_the_same_labels_and_probabilities() {
     for preset in ["default", "seed", "relu"] {
         let place = trained(preset);
         let texts = ["a good film", "not a good film", "good", "dull", "ünïcödé ☃", &"a dull film ".repeat(300)];
@@ -129,9 +129,120 @@ fn weights_have_pytorchs_names_and_layout() {
 }
 
 #[test]
-fn logs_are_shown_where_they_are_asked_for() {
+fn the_log_is_shown_on_request() {
     let place = trained("default");
     let error = |log: &str| text(&place.command("predict x").env("RUST_LOG", log).output().expect("starts").stderr);
     assert!(error("info").contains("run folder: runs/r"));
     assert!(error("warn").is_empty());
+}
+
+#[test]
+fn a_human_reads_which_label_each_phrase_speaks_for() {
+    let place = trained("default");
+    let shown = place.succeed("predict 'a good film, not a dull one'");
+    let lines: Vec<&str> = shown.lines().collect();
+    let [_, phrases @ .., logit] = lines.as_slice() else { panic!("{shown}") };
+    assert!(phrases.iter().any(|line| line.starts_with("  +")), "{shown}");
+    assert!(phrases.iter().any(|line| line.starts_with("  -")), "{shown}");
+    for line in phrases {
+        let expected = if line.starts_with("  -") { " for neg  " } else { " for pos  " };
+        assert!(line.contains(expected), "{line}");
+    }
+    assert!(logit.starts_with("  logit of pos: ") && logit.contains(" phrases "), "{shown}");
+
+    place.file("stars.csv", format!("text,label\n{}", "awful,bad\nfine,fair\nsplendid,good\n".repeat(60)));
+    place.succeed("train --data stars.csv --epochs 2 --learning-rate 0.01 --batch-size 8 --out runs/stars");
+    let shown = place.succeed("predict --run runs/stars 'splendid'");
+    assert!(shown.contains("for good  ") && shown.contains("logit of good: "), "{shown}");
+}
+
+#[test]
+fn blank_texts_are_predicted_without_evidence_and_counted() {
+    let place = trained("default");
+    place.file("texts.txt", "\u{feff}good\n\n  \ndull\n");
+    for flags in ["--json", "--json --brief"] {
+        let output = place.run(&format!("predict --file texts.txt {flags}"));
+        let error = text(&output.stderr);
+        assert!(output.status.success() && text(&output.stdout).lines().count() == 4, "{error}");
+        assert_eq!(error.lines().count(), 1, "{error}");
+        assert!(error.contains("texts.txt: 2 lines are blank (the first is line 2)"), "{error}");
+    }
+    let with_mark = &place.json("predict --json --file texts.txt")[0];
+    assert_eq!(with_mark, &place.json("predict --json good")[0], "a byte-order mark is not part of the text");
+    let blank = &place.json("predict --json '  '")[0];
+    assert_eq!(blank["text"], "  ");
+    assert!(text(&place.run("predict good ''").stderr).contains("text 2 is blank"));
+}
+
+#[test]
+#[cfg(unix)]
+fn a_pipe_is_read_like_a_file_of_lines() {
+    let place = trained("default");
+    let mut shell = std::process::Command::new("bash");
+    shell.args(["-c", "exec \"$0\" predict --brief --file <(printf 'good\\ndull\\n')"]).arg(crate::common::binary());
+    let output = shell.current_dir(place.path()).stdin(Stdio::null()).output().expect("starts");
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert_eq!(text(&output.stdout).lines().count(), 2);
+}
+
+#[test]
+fn columns_belong_to_files_that_have_them() {
+    let place = trained("default");
+    place.file("texts.txt", "good\n");
+    let error = place.fail("predict --file texts.txt --text-column review");
+    assert!(error.contains("--text-column review: texts.txt is read line by line"), "{error}");
+}
+
+/// Whether a terminal would show the bytes as they are: no control characters but line breaks and this
+/// program's colours, which end in `m`.
+fn is_harmless(bytes: &[u8]) -> bool {
+    let text = text(bytes);
+    let mut rest = text.as_str();
+    while let Some(start) = rest.find('\u{1b}') {
+        let Some(sequence) = rest[start..].strip_prefix("\u{1b}[") else { return false };
+        let end = sequence.find(|c: char| !c.is_ascii_digit() && c != ';');
+        let Some(end) = end.filter(|&end| sequence[end..].starts_with('m')) else { return false };
+        rest = &sequence[end..];
+    }
+    !text.contains(|c: char| c.is_control() && c != '\n' && c != '\u{1b}' || ('\u{202a}'..='\u{202e}').contains(&c))
+}
+
+#[test]
+fn nothing_from_data_steers_the_terminal() {
+    const HOSTILE: &str = "\u{1b}]0;owned\u{7}\u{1b}[2J\u{9b}1A\u{202e}\u{7f}\rx";
+    assert!(!is_harmless(HOSTILE.as_bytes()) && is_harmless("\u{1b}[1mneg\u{1b}[0m\n".as_bytes()));
+    let place = Place::new();
+    let rows = format!("good one,p{HOSTILE}\nbad one,n{HOSTILE}\n").replace('\r', "");
+    place.file("data.csv", format!("text,label\n{}", rows.repeat(40)));
+    let train = place.run("train --data data.csv --epochs 1 --out runs/r");
+    assert!(train.status.success(), "{}", text(&train.stderr));
+    let lines = place.file("texts.txt", format!("good {HOSTILE}\n").repeat(2));
+    let commands = [
+        format!("predict --file {lines}"),
+        format!("predict --json --file {lines}"),
+        format!("predict --brief --file {lines}"),
+        format!("predict --brief --json --file {lines}"),
+        "evaluate".into(),
+        "evaluate --json".into(),
+        "evaluate --dataset sample".into(),
+        "data --data data.csv".into(),
+        format!("data --data data.csv --label-column 'x{HOSTILE}'"),
+        format!("predict --device '{HOSTILE}' x"),
+        format!("predict --file 'x{HOSTILE}'"),
+        format!("predict --run 'x{HOSTILE}' x"),
+    ];
+    for colour in [false, true] {
+        for line in &commands {
+            let mut command = place.command(line);
+            if colour {
+                command.env("CLICOLOR_FORCE", "1");
+            }
+            let output = command.env("RUST_LOG", "debug").output().expect("starts");
+            assert!(is_harmless(&output.stdout), "{line}: {:?}", text(&output.stdout));
+            assert!(is_harmless(&output.stderr), "{line}: {:?}", text(&output.stderr));
+        }
+    }
+    assert!(is_harmless(&train.stdout) && is_harmless(&train.stderr));
+    let read = &place.json(&format!("predict --json --file {lines}"))[0]["text"];
+    assert_eq!(read, &format!("good {HOSTILE}"), "JSON keeps the text");
 }

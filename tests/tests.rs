@@ -16,6 +16,8 @@ mod analyze;
 mod bad_input;
 /// The report in headless Chromium: search, hover and keyboard.
 mod browser;
+/// The commands of `crates/cli/README.md`, run in order.
+mod cli_readme;
 /// Every encoder: training, explanation, analysis and comparison; receptive fields and gradients.
 mod encoders;
 /// The first command of the README: training without network, and phrase scores for two texts.
@@ -30,12 +32,16 @@ mod links;
 mod own_data;
 /// `predict` and `evaluate`: JSON output, and sums of parts.
 mod predict;
-/// Runs that are killed or interrupted and resumed end in the same weights.
+/// `docs/pytorch.md`: its script against `predict`.
+mod pytorch;
+/// Runs that are killed, interrupted and resumed end with the same weights.
 mod resume;
 /// The bundled sample: the checked-in files are what the generator makes.
 mod sample;
 /// Our word-level tokenizer, compared with the `tokenizers` library on every text of IMDB.
 mod tokenise;
+/// `train`, `evaluate` and the cache: changed data, flags without effect, long texts, two at a time.
+mod train;
 /// The page in headless Chromium: it gives the program's scores, trains, and works without network.
 mod web;
 /// Training and prediction on wgpu, compared with the CPU.

@@ -43,7 +43,7 @@ fn reports_a_missing_adapter(place: &Place) {
         command.env(drivers, "/nonexistent");
     }
     let error = place.fail_with(line, command);
-    assert!(error.contains("--device wgpu: no graphics adapter") && error.contains("use --device cpu"), "{error}");
+    assert!(error.contains("device wgpu: no graphics adapter") && error.contains("--device cpu"), "{error}");
 
     place.succeed("train --dataset sample --epochs 1 --device auto --out runs/auto");
     let device = place.read_json("runs/auto/metrics.json")["device"].clone();

@@ -3,7 +3,7 @@
 use burn::module::Module;
 use burn::tensor::Tensor;
 use convlens_run::model::{Padding, ReceptiveField};
-use convlens_run::{Run, RunError, WordTable, batches_by_length, to_host};
+use convlens_run::{Run, RunError, WordTable, batches_by_length, predicted_label, to_host};
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
 use serde::Serialize;
@@ -115,11 +115,8 @@ impl Side {
     /// Of the label that a text's logits give it.
     pub fn of(logits: &[f32]) -> Self {
         match logits {
-            [logit] => Self { output: 0, sign: if *logit > 0.0 { 1.0 } else { -1.0 } },
-            logits => {
-                let highest = (0..logits.len()).max_by(|&a, &b| logits[a].total_cmp(&logits[b]));
-                Self { output: highest.unwrap_or(0), sign: 1.0 }
-            }
+            [_] => Self { output: 0, sign: if predicted_label(logits) == 1 { 1.0 } else { -1.0 } },
+            _ => Self { output: predicted_label(logits), sign: 1.0 },
         }
     }
 }

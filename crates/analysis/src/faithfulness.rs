@@ -126,11 +126,8 @@ fn part(ids: &[u32], ranked: &[usize], share: f64, is_kept: bool) -> Vec<u32> {
 
 /// The probability of the label that a text's side speaks for.
 pub(crate) fn probability(logits: &[f32], side: Side) -> f64 {
-    let of = |logit: f32| f64::from(logit);
-    match logits {
-        [logit] => 1.0 / (1.0 + (-side.sign * of(*logit)).exp()),
-        logits => 1.0 / logits.iter().map(|&logit| (of(logit) - of(logits[side.output])).exp()).sum::<f64>(),
-    }
+    let label = if logits.len() == 1 { usize::from(side.sign > 0.0) } else { side.output };
+    convlens_run::probabilities(logits)[label]
 }
 
 #[cfg(test)]

@@ -52,7 +52,7 @@ pub(crate) fn color(contribution: &[f64], strongest: f64) -> RGBColor {
         }
         many => {
             let mean = many.iter().sum::<f64>() / many.len() as f64;
-            let highest = (0..many.len()).max_by(|&a, &b| many[a].total_cmp(&many[b])).unwrap_or(0);
+            let highest = convlens_run::argmax(many);
             if faint(many[highest] - mean) { NEITHER } else { CATEGORIES[highest % CATEGORIES.len()] }
         }
     }

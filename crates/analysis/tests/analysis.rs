@@ -46,6 +46,7 @@ fn random_run_of(encoder: EncoderConfig, pooling: Pooling, labels: &[&str], padd
         dataset: DatasetConfig {
             name: "none".into(),
             file: None,
+            revision: None,
             fingerprint: String::new(),
             train: 0,
             validation: 0,
@@ -65,6 +66,7 @@ fn random_run_of(encoder: EncoderConfig, pooling: Pooling, labels: &[&str], padd
             weight_decay: 0.0,
             patience: None,
             validation_fraction: 0.1,
+            max_tokens: TrainingConfig::MAX_TOKENS,
         },
     };
     folder.write_config(&config).expect("writes");

@@ -1,59 +1,84 @@
-//! How the program ends when it cannot do what it was asked: one line, and an exit code.
+//! How the program ends when it cannot do what it was asked to: one line and an exit code.
 
 use std::io;
 use std::process::ExitCode;
 
 use convlens_train::UnknownPreset;
 
-/// The exit code of a program that Ctrl-C ended, as shells have it.
+use crate::message::{message, styled_message};
+use crate::output;
+use crate::printable::printable;
+
+/// The exit code of a program that was interrupted with Ctrl-C, as shells define it.
 pub const INTERRUPTED: u8 = 130;
 /// The exit code for bad input.
 pub const BAD_INPUT: u8 = 2;
-
-/// The exit code for a defect of the program.
+/// The exit code for an internal error.
 pub const DEFECT: u8 = 101;
 
 /// Why the program ends early.
 #[derive(Debug)]
 pub enum Failure {
-    /// What was asked for cannot be done; the line says why and what to do.
+    /// The request cannot be carried out. The line says why and how to fix it.
     Input(String),
-    /// Ctrl-C; the line says how to go on.
+    /// The arguments are invalid, or ask for help or the version.
+    Usage(clap::Error),
+    /// Ctrl-C. The line says how to continue.
     Interrupted(String),
-    /// Whoever read our output has had enough.
+    /// The reader of standard output has closed it.
     OutputClosed,
-    /// A panic: a defect of the program.
+    /// A panic, which is a bug in the program.
     Defect(String),
+    /// A child process failed with this exit code, and has said why.
+    Reported(u8),
 }
 
 impl Failure {
-    /// Says why on standard error, and turns into an exit code.
+    /// Writes the reason to standard error and returns the exit code.
     pub fn report(self) -> ExitCode {
         match self {
             Self::Input(line) => {
-                anstream::eprintln!("convlens: {}", line.replace('\n', " "));
+                message(format!("convlens: {line}"));
                 ExitCode::from(BAD_INPUT)
             }
+            Self::Usage(error) => report_usage(&error),
             Self::Interrupted(line) => {
-                anstream::eprintln!("{line}");
+                message(line);
                 ExitCode::from(INTERRUPTED)
             }
             Self::OutputClosed => ExitCode::SUCCESS,
-            Self::Defect(message) => {
-                let line = message.replace('\n', " ");
-                anstream::eprintln!("convlens: a defect of the program, please report it: {line}");
+            Self::Defect(panic) => {
+                message(format!("convlens: internal error; please report this bug: {panic}"));
                 ExitCode::from(DEFECT)
             }
+            Self::Reported(code) => ExitCode::from(code),
         }
     }
 
     /// A failure to write to standard output.
-    pub fn of_output(error: io::Error) -> Self {
+    pub fn from_output_error(error: io::Error) -> Self {
         match error.kind() {
             io::ErrorKind::BrokenPipe => Self::OutputClosed,
             _ => Self::Input(format!("standard output: {error}")),
         }
     }
+}
+
+/// Prints help to standard output and errors to standard error, as clap does.
+fn report_usage(error: &clap::Error) -> ExitCode {
+    let text = error.render();
+    if !error.use_stderr() {
+        return output::verbatim(&text.ansi().to_string()).map_or_else(Failure::report, |()| ExitCode::SUCCESS);
+    }
+    let plain = text.to_string();
+    // An error quotes arguments. Colours would be hard to tell from escape sequences in these.
+    let is_printable = plain.lines().all(|line| printable(line) == line);
+    if is_printable {
+        text.ansi().to_string().lines().for_each(styled_message);
+    } else {
+        plain.lines().for_each(message);
+    }
+    ExitCode::from(BAD_INPUT)
 }
 
 impl From<UnknownPreset> for Failure {

@@ -1,11 +1,16 @@
-//! The convlens binary: a file per verb, thin over the crates.
+//! The convlens binary: one file per verb, a thin layer over the library crates.
+
+// `output.rs` and `message.rs` write everything: they make it printable and never panic.
+#![warn(clippy::print_stdout, clippy::print_stderr)]
 
 mod args;
 mod config_file;
 mod failure;
 mod hint;
 mod interruption;
+mod message;
 mod output;
+mod printable;
 mod progress;
 mod source;
 mod verb;
@@ -18,14 +23,14 @@ use clap::Parser;
 use crate::args::{Cli, Verb};
 use crate::failure::Failure;
 
-/// Training frees and takes megabytes at every step; the system's allocator gives them back to the
+/// Training allocates and frees megabytes at every step. The system's allocator returns them to the
 /// system each time, which took longer than the arithmetic (docs/performance.md).
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     let panicked = remember_panics();
-    log_where_asked();
+    message::start_log();
     match std::panic::catch_unwind(run) {
         Ok(Ok(())) => ExitCode::SUCCESS,
         Ok(Err(failure)) => failure.report(),
@@ -35,7 +40,7 @@ fn main() -> ExitCode {
 
 fn run() -> Result<(), Failure> {
     let arguments = config_file::spliced_into(std::env::args_os().collect())?;
-    match Cli::parse_from(arguments).verb {
+    match Cli::try_parse_from(arguments).map_err(Failure::Usage)?.verb {
         Verb::Train(args) => verb::train::run(&args),
         Verb::Evaluate(args) => verb::evaluate::run(&args),
         Verb::Predict(args) => verb::predict::run(&args),
@@ -46,29 +51,23 @@ fn run() -> Result<(), Failure> {
         Verb::Compare(args) => verb::compare::run(&args),
         Verb::Web(args) => verb::web::run(&args),
         Verb::Data(args) => verb::data::run(&args),
+        Verb::Cache(args) => verb::cache::run(&args),
         Verb::Completions(args) => verb::completions::run(&args),
     }
 }
 
-/// Keeps panics from standard error, and their last message for a line of ours: some are a
-/// library's, and caught; any other is a defect. `RUST_BACKTRACE` shows them all.
+/// Hides panics and remembers the message of the last one. Some panics come from a library and are
+/// caught; any other is a bug, and is reported on one line. With `RUST_BACKTRACE` set, all are shown.
 fn remember_panics() -> impl Fn() -> String {
     static LAST: Mutex<String> = Mutex::new(String::new());
-    let standard = std::panic::take_hook();
+    let default_hook = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |info| {
         if std::env::var_os("RUST_BACKTRACE").is_some() {
-            standard(info);
+            default_hook(info);
         }
         if let Ok(mut last) = LAST.lock() {
             *last = info.to_string();
         }
     }));
     || LAST.lock().map(|last| last.clone()).unwrap_or_default()
-}
-
-/// Warnings of ours, or what `RUST_LOG` asks for, to standard error.
-fn log_where_asked() {
-    let ours = "off,convlens=warn,convlens_analysis=warn,convlens_data=warn,convlens_run=warn,convlens_train=warn";
-    let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| ours.into());
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).without_time().init();
 }

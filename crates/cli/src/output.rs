@@ -1,40 +1,65 @@
-//! Standard output: lines, and tables of aligned columns.
+//! Standard output: lines, and tables with aligned columns.
 
 use std::io::Write;
 use std::path::Path;
 
 use convlens_analysis::{Chart, draw_charts};
 use convlens_run::write_file;
+use indicatif::HumanCount;
+use unicode_width::UnicodeWidthStr;
 
 use crate::failure::Failure;
+use crate::printable::{printable, printable_styled};
 
-/// Prints a line; colours are left out where they are not wanted.
+/// Prints a line, of text or of JSON.
 pub fn line(text: impl AsRef<str>) -> Result<(), Failure> {
-    let mut out = anstream::stdout().lock();
-    writeln!(out, "{}", text.as_ref()).and_then(|()| out.flush()).map_err(Failure::of_output)
+    verbatim(&format!("{}\n", printable(text.as_ref())))
 }
 
-/// Prints rows with their columns aligned: the first to the left, numbers to the right.
+/// Prints lines with a single write.
+pub fn lines(texts: &[String]) -> Result<(), Failure> {
+    verbatim(&texts.iter().map(|text| format!("{}\n", printable(text))).collect::<String>())
+}
+
+/// Prints a line with colours, which are left out where they are not wanted. What comes from data
+/// must have been made [`printable`] before.
+pub fn styled_line(text: impl AsRef<str>) -> Result<(), Failure> {
+    verbatim(&format!("{}\n", printable_styled(text.as_ref())))
+}
+
+/// Prints text that does not come from data, such as help.
+pub fn verbatim(text: &str) -> Result<(), Failure> {
+    let mut out = anstream::stdout().lock();
+    out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(Failure::from_output_error)
+}
+
+/// Prints rows with aligned columns: the first row is the header, numbers are aligned to the right.
 ///
-/// A few lines, where a crate for tables would bring frames and wrapping that nobody asked for.
+/// These few lines with `unicode-width` are simpler than a table crate with its frames and wrapping
+/// switched off.
 pub fn table(rows: &[Vec<String>]) -> Result<(), Failure> {
+    lines(&aligned(rows))
+}
+
+fn aligned(rows: &[Vec<String>]) -> Vec<String> {
+    let rows: Vec<Vec<_>> = rows.iter().map(|row| row.iter().map(|cell| printable(cell)).collect()).collect();
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let cells = |column: usize| rows.iter().filter_map(move |row| row.get(column));
     let widths: Vec<usize> =
-        (0..columns).map(|column| cells(column).map(|cell| cell.chars().count()).max().unwrap_or(0)).collect();
+        (0..columns).map(|column| cells(column).map(|cell| cell.width()).max().unwrap_or(0)).collect();
     let is_number = |cell: &str| cell.starts_with(|c: char| c.is_ascii_digit());
-    let right: Vec<bool> = (0..columns).map(|column| cells(column).skip(1).all(|cell| is_number(cell))).collect();
-    for row in rows {
-        let padded = row.iter().enumerate().map(|(column, cell)| match right[column] {
-            true => format!("{cell:>width$}", width = widths[column]),
-            false => format!("{cell:<width$}", width = widths[column]),
+    let is_right: Vec<bool> = (0..columns).map(|column| cells(column).skip(1).all(|cell| is_number(cell))).collect();
+    let padded = |row: &Vec<std::borrow::Cow<str>>| {
+        let cells = row.iter().enumerate().map(|(column, cell)| {
+            let padding = " ".repeat(widths[column] - cell.width());
+            if is_right[column] { format!("{padding}{cell}") } else { format!("{cell}{padding}") }
         });
-        line(padded.collect::<Vec<_>>().join("  ").trim_end())?;
-    }
-    Ok(())
+        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
+    };
+    rows.iter().map(padded).collect()
 }
 
-/// Whether `--plot` names a picture that can be drawn.
+/// Checks that the path given with `--plot` names a picture that can be drawn.
 pub fn check_picture(path: &Path) -> Result<(), Failure> {
     match path.extension().and_then(|extension| extension.to_str()) {
         Some("svg" | "png") => Ok(()),
@@ -50,18 +75,27 @@ pub fn write_picture(path: &Path, charts: &[Chart]) -> Result<(), Failure> {
     Ok(write_file(path, if is_svg { picture.svg.as_bytes() } else { &picture.png })?)
 }
 
-/// A count with its thousands apart.
+/// A count with thousands separators.
 pub fn thousands(count: usize) -> String {
-    let digits = count.to_string();
-    let groups: Vec<&str> = digits.as_bytes().rchunks(3).rev().filter_map(|group| str::from_utf8(group).ok()).collect();
-    groups.join(",")
+    HumanCount(count as u64).to_string()
 }
 
 #[cfg(test)]
 mod tests {
+    use super::*;
+
     #[test]
-    fn thousands_are_apart() {
+    fn counts_have_thousands_separators() {
         let cases = [(0, "0"), (999, "999"), (1_000, "1,000"), (1_234_567, "1,234,567")];
-        assert!(cases.iter().all(|&(count, text)| super::thousands(count) == text));
+        for (count, text) in cases {
+            assert_eq!(thousands(count), text);
+        }
+    }
+
+    #[test]
+    fn columns_align_by_their_width_on_a_terminal() {
+        let rows =
+            [["label", "texts"], ["映画", "1,000"], ["\u{1b}[2J", "5"]].map(|row| row.map(String::from).to_vec());
+        assert_eq!(aligned(&rows), ["label      texts", "映画       1,000", "\\u001b[2J      5"]);
     }
 }

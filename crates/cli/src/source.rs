@@ -1,37 +1,83 @@
-//! Where texts and runs come from: a known data set or a file, a named run or the newest.
+//! The sources of texts and runs: a known data set or a file, a named run or the newest one.
 
 use std::borrow::Cow;
-use std::path::Path;
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
 
-use convlens_data::{Dataset, Examples, LabelMap, LabelledFile, auto, known};
+use convlens_data::{Dataset, Examples, Format, LabelMap, LabelledFile, auto, known};
 use convlens_run::{DatasetConfig, FileConfig, RunConfig, RunFolder};
 
 use crate::args::FileArgs;
 use crate::failure::Failure;
+use crate::message::{message, styled_message};
 use crate::progress::downloads;
 
-/// Where runs are written and looked for.
+/// The folder in which runs are written and looked up.
 pub const RUNS: &str = "runs";
 
 impl FileArgs {
-    /// The file that the flags describe, if they name one.
+    /// The file that the flags describe, if they name one. Its paths are those that were typed; see
+    /// [`absolute`].
+    ///
+    /// # Errors
+    ///
+    /// If a flag has no effect without `--data`, or a label is mapped twice.
     pub fn config(&self, test: Option<&Path>) -> Result<Option<FileConfig>, Failure> {
         let Some(path) = &self.data else {
-            let stray = [("text-column", self.text_column.is_some()), ("label-column", self.label_column.is_some())];
-            let stray = stray.into_iter().chain([("label-map", !self.label_map.is_empty())]);
-            return match stray.into_iter().find(|(_, given)| *given) {
+            let flags = [
+                ("text-column", self.text_column.is_some()),
+                ("label-column", self.label_column.is_some()),
+                ("label-map", !self.label_map.is_empty()),
+                ("no-quotes", self.no_quotes),
+                ("test-data", test.is_some()),
+            ];
+            return match flags.into_iter().find(|(_, is_given)| *is_given) {
                 Some((flag, _)) => Err(Failure::Input(format!("--{flag} goes with --data FILE"))),
                 None => Ok(None),
             };
         };
+        let mut sources = HashSet::new();
+        if let Some((source, _)) = mapped_labels(&self.label_map).find(|(source, _)| !sources.insert(*source)) {
+            return Err(Failure::Input(format!("--label-map: the label {source:?} is mapped twice; keep one of them")));
+        }
+        if self.no_quotes && Format::of(path).is_some_and(|format| !format.has_quotes()) {
+            return Err(Failure::Input(format!("--no-quotes: {} is neither a CSV nor a TSV file", path.display())));
+        }
         Ok(Some(FileConfig {
             path: path.clone(),
             test: test.map(Path::to_owned),
             text_column: self.text_column.clone().unwrap_or_else(|| "text".into()),
             label_column: self.label_column.clone().unwrap_or_else(|| "label".into()),
+            no_quotes: self.no_quotes,
             label_map: self.label_map.clone(),
         }))
     }
+}
+
+/// The pairs of a label map. Entries of another form are left to [`LabelMap::parse`].
+fn mapped_labels(entries: &[String]) -> impl Iterator<Item = (&str, &str)> {
+    entries.iter().filter_map(|entry| entry.split_once('=')).map(|(from, to)| (from.trim(), to.trim()))
+}
+
+/// Refuses a label map that maps to a label which is not among `labels`.
+pub fn check_label_map(entries: &[String], labels: &[String]) -> Result<(), Failure> {
+    match mapped_labels(entries).find(|(_, to)| !labels.iter().any(|label| label == to)) {
+        Some((from, to)) => Err(Failure::Input(format!(
+            "--label-map {from}={to}: there is no label {to:?} (known: {})",
+            labels.join(", ")
+        ))),
+        None => Ok(()),
+    }
+}
+
+/// The same file with paths that do not depend on the working directory.
+pub fn absolute(file: FileConfig) -> FileConfig {
+    FileConfig { path: absolute_path(&file.path), test: file.test.as_deref().map(absolute_path), ..file }
+}
+
+/// A path that does not depend on the working directory.
+pub fn absolute_path(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.into())
 }
 
 /// A file as the data crate reads it.
@@ -41,10 +87,11 @@ pub fn labelled_file(config: &FileConfig) -> Result<LabelledFile, Failure> {
         text_column: config.text_column.clone(),
         label_column: config.label_column.clone(),
         label_map: LabelMap::parse(config.label_map.iter().map(String::as_str))?,
+        quotes: !config.no_quotes,
     })
 }
 
-/// A data set by name, with `auto` for IMDB or else the sample, or from a file.
+/// A data set from a file, or by name; `auto` is IMDB if it is available, and else the sample.
 pub fn dataset(name: Option<&str>, file: Option<&FileConfig>, seed: u64) -> Result<Dataset, Failure> {
     if let Some(config) = file {
         return Ok(labelled_file(config)?.dataset(config.test.as_deref(), seed)?);
@@ -62,24 +109,64 @@ pub fn dataset(name: Option<&str>, file: Option<&FileConfig>, seed: u64) -> Resu
 }
 
 /// The data set that a run was trained on.
+///
+/// # Errors
+///
+/// If it cannot be read or has changed since, for then its test split is another one.
 pub fn dataset_of(config: &DatasetConfig, seed: u64) -> Result<Dataset, Failure> {
-    dataset(Some(&config.name), config.file.as_ref(), seed)
+    read_again(config, seed, "so the run's test split is lost; restore it, or name labelled texts with --data")
 }
 
-/// The shortest test text, and the shortest with another label.
+/// The data set of a run that is to be resumed.
+///
+/// # Errors
+///
+/// If it cannot be read or has changed since.
+pub fn dataset_to_resume(config: &DatasetConfig, seed: u64) -> Result<Dataset, Failure> {
+    read_again(config, seed, "so the run cannot be resumed; restore it, or begin a new --out")
+}
+
+fn read_again(config: &DatasetConfig, seed: u64, consequence: &str) -> Result<Dataset, Failure> {
+    let files = config.file.iter().flat_map(|file| std::iter::once(&file.path).chain(&file.test));
+    for path in files {
+        if let Err(error) = path.metadata() {
+            return Err(Failure::Input(format!("{}: {error}, {consequence}", path.display())));
+        }
+    }
+    let found = dataset(Some(&config.name), config.file.as_ref(), seed)?;
+    if found.fingerprint()? != config.fingerprint {
+        let source = config.file.as_ref().map_or_else(|| config.name.clone(), |file| file.path.display().to_string());
+        return Err(Failure::Input(format!("{source}: has changed since the run began, {consequence}")));
+    }
+    Ok(Dataset { name: config.name.clone(), ..found })
+}
+
+/// Refuses a configuration whose labels are not those of the data that the run was trained on.
+pub fn check_labels(config: &RunConfig, dataset: &Dataset) -> Result<(), Failure> {
+    if config.labels == dataset.labels {
+        return Ok(());
+    }
+    let [own, found] = [&config.labels, &dataset.labels].map(|labels| labels.join(", "));
+    Err(Failure::Input(format!(
+        "config.json: its labels ({own}) are not those of {} ({found}); restore config.json",
+        dataset.name
+    )))
+}
+
+/// The shortest test text, and the shortest one with another label.
 pub fn short_texts(dataset: &Dataset) -> Result<Vec<Cow<'_, str>>, Failure> {
     let test = &dataset.test;
     let shortest = |other_than: Option<usize>| {
-        let fits = |index: &usize| Some(test.labels[*index]) != other_than;
-        (0..test.len()).filter(fits).min_by_key(|&index| test.texts.bytes(index))
+        let is_other = |index: &usize| Some(test.labels[*index]) != other_than;
+        (0..test.len()).filter(is_other).min_by_key(|&index| test.texts.bytes(index))
     };
     let first = shortest(None);
     let second = first.and_then(|first| shortest(Some(test.labels[first])));
     first.into_iter().chain(second).map(|index| Ok(test.texts.get(index)?)).collect()
 }
 
-/// Labelled texts for a run, and what to call them: a file's, a split of a known data set's, or
-/// else of what the run was trained on.
+/// Labelled texts for a run, and their name: those of a file, of a split of a known data set, or else
+/// of the data set that the run was trained on.
 pub fn texts_for(
     config: &RunConfig,
     name: Option<&str>,
@@ -87,27 +174,32 @@ pub fn texts_for(
     split: &str,
 ) -> Result<(String, Examples), Failure> {
     if let Some(file) = file.config(None)? {
+        check_label_map(&file.label_map, &config.labels)?;
         return Ok((file.path.display().to_string(), labelled_file(&file)?.examples(&config.labels)?));
     }
     let dataset = match name {
         Some(name) => dataset(Some(name), None, config.training.seed)?,
-        None => dataset_of(&config.dataset, config.training.seed)?,
+        None => {
+            let dataset = dataset_of(&config.dataset, config.training.seed)?;
+            check_labels(config, &dataset)?;
+            dataset
+        }
     };
-    let unknown = dataset.labels.iter().find(|label| !config.labels.contains(label));
-    if let Some(label) = unknown {
+    if let Some(label) = dataset.labels.iter().find(|label| !config.labels.contains(label)) {
         let known = config.labels.join(", ");
         return Err(Failure::Input(format!(
-            "--dataset {}: its label {label:?} is unknown to the model (which knows: {known}); give the texts with --data and --label-map",
+            "--dataset {}: the model does not know its label {label:?} (known: {known}); give the texts with --data and --label-map",
             dataset.name
         )));
     }
-    let place = |label: &usize| config.labels.iter().position(|name| *name == dataset.labels[*label]).unwrap_or(*label);
+    let index_of =
+        |label: &usize| config.labels.iter().position(|name| *name == dataset.labels[*label]).unwrap_or(*label);
     let mut texts = if split == "train" { dataset.train } else { dataset.test };
-    texts.labels = texts.labels.iter().map(place).collect();
+    texts.labels = texts.labels.iter().map(index_of).collect();
     Ok((format!("{} ({split})", dataset.name), texts))
 }
 
-/// The run folder named, or the newest.
+/// The run folder at `path`, or else the newest one.
 pub fn run_folder(path: Option<&Path>) -> Result<RunFolder, Failure> {
     let folder = match path {
         Some(path) => RunFolder::open(path)?,
@@ -120,8 +212,12 @@ pub fn run_folder(path: Option<&Path>) -> Result<RunFolder, Failure> {
 fn warn_of_the_sample(why: &str) {
     let warning = anstyle::Style::new().bold().fg_color(Some(anstyle::AnsiColor::Yellow.into()));
     let rule = "!".repeat(72);
-    anstream::eprintln!(
-        "{warning}{rule}\nIMDB cannot be had, so this trains on the bundled SAMPLE of made-up reviews:\n\
-         a demonstration, not a model of real language.\n{rule}{warning:#}\n({why})"
-    );
+    let lines = [
+        rule.as_str(),
+        "IMDB cannot be had, so this trains on the bundled SAMPLE of made-up reviews:",
+        "a demonstration, not a model of real language.",
+        &rule,
+    ];
+    lines.iter().for_each(|line| styled_message(format!("{warning}{line}{warning:#}")));
+    message(format!("({why})"));
 }

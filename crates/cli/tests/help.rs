@@ -1,5 +1,5 @@
-//! What the program says of itself. (That this test names the binary makes cargo build it for
-//! the end-to-end tests in `tests/`.)
+//! The help of the built program. Because this test names the binary, cargo builds it for the
+//! end-to-end tests in `tests/`.
 
 use std::process::Command;
 
@@ -9,13 +9,35 @@ fn output(arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).expect("UTF-8")
 }
 
+/// The verbs that the program's help lists.
+fn verbs() -> Vec<String> {
+    let help = output(&["--help"]);
+    let lines = help.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
+    let verbs = lines.filter(|line| line.starts_with("  ") && !line.starts_with("   "));
+    verbs.filter_map(|line| line.split_whitespace().next()).filter(|verb| *verb != "help").map(String::from).collect()
+}
+
+// That the examples parse is tested beside the arguments, in `src/args/mod.rs`.
 #[test]
-fn every_verb_explains_itself_with_examples() {
-    for verb in ["train", "evaluate", "predict", "data", "completions"] {
-        let help = output(&[verb, "--help"]);
-        assert!(help.contains("Examples:") && help.contains(&format!("convlens {verb}")), "{help}");
+fn every_verb_has_help_with_examples() {
+    let verbs = verbs();
+    assert!(verbs.len() >= 11, "{verbs:?}");
+    for verb in verbs {
+        let help = output(&[&verb, "--help"]);
+        let names_itself =
+            ["convlens", "cargo xtask"].iter().any(|program| help.contains(&format!("{program} {verb}")));
+        assert!(help.contains("Examples:") && names_itself, "{help}");
     }
-    assert!(output(&["--help"]).contains("Examples:"));
+}
+
+#[test]
+fn help_documents_the_exit_codes() {
+    let help = output(&["--help"]);
+    assert!(help.contains("Examples:"), "{help}");
+    for code in ["0", "2", "101", "130"] {
+        let is_code = |line: &str| line.split_whitespace().next() == Some(code);
+        assert!(help.lines().skip_while(|line| *line != "Exit codes:").any(is_code), "{code}: {help}");
+    }
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Writes the bundled sample as CSV: `cargo run -p convlens-data --example generate_sample FOLDER`.
 
 use std::fs::File;
-use std::io::{BufWriter, Write};
+use std::io::BufWriter;
 
 use convlens_data::{SAMPLE_SEED, generate_sample};
 
@@ -10,12 +10,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     std::fs::create_dir_all(&folder)?;
     let sample = generate_sample(SAMPLE_SEED);
     for (name, split) in [("train.csv", &sample.train), ("test.csv", &sample.test)] {
-        let mut file = BufWriter::new(File::create(folder.join(name))?);
-        writeln!(file, "text,label")?;
-        for (text, &label) in split.texts.iter().zip(&split.labels) {
-            writeln!(file, "\"{}\",{}", text?, sample.labels[label])?;
-        }
-        file.flush()?;
+        split.write_csv(&sample.labels, BufWriter::new(File::create(folder.join(name))?))?;
     }
     println!("{}", folder.display());
     Ok(())

@@ -1,19 +1,34 @@
-//! What can go wrong with data; every message names the place and the mend.
+//! The errors of this crate. Each message names the file, and the row where there is one, and says
+//! how to fix the problem.
 
 use std::path::PathBuf;
+
+use crate::brief::{listed, shortened, shortened_to};
+
+/// How many characters of another library's message are shown.
+const MESSAGE: usize = 200;
+
+/// Which of the two columns an error is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ColumnRole {
+    /// The column of the texts.
+    Text,
+    /// The column of the labels.
+    Label,
+}
 
 /// An error of this crate.
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs)]
 pub enum DataError {
-    #[error("no data set is called {name:?} (known: {known}); a file of your own goes with --data")]
+    #[error("no data set is called {:?} (known: {known})", shortened(name))]
     UnknownDataset { name: String, known: String },
     #[error("{}: {source}", path.display())]
     Io { path: PathBuf, source: std::io::Error },
-    #[error("{}: {source}; texts that do not fit in memory go there: make room, or set TMPDIR to another folder", folder.display())]
+    #[error("{}: {source}; texts that do not fit in memory are written there: free some space, or set TMPDIR to another folder", folder.display())]
     Spill { folder: PathBuf, source: std::io::Error },
-    #[error("{}: not a file", path.display())]
-    NotAFile { path: PathBuf },
+    #[error("{}: this is {kind}, not a regular file; {}", path.display(), if *kind == "a folder" { "name a file in it" } else { "copy its contents to a file first" })]
+    NotAFile { path: PathBuf, kind: &'static str },
     #[error("{}: unknown file type; name it .csv, .tsv, .parquet or .jsonl", path.display())]
     UnknownFormat { path: PathBuf },
     #[error("{}: the file is empty", path.display())]
@@ -22,36 +37,65 @@ pub enum DataError {
     NoRows { path: PathBuf },
     #[error("{}: line {line} is not valid UTF-8; save the file as UTF-8", path.display())]
     NotUtf8 { path: PathBuf, line: usize },
-    #[error("{}: not readable as {format}: {message}", path.display())]
+    #[error("{}: not readable as {format}: {}", path.display(), shortened_to(message, MESSAGE))]
     Malformed { path: PathBuf, format: &'static str, message: String },
-    #[error("{}: no column {column:?} (it has: {columns}); name it with {flag}", path.display())]
-    NoColumn { path: PathBuf, column: String, columns: String, flag: &'static str },
-    #[error("{}: row {row} has no text in column {column:?}; fill it in or remove the row", path.display())]
+    #[error("{}: line {line} holds only part of a JSON value; write each object on a line of its own (this file may be pretty-printed JSON)", path.display())]
+    PartialJson { path: PathBuf, line: usize },
+    #[error("{}: the file is one JSON array; write each object on a line of its own, with no brackets or commas around them", path.display())]
+    JsonArray { path: PathBuf },
+    #[error("{}: the lines end in a carriage return (CR) alone; save the file with the line ends LF or CRLF", path.display())]
+    CarriageReturns { path: PathBuf },
+    #[error("{}: the quotation mark that opens in {} is never closed; close it, or double it if it is part of the text", path.display(), place(*row))]
+    UnclosedQuote { path: PathBuf, row: usize },
+    #[error("{}: row {row} has {} where the header has {header}; quote every field that contains a {separator} or a line break", path.display(), fields(*found))]
+    Ragged { path: PathBuf, row: usize, found: usize, header: usize, separator: &'static str },
+    #[error("{}: no column {:?} (it has: {})", path.display(), shortened(column), listed(columns))]
+    NoColumn { path: PathBuf, column: String, columns: Vec<String>, role: ColumnRole },
+    #[error("{}: line {line} has no key {:?} (it has: {})", path.display(), shortened(column), listed(keys))]
+    NoKey { path: PathBuf, line: usize, column: String, keys: Vec<String>, role: ColumnRole },
+    #[error("{}: {}column {:?} holds {kind}, not text or a number", path.display(), row.map(|row| format!("row {row}: ")).unwrap_or_default(), shortened(column))]
+    NotText { path: PathBuf, row: Option<usize>, column: String, kind: String },
+    #[error("{}: row {row} has no text in column {:?}; fill it in or remove the row", path.display(), shortened(column))]
     NoText { path: PathBuf, row: usize, column: String },
-    #[error("{}: row {row} has no label in column {column:?}; fill it in or remove the row", path.display())]
+    #[error("{}: row {row} has no label in column {:?}; fill it in or remove the row", path.display(), shortened(column))]
     NoLabel { path: PathBuf, row: usize, column: String },
-    #[error("{}: row {row} has the unknown label {label:?} (known: {known}); map it with --label-map {label}=LABEL", path.display())]
-    UnknownLabel { path: PathBuf, row: usize, label: String, known: String },
-    #[error("{}: only one label, {label:?}; a classifier needs two or more", path.display())]
+    #[error("{}: row {row} has the unknown label {:?} (known: {})", path.display(), shortened(label), listed(known))]
+    UnknownLabel { path: PathBuf, row: usize, label: String, known: Vec<String> },
+    #[error("{}: only one label, {:?}; a classifier needs two or more", path.display(), shortened(label))]
     OneLabel { path: PathBuf, label: String },
-    #[error("--label-map {entry:?} is not of the form FILE_LABEL=MODEL_LABEL")]
+    #[error("{}: column {:?} has {labels} different values in {rows} rows, so it does not look like a column of labels", path.display(), shortened(column))]
+    TooManyLabels { path: PathBuf, column: String, labels: usize, rows: usize },
+    #[error("{:?} does not have the form FILE_LABEL=MODEL_LABEL", shortened(entry))]
     LabelMap { entry: String },
-    #[error("{0}: too few examples to cut a split from")]
-    TooFew(String),
+    #[error("{name}: {count} labelled {} not enough to set some aside for {purpose}; add rows", if *count == 1 { "text is" } else { "texts are" })]
+    TooFew { name: String, count: usize, purpose: &'static str },
     #[error("{file}: the Hub refused access ({status}); set HF_TOKEN to a token that may read it")]
     HubDenied { file: String, status: u16 },
     #[error("{file}: not on the Hub at {endpoint} (404); check HF_ENDPOINT")]
     HubNotFound { file: String, endpoint: String },
-    #[error("{file}: the Hub answers {status} (too busy); try again in a few minutes")]
+    #[error("{file}: the Hub answered {status} (too busy); try again in a few minutes")]
     HubBusy { file: String, status: u16 },
     #[error(
-        "{file}: neither in the cache nor to be fetched: {message}; connect to the network, or set HF_HOME to a filled cache"
+        "{file}: not cached, and the download failed: {message}; connect to the network, or set HF_HOME to a cache that holds the file"
     )]
     HubUnreachable { file: String, message: String },
-    #[error("{file}: the download broke off: {message}; run the command again")]
+    #[error("{file}: the download was interrupted: {}; run the command again", shortened_to(message, MESSAGE))]
     HubBroken { file: String, message: String },
+    #[error("{file}: downloaded {got} bytes, expected {expected}; the file was removed, run the command again")]
+    HubWrongSize { file: String, expected: u64, got: u64 },
     #[error(
-        "{file}: {got} bytes came where the Hub announced {announced}; the file was removed, run the command again"
+        "{file}: the downloaded file has the SHA-256 {got}, expected {expected}; the file was removed, run the command again"
     )]
-    HubWrongSize { file: String, announced: u64, got: u64 },
+    HubWrongDigest { file: String, expected: String, got: String },
+    #[error("{}: this cached file is damaged (its SHA-256 is {got}); delete it and run the command again", path.display())]
+    HubDamaged { path: PathBuf, got: String },
+}
+
+/// Row 0 is the header.
+fn place(row: usize) -> String {
+    if row == 0 { "the header".into() } else { format!("row {row}") }
+}
+
+fn fields(count: usize) -> String {
+    if count == 1 { "1 field".into() } else { format!("{count} fields") }
 }

@@ -1,15 +1,19 @@
-//! The user's own file as a data set.
+//! A user's file as a data set.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
 use crate::dataset::collect;
-use crate::{DataError, Dataset, Examples, read_pieces};
+use crate::{DataError, Dataset, Examples, ReadOptions, read_pieces};
 
-/// The share of a file that becomes the test split where no test file is given.
+/// The share of a file that becomes the test split if no test file is given.
 const TEST_FRACTION: f64 = 0.2;
+/// A column with more different values than this, most of them in a single row, holds no labels.
+const PLAUSIBLE_LABELS: usize = 100;
+/// With more labels than this, a warning is logged.
+const MANY_LABELS: usize = 1_000;
 
-/// Other names for labels: what the file says to what the model says.
+/// Other names for labels: from the file's to the model's.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LabelMap(BTreeMap<String, String>);
 
@@ -30,15 +34,15 @@ impl LabelMap {
         Ok(Self(entries.into_iter().map(pair).collect::<Result<_, _>>()?))
     }
 
-    fn apply(&self, label: String) -> String {
-        self.0.get(&label).cloned().unwrap_or(label)
+    fn apply<'a>(&'a self, label: &'a str) -> &'a str {
+        self.0.get(label).map_or(label, String::as_str)
     }
 }
 
 /// A file with a text column and a label column.
 #[derive(Clone, Debug)]
 pub struct LabelledFile {
-    /// CSV, TSV, Parquet or JSON Lines, by its extension.
+    /// The file. Its extension says whether it is CSV, TSV, Parquet or JSON Lines.
     pub path: PathBuf,
     /// The column of the texts.
     pub text_column: String,
@@ -46,43 +50,70 @@ pub struct LabelledFile {
     pub label_column: String,
     /// Other names for labels.
     pub label_map: LabelMap,
+    /// Whether quotation marks enclose fields; see [`ReadOptions::quotes`].
+    pub quotes: bool,
 }
 
 impl LabelledFile {
-    /// The file as a data set of its own: the labels are those that occur, in alphabetical
-    /// order; the test split is `test`, or a fifth of the file, cut with `seed`.
+    /// The file as a data set. Its labels are those that occur in the file, in alphabetical order. The
+    /// test split is the file `test`, or else a fifth of the rows, chosen by `seed`.
     ///
     /// # Errors
     ///
-    /// As [`read_pieces`], [`DataError::OneLabel`], and [`DataError::UnknownLabel`] for a label
-    /// that only `test` has.
+    /// As [`read_pieces`]; [`DataError::OneLabel`]; [`DataError::TooManyLabels`] where most rows have a
+    /// label of their own; [`DataError::TooFew`] where there are too few rows for a test split; and
+    /// [`DataError::UnknownLabel`] for a label that only `test` has.
     pub fn dataset(&self, test: Option<&Path>, seed: u64) -> Result<Dataset, DataError> {
-        // Labels are numbered as they come, and then anew in their order.
-        let mut found: Vec<String> = Vec::new();
+        // Labels are numbered as they occur, and renumbered in alphabetical order at the end.
+        let mut numbers: HashMap<String, usize> = HashMap::new();
         let mut examples = self.read(&self.path, |label, _| {
-            Ok(found.iter().position(|name| *name == label).unwrap_or_else(|| {
-                found.push(label);
-                found.len() - 1
-            }))
+            let next = numbers.len();
+            Ok(match numbers.get(label) {
+                Some(&number) => number,
+                None => *numbers.entry(label.to_owned()).or_insert(next),
+            })
         })?;
-        let mut labels = found.clone();
-        labels.sort_unstable();
-        if let [label] = labels.as_slice() {
-            return Err(DataError::OneLabel { path: self.path.clone(), label: label.clone() });
+        let mut numbered: Vec<(String, usize)> = numbers.into_iter().collect();
+        numbered.sort_unstable();
+        let mut renumbered = vec![0; numbered.len()];
+        for (index, (_, number)) in numbered.iter().enumerate() {
+            renumbered[*number] = index;
         }
-        let order: Vec<usize> = found.iter().map(|name| labels.partition_point(|label| label < name)).collect();
-        examples.labels.iter_mut().for_each(|label| *label = order[*label]);
+        let labels: Vec<String> = numbered.into_iter().map(|(label, _)| label).collect();
+        self.check_labels(&labels, examples.len())?;
+        examples.labels.iter_mut().for_each(|label| *label = renumbered[*label]);
         let (train, test) = match test {
             Some(test) => (examples, self.read_known(test, &labels)?),
             None => {
-                let too_few = |_| DataError::TooFew(self.path.display().to_string());
-                examples.cut(TEST_FRACTION, seed).map_err(too_few)?
+                let count = examples.len();
+                let name = || self.path.display().to_string();
+                examples.cut(TEST_FRACTION, seed).map_err(|_| DataError::TooFew {
+                    name: name(),
+                    count,
+                    purpose: "testing",
+                })?
             }
         };
-        Ok(Dataset { name: self.path.display().to_string(), labels, train, test })
+        Ok(Dataset { name: self.path.display().to_string(), revision: None, labels, train, test })
     }
 
-    /// The whole file as examples of a model that knows `labels`.
+    fn check_labels(&self, labels: &[String], rows: usize) -> Result<(), DataError> {
+        let path = self.path.clone();
+        if let [label] = labels {
+            return Err(DataError::OneLabel { path, label: label.clone() });
+        }
+        if labels.len() > PLAUSIBLE_LABELS && labels.len() > rows / 2 {
+            let column = self.label_column.clone();
+            return Err(DataError::TooManyLabels { path, column, labels: labels.len(), rows });
+        }
+        if labels.len() > MANY_LABELS {
+            let column = crate::brief::shortened(&self.label_column);
+            log::warn!("{}: column {column:?} has {} different labels in {rows} rows", path.display(), labels.len());
+        }
+        Ok(())
+    }
+
+    /// The whole file as examples for a model that knows `labels`.
     ///
     /// # Errors
     ///
@@ -91,20 +122,27 @@ impl LabelledFile {
         self.read_known(&self.path, labels)
     }
 
-    fn read_known(&self, path: &Path, names: &[String]) -> Result<Examples, DataError> {
-        self.read(path, |label, row| match names.iter().position(|name| *name == label) {
-            Some(index) => Ok(index),
-            None => Err(DataError::UnknownLabel { path: path.into(), row, label, known: names.join(", ") }),
+    fn read_known(&self, path: &Path, labels: &[String]) -> Result<Examples, DataError> {
+        let numbers: HashMap<&str, usize> = labels.iter().map(String::as_str).zip(0..).collect();
+        self.read(path, |label, row| {
+            numbers.get(label).copied().ok_or_else(|| DataError::UnknownLabel {
+                path: path.into(),
+                row,
+                label: label.into(),
+                known: labels.to_vec(),
+            })
         })
     }
 
+    /// Reads a file; `number` gives the index of a label, which is mapped already, in a row.
     fn read(
         &self,
         path: &Path,
-        mut find: impl FnMut(String, usize) -> Result<usize, DataError>,
+        mut number: impl FnMut(&str, usize) -> Result<usize, DataError>,
     ) -> Result<Examples, DataError> {
-        let pieces = read_pieces(path, &self.text_column, Some(&self.label_column))?;
-        collect(pieces, |label, row| find(self.label_map.apply(label.to_owned()), row))
+        let options =
+            ReadOptions { quotes: self.quotes, ..ReadOptions::labelled(&self.text_column, &self.label_column) };
+        collect(read_pieces(path, &options)?, |label, row| number(self.label_map.apply(label), row))
     }
 }
 
@@ -120,6 +158,7 @@ mod tests {
             text_column: "text".into(),
             label_column: "label".into(),
             label_map: LabelMap::parse(["Positive=pos"]).expect("a map"),
+            quotes: true,
         }
     }
 
@@ -141,9 +180,43 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let file = file(folder.path(), "a.csv", "x,pos\ny,maybe\n");
         let error = file.examples(&["neg".into(), "pos".into()]).expect_err("is wrong").to_string();
-        assert!(error.ends_with(
-            "a.csv: row 2 has the unknown label \"maybe\" (known: neg, pos); map it with --label-map maybe=LABEL"
-        ));
-        assert!(LabelMap::parse(["pos"]).is_err());
+        assert!(error.ends_with("a.csv: row 2 has the unknown label \"maybe\" (known: neg, pos)"), "{error}");
+        let error = LabelMap::parse(["pos"]).expect_err("is wrong").to_string();
+        assert_eq!(error, "\"pos\" does not have the form FILE_LABEL=MODEL_LABEL");
+    }
+
+    #[test]
+    fn a_column_in_which_nearly_every_row_differs_holds_no_labels() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let rows = |count: usize, labels: usize| -> String {
+            (0..count).map(|index| format!("text {index},label {}\n", index % labels)).collect()
+        };
+        let error = |rows: &str| file(folder.path(), "a.csv", rows).dataset(None, 0).expect_err("is wrong").to_string();
+        // Labels were once looked up in a list: this took a minute.
+        let message = error(&rows(300_000, 300_000));
+        assert!(message.ends_with(
+            "a.csv: column \"label\" has 300000 different values in 300000 rows, so it does not look like a column of labels"
+        ), "{message}");
+        let many = file(folder.path(), "b.csv", &rows(10_000, 5_000)).dataset(None, 0).expect("reads");
+        assert_eq!(many.labels.len(), 5_000);
+        let labels = |index: usize| &many.labels[many.train.labels[index]];
+        for (index, text) in many.train.texts.iter().enumerate() {
+            let number: usize = text.expect("reads")[5..].parse().expect("a number");
+            assert_eq!(labels(index), &format!("label {}", number % 5_000));
+        }
+    }
+
+    #[test]
+    fn messages_name_the_file_and_the_fix() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let error = |rows: &str| {
+            let error = file(folder.path(), "a.csv", rows).dataset(None, 0).expect_err("is wrong").to_string();
+            error.replace(&format!("{}/", folder.path().display()), "")
+        };
+        assert_eq!(error("x,a\n"), "a.csv: only one label, \"a\"; a classifier needs two or more");
+        let known: Vec<String> = (0..1_000).map(|index| format!("label {index} {}", "long ".repeat(1_000))).collect();
+        let file = file(folder.path(), "a.csv", &format!("x,{}\n", "y".repeat(1 << 20)));
+        let error = file.examples(&known).expect_err("is wrong").to_string();
+        assert!(error.contains("and 990 more") && error.len() < 2_000, "{} bytes: {error}", error.len());
     }
 }

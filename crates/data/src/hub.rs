@@ -1,9 +1,10 @@
-//! Files of the Hugging Face Hub: from its cache, or fetched into it.
+//! Files of the Hugging Face Hub, read from its cache or downloaded into it.
 //!
 //! `HF_HOME`, `HF_HUB_CACHE`, `HF_ENDPOINT`, `HF_TOKEN`, `HF_HUB_OFFLINE` and
 //! `HF_HUB_DOWNLOAD_TIMEOUT` mean what they mean to Hugging Face's own tools.
 
 use std::fs;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,25 +12,26 @@ use std::time::Duration;
 
 use hf_hub::progress::{DownloadEvent, Progress, ProgressEvent, ProgressHandler};
 use hf_hub::{HFClient, HFClientSync, HFError};
+use sha2::{Digest, Sha256};
 
 use crate::DataError;
 
 const DEFAULT_ENDPOINT: &str = "https://huggingface.co";
-/// Seconds without a byte after which a download has stalled.
+/// After this many seconds without a byte, a download has failed.
 const DEFAULT_TIMEOUT: u64 = 30;
 
-/// How far a download is.
+/// The progress of a download.
 #[derive(Clone, Debug)]
 pub struct Download {
     /// The file's path in its repository.
     pub file: String,
-    /// Bytes so far.
+    /// Bytes downloaded so far.
     pub done: u64,
-    /// Bytes in all, 0 where the Hub does not say.
+    /// Bytes in all, or 0 if the Hub does not say.
     pub total: u64,
 }
 
-/// Told of every step of a download.
+/// Called whenever a download makes progress.
 pub type OnDownload = Arc<dyn Fn(Download) + Send + Sync>;
 
 /// A data set's repository on the Hub.
@@ -38,38 +40,60 @@ pub(crate) struct HubDataset {
     pub name: &'static str,
 }
 
+/// A file in the cache.
+#[derive(Debug)]
+pub(crate) struct CachedFile {
+    pub path: PathBuf,
+    /// The commit that the file belongs to.
+    pub revision: Option<String>,
+}
+
+impl CachedFile {
+    /// From an entry of the cache, `snapshots/REVISION/FILE`.
+    fn new(entry: PathBuf) -> Self {
+        let mut components = entry.components().map(|component| component.as_os_str().to_string_lossy());
+        let revision = components.by_ref().find(|name| name == "snapshots").and_then(|_| components.next());
+        Self { revision: revision.map(|name| name.into_owned()), path: follow_written_link(entry) }
+    }
+}
+
 impl HubDataset {
-    /// The path of a file in the cache, if it is there.
-    pub fn cached(&self, file: &str) -> Option<PathBuf> {
+    /// A file in the cache, if it is there; of the newest revision there if none is given.
+    pub fn cached(&self, file: &str, revision: Option<&str>) -> Option<CachedFile> {
         let client = HFClientSync::from_inner(HFClient::builder().build().ok()?).ok()?;
-        let path = client.dataset(self.owner, self.name).download_file().filename(file).local_files_only(true).send();
-        path.ok().map(follow_written_link)
+        let repository = client.dataset(self.owner, self.name);
+        let request = repository.download_file().filename(file).maybe_revision(revision.map(String::from));
+        request.local_files_only(true).send().ok().map(CachedFile::new)
     }
 
-    /// The path of a file in the cache, fetched where it is not there yet. Nothing enters the
-    /// cache unless all of it came.
-    pub fn fetch(&self, file: &str, on_download: &OnDownload) -> Result<PathBuf, DataError> {
-        if let Some(path) = self.cached(file) {
-            return Ok(path);
+    /// A file in the cache, downloaded first if it is not there. A download is kept only if it is
+    /// complete and has the SHA-256 that the Hub announced.
+    pub fn fetch(&self, file: &str, revision: Option<&str>, on_download: &OnDownload) -> Result<CachedFile, DataError> {
+        if let Some(cached) = self.cached(file, revision) {
+            return match wrong_digest(&cached.path)? {
+                Some(Digests { got, .. }) => Err(DataError::HubDamaged { path: blob(&cached.path)?, got }),
+                None => Ok(cached),
+            };
         }
         let full_name = format!("{}/{}/{file}", self.owner, self.name);
-        if is_offline() {
+        if std::env::var("HF_HUB_OFFLINE").is_ok_and(|value| is_true(&value)) {
             return Err(DataError::HubUnreachable { file: full_name, message: "HF_HUB_OFFLINE is set".into() });
         }
         let announced = Arc::new(AtomicU64::new(0));
         let watcher = Watcher { file: file.into(), announced: announced.clone(), on_download: on_download.clone() };
         let fetched = client().and_then(|client| {
             let repository = client.dataset(self.owner, self.name);
-            repository.download_file().filename(file).progress(Progress::new(watcher)).send()
+            let request = repository.download_file().filename(file).maybe_revision(revision.map(String::from));
+            request.progress(Progress::new(watcher)).send()
         });
-        let path = fetched.map_err(|error| explain(error, full_name.clone()))?;
-        check_size(&path, announced.load(Ordering::Relaxed), full_name)?;
-        Ok(path)
+        let fetched = CachedFile::new(fetched.map_err(|error| explain(error, full_name.clone()))?);
+        check(&fetched.path, announced.load(Ordering::Relaxed), full_name)?;
+        Ok(fetched)
     }
 }
 
-/// A cache's entries are links to its blobs. Where a cache was copied by way of something that
-/// knows no links, such as git with `core.symlinks` off, an entry is a file that holds the link.
+/// An entry of the cache is a symbolic link to a blob. If the cache was copied by a program without
+/// symbolic links, such as git with `core.symlinks` off, the entry is a file that contains the link.
 fn follow_written_link(path: PathBuf) -> PathBuf {
     const LONGEST_LINK: u64 = 512;
     let is_short = fs::metadata(&path).is_ok_and(|file| file.len() <= LONGEST_LINK);
@@ -78,8 +102,10 @@ fn follow_written_link(path: PathBuf) -> PathBuf {
     if content.starts_with("../") && content.contains("blobs/") && target.is_file() { target } else { path }
 }
 
-fn is_offline() -> bool {
-    std::env::var("HF_HUB_OFFLINE").is_ok_and(|value| !matches!(value.as_str(), "" | "0" | "false" | "FALSE"))
+/// Whether an environment variable is set to true, in the words of the Python library
+/// `huggingface_hub`.
+fn is_true(value: &str) -> bool {
+    ["1", "ON", "YES", "TRUE"].iter().any(|word| value.eq_ignore_ascii_case(word))
 }
 
 fn client() -> Result<HFClientSync, HFError> {
@@ -116,20 +142,61 @@ impl ProgressHandler for Watcher {
     }
 }
 
-/// hf-hub checks neither the status of the answer that carries a file nor its length against
-/// what the Hub announced, so what it let into the cache is checked here and removed if wrong.
-fn check_size(path: &Path, announced: u64, file: String) -> Result<(), DataError> {
+/// Checks a file that hf-hub put into the cache, and removes it if it is wrong: hf-hub checks neither the
+/// status of the response that carries the file, nor its length, nor its digest.
+fn check(path: &Path, announced: u64, file: String) -> Result<(), DataError> {
+    let got = fs::metadata(path).map_err(|source| DataError::Io { path: path.into(), source })?.len();
+    if announced != 0 && got != announced {
+        remove(path)?;
+        return Err(DataError::HubWrongSize { file, expected: announced, got });
+    }
+    if let Some(Digests { expected, got }) = wrong_digest(path)? {
+        remove(path)?;
+        return Err(DataError::HubWrongDigest { file, expected, got });
+    }
+    Ok(())
+}
+
+/// Removes a file from the cache: the entry and its blob.
+fn remove(path: &Path) -> Result<(), DataError> {
     let io = |source| DataError::Io { path: path.into(), source };
-    let got = fs::metadata(path).map_err(io)?.len();
-    if announced == 0 || got == announced {
-        return Ok(());
-    }
-    let blob = fs::canonicalize(path).map_err(io)?;
+    let blob = blob(path)?;
     fs::remove_file(path).map_err(io)?;
-    if blob != path {
-        fs::remove_file(blob).map_err(io)?;
+    if blob != path { fs::remove_file(blob).map_err(io) } else { Ok(()) }
+}
+
+/// The file that an entry of the cache links to.
+fn blob(path: &Path) -> Result<PathBuf, DataError> {
+    fs::canonicalize(path).map_err(|source| DataError::Io { path: path.into(), source })
+}
+
+/// The SHA-256 of a file, where it is not the announced one.
+struct Digests {
+    expected: String,
+    got: String,
+}
+
+/// Compares a file's SHA-256 with the one that the Hub announced: the cache names a blob after its
+/// ETag, which for a large file (LFS, Xet) is the SHA-256 of the contents. Any other name says nothing.
+fn wrong_digest(path: &Path) -> Result<Option<Digests>, DataError> {
+    let io = |source| DataError::Io { path: path.into(), source };
+    let blob = blob(path)?;
+    let expected = blob.file_name().map(|name| name.to_string_lossy().to_ascii_lowercase()).unwrap_or_default();
+    if expected.len() != 64 || !expected.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return Ok(None);
     }
-    Err(DataError::HubWrongSize { file, announced, got })
+    let mut file = fs::File::open(&blob).map_err(io)?;
+    let mut hash = Sha256::new();
+    let mut buffer = vec![0; 1 << 20];
+    loop {
+        let count = file.read(&mut buffer).map_err(io)?;
+        if count == 0 {
+            break;
+        }
+        hash.update(&buffer[..count]);
+    }
+    let got = hex::encode(hash.finalize());
+    Ok((got != expected).then_some(Digests { expected, got }))
 }
 
 fn explain(error: HFError, file: String) -> DataError {
@@ -149,11 +216,46 @@ fn explain(error: HFError, file: String) -> DataError {
             DataError::HubUnreachable { file, message: format!("no connection to {endpoint}") }
         }
         HFError::Request { source, .. } if source.is_timeout() => {
-            DataError::HubBroken { file, message: "no byte came for too long (HF_HUB_DOWNLOAD_TIMEOUT)".into() }
+            DataError::HubBroken { file, message: "nothing was received for too long (HF_HUB_DOWNLOAD_TIMEOUT)".into() }
         }
         HFError::Request { source, .. } if source.is_body() || source.is_decode() || source.is_request() => {
             DataError::HubBroken { file, message: "the connection closed early".into() }
         }
         other => DataError::HubBroken { file, message: other.to_string() },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn offline_is_what_huggingface_hub_takes_for_true() {
+        // from huggingface_hub.constants import _is_true
+        assert!(["1", "on", "ON", "Yes", "true", "TRUE"].into_iter().all(is_true));
+        assert!(!["", "0", "False", "false", "off", "no", "2", "y"].into_iter().any(is_true));
+    }
+
+    #[test]
+    fn an_entry_of_the_cache_names_its_revision() {
+        let file = |path: &str| CachedFile::new(path.into()).revision;
+        assert_eq!(file("/x/hub/datasets--a--b/snapshots/0123abcd/plain_text/a.parquet").as_deref(), Some("0123abcd"));
+        assert_eq!(file("a.parquet"), None);
+    }
+
+    #[test]
+    fn a_blob_is_compared_with_the_digest_in_its_name() {
+        let folder = tempfile::tempdir().expect("a folder");
+        // printf text | sha256sum
+        let digest = "982d9e3eb996f559e633f4d194def3761d909f5a3b647d1a851fead67c32c9d1";
+        let right = folder.path().join(digest);
+        fs::write(&right, "text").expect("writes");
+        assert!(wrong_digest(&right).expect("reads").is_none());
+        fs::write(&right, "texts").expect("writes");
+        assert_eq!(wrong_digest(&right).expect("reads").expect("is wrong").expected, digest);
+        let other = folder.path().join("a.parquet");
+        fs::write(&other, "text").expect("writes");
+        assert!(wrong_digest(&other).expect("reads").is_none());
+        assert!(check(&right, 0, "a".into()).is_err() && !right.exists());
     }
 }

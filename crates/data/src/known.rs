@@ -1,16 +1,16 @@
-//! The table of known data sets; a new one is a file beside this and a row here.
+//! The table of known data sets. A new data set is a file next to this one and an entry here.
 
 use crate::{DataError, Dataset, OnDownload, imdb, sample};
 
-/// A data set that has a name.
+/// A data set that can be loaded by name.
 pub struct Known {
-    /// What `--dataset` takes.
+    /// The name by which it is loaded.
     pub name: &'static str,
-    /// What it is, in a line.
+    /// A one-line description.
     pub summary: &'static str,
-    /// How much there is of it.
+    /// How many texts it has, and how many bytes are downloaded.
     pub size: &'static str,
-    /// Under what terms it may be used.
+    /// The terms of use.
     pub licence: &'static str,
     is_cached: fn() -> bool,
     load: fn(&OnDownload) -> Result<Dataset, DataError>,
@@ -21,14 +21,14 @@ pub const KNOWN: [Known; 2] = [
     Known {
         name: "imdb",
         summary: "movie reviews, negative or positive (Maas et al. 2011; stanfordnlp/imdb on the Hub)",
-        size: "25,000 + 25,000 texts, 42 MB to fetch",
+        size: "25,000 + 25,000 texts, 42 MB to download",
         licence: "for research",
         is_cached: imdb::is_cached,
         load: imdb::load,
     },
     Known {
         name: "sample",
-        summary: "made-up short reviews of films, negative or positive, that come with the program",
+        summary: "short, made-up film reviews, negative or positive, included in the program",
         size: "3,000 + 1,000 texts",
         licence: "MIT OR Apache-2.0",
         is_cached: || true,
@@ -36,11 +36,11 @@ pub const KNOWN: [Known; 2] = [
     },
 ];
 
-/// The known data set of that name.
+/// Finds a known data set by name.
 ///
 /// # Errors
 ///
-/// [`DataError::UnknownDataset`] where there is none.
+/// [`DataError::UnknownDataset`] if there is none of that name.
 pub fn known(name: &str) -> Result<&'static Known, DataError> {
     KNOWN
         .iter()
@@ -49,23 +49,24 @@ pub fn known(name: &str) -> Result<&'static Known, DataError> {
 }
 
 impl Known {
-    /// Whether it can be loaded with no network.
+    /// Whether it can be loaded without a network connection.
     pub fn is_cached(&self) -> bool {
         (self.is_cached)()
     }
 
-    /// Loads it, from the Hub where it must.
+    /// Loads the data set, and downloads it first if it is not cached.
     ///
     /// # Errors
     ///
-    /// The `Hub…` variants of [`DataError`], or what [`read_table`](crate::read_table) finds in
-    /// what came.
+    /// The `Hub…` variants of [`DataError`], and those of [`read_table`](crate::read_table) if a
+    /// downloaded file cannot be read.
     pub fn load(&self, on_download: &OnDownload) -> Result<Dataset, DataError> {
         (self.load)(on_download)
     }
 }
 
-/// IMDB where the Hub or its cache has it; else the sample, and why.
+/// Loads IMDB. If it can neither be read from the cache nor downloaded, returns the bundled sample and
+/// the error.
 pub fn auto(on_download: &OnDownload) -> (Dataset, Option<DataError>) {
     match imdb::load(on_download) {
         Ok(dataset) => (dataset, None),

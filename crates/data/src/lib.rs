@@ -1,22 +1,26 @@
 #![doc = include_str!("../README.md")]
 
+mod brief;
 mod dataset;
 mod error;
 mod file;
 mod hub;
 mod imdb;
 mod known;
-mod records;
+mod open;
+mod options;
+mod reader;
 mod sample;
-mod source;
 mod table;
 mod text_list;
 
 pub use dataset::{Dataset, Examples, choose};
-pub use error::DataError;
+pub use error::{ColumnRole, DataError};
 pub use file::{LabelMap, LabelledFile};
 pub use hub::{Download, OnDownload};
 pub use known::{KNOWN, Known, auto, known};
+pub use open::open_file;
+pub use options::{Format, ReadOptions};
 pub use sample::{SAMPLE_SEED, generate as generate_sample};
-pub use table::{Format, Pieces, Table, read_pieces, read_table};
+pub use table::{Pieces, Table, read_pieces, read_table};
 pub use text_list::{TextList, read_exact_at};

@@ -1,10 +1,11 @@
-//! The bundled sample: short reviews of films, made up from templates.
+//! The bundled sample: short film reviews, generated from templates.
 //!
-//! Each review has an opinion and two to four clauses. A clause follows the opinion four times
-//! in five, in words that carry it, at times stressed (*very*, *really*) and at times by
-//! denying the opposite (*not boring*); the other clauses say the reverse or nothing. So words
-//! are telling but not certain, a model learns from them in seconds, and negation is there for
-//! the phrases to show. The generator is seeded: `data/sample/*.csv` is what it makes.
+//! Each review has an opinion and two to four clauses. The first clause agrees with the opinion. Each
+//! further clause agrees with it three times in five, contradicts it once in five, and says nothing
+//! about the film once in five. Clauses use positive or negative words, sometimes intensified (*very*,
+//! *really*), sometimes by negating the opposite (*not boring*). So single words are informative but
+//! not certain, a model learns from them in seconds, and phrases with negation are there to be found.
+//! The generator is seeded, and `data/sample/*.csv` is its output.
 
 use rand::rngs::ChaCha8Rng;
 use rand::seq::IndexedRandom;
@@ -12,7 +13,7 @@ use rand::{RngExt, SeedableRng};
 
 use crate::{Dataset, Examples};
 
-/// The seed of the sample that comes with the program.
+/// The seed of the sample that is included in the program.
 pub const SAMPLE_SEED: u64 = 2018;
 
 const TRAIN: usize = 3_000;
@@ -108,10 +109,10 @@ const PARTS: &[&str] = &[
 ];
 const FILMS: &[&str] =
     &["film", "movie", "picture", "comedy", "drama", "thriller", "western", "sequel", "remake", "debut"];
-const STRESS: &[&str] =
+const INTENSIFIERS: &[&str] =
     &["very", "really", "truly", "extremely", "utterly", "so", "quite", "rather", "somewhat", "simply"];
-const DENIAL: &[&str] = &["not", "never", "hardly", "not at all", "by no means"];
-const BY_THE_WAY: &[&str] = &[
+const NEGATIONS: &[&str] = &["not", "never", "hardly", "not at all", "by no means"];
+const ASIDES: &[&str] = &[
     "i saw it on a rainy sunday",
     "it runs for two hours",
     "my brother came along",
@@ -125,9 +126,9 @@ const BY_THE_WAY: &[&str] = &[
     "most of it takes place at night",
     "i had read about it before",
 ];
-const JOINS: &[&str] = &[". ", ", and ", "; ", ". ", ", though ", ". also, "];
+const CONJUNCTIONS: &[&str] = &[". ", ", and ", "; ", ". ", ", though ", ". also, "];
 
-/// Makes the sample data set of a seed: 3,000 reviews to train on, 1,000 to test on, half of
+/// Generates the sample data set for a seed: 3,000 reviews for training and 1,000 for testing, half of
 /// them `neg` and half `pos`.
 pub fn generate(seed: u64) -> Dataset {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
@@ -137,21 +138,22 @@ pub fn generate(seed: u64) -> Dataset {
         Examples { texts, labels }
     };
     let (train, test) = (split(TRAIN), split(TEST));
-    Dataset { name: "sample".into(), labels: vec!["neg".into(), "pos".into()], train, test }
+    Dataset { name: "sample".into(), revision: None, labels: vec!["neg".into(), "pos".into()], train, test }
 }
 
 fn review(likes: bool, rng: &mut ChaCha8Rng) -> String {
     let mut text = clause(likes, rng);
     for _ in 0..rng.random_range(1..=3) {
-        text.push_str(pick(JOINS, rng));
+        text.push_str(pick(CONJUNCTIONS, rng));
         let next = match rng.random_range(0..10) {
             0..6 => clause(likes, rng),
             6..8 => clause(!likes, rng),
-            _ => pick(BY_THE_WAY, rng).to_owned(),
+            _ => pick(ASIDES, rng).to_owned(),
         };
-        match text.ends_with(". ") {
-            true => text.push_str(&capitalized(&next)),
-            false => text.push_str(&next),
+        if text.ends_with(". ") {
+            text.push_str(&capitalized(&next));
+        } else {
+            text.push_str(&next);
         }
     }
     text.push_str(pick(&[".", "!", ".", "..."], rng));
@@ -178,18 +180,18 @@ fn clause(likes: bool, rng: &mut ChaCha8Rng) -> String {
     }
 }
 
-/// An adjective, now and then stressed, now and then the denial of its opposite.
+/// An adjective, sometimes intensified, sometimes the negation of its opposite.
 fn judgement(likes: bool, rng: &mut ChaCha8Rng) -> String {
     match rng.random_range(0..10) {
         0..5 => word(likes, rng).to_owned(),
-        5..8 => format!("{} {}", pick(STRESS, rng), word(likes, rng)),
-        _ => format!("{} {}", pick(DENIAL, rng), word(!likes, rng)),
+        5..8 => format!("{} {}", pick(INTENSIFIERS, rng), word(likes, rng)),
+        _ => format!("{} {}", pick(NEGATIONS, rng), word(!likes, rng)),
     }
 }
 
 fn with_article(word: &str) -> String {
-    let sounds_open = word.starts_with(['a', 'e', 'i', 'o', 'u']) || word == "honest";
-    let article = if sounds_open { "an" } else { "a" };
+    let starts_with_vowel = word.starts_with(['a', 'e', 'i', 'o', 'u']) || word == "honest";
+    let article = if starts_with_vowel { "an" } else { "a" };
     format!("{article} {word}")
 }
 
@@ -206,7 +208,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_same_seed_makes_the_same_reviews() {
+    fn the_same_seed_gives_the_same_reviews() {
         assert_eq!(generate(7), generate(7));
         assert_ne!(generate(7), generate(8));
     }

@@ -1,4 +1,4 @@
-//! Texts in order: in memory while there is little of them, in a temporary file when there is much.
+//! A list of texts: in memory if it is small, and in a temporary file if it is large.
 
 use std::borrow::Cow;
 use std::fs::File;
@@ -9,14 +9,14 @@ use std::sync::Arc;
 
 use crate::DataError;
 
-/// How many bytes of text are held in memory; IMDB has 33 million in a split.
+/// How many bytes of text are held in memory. IMDB has 33 million per split.
 const IN_MEMORY: usize = 256 << 20;
 
-/// Texts in order. A part shares what it is a part of, and clones share everything.
+/// A list of texts. A part of a list and a clone of it share its texts.
 #[derive(Clone, Debug)]
 pub struct TextList {
     store: Arc<Store>,
-    /// Where each text lies in the store.
+    /// Where each text is in the store.
     spans: Vec<Range<u64>>,
 }
 
@@ -27,31 +27,31 @@ enum Store {
 }
 
 impl TextList {
-    /// How many there are.
+    /// The number of texts.
     pub fn len(&self) -> usize {
         self.spans.len()
     }
 
-    /// Whether there are none.
+    /// Whether the list is empty.
     pub fn is_empty(&self) -> bool {
         self.spans.is_empty()
     }
 
-    /// Whether they are read from a file, being too many for the memory.
+    /// Whether the texts are in a file, because they are too large for memory.
     pub fn is_on_disk(&self) -> bool {
         matches!(*self.store, Store::Disk(..))
     }
 
-    /// How many bytes a text has, in UTF-8.
+    /// The length of a text in UTF-8, in bytes.
     pub fn bytes(&self, index: usize) -> usize {
         (self.spans[index].end - self.spans[index].start) as usize
     }
 
-    /// A text.
+    /// The text at an index.
     ///
     /// # Errors
     ///
-    /// [`DataError::Io`] where the temporary file can no longer be read.
+    /// [`DataError::Io`] if the temporary file cannot be read.
     pub fn get(&self, index: usize) -> Result<Cow<'_, str>, DataError> {
         let span = &self.spans[index];
         match &*self.store {
@@ -67,12 +67,12 @@ impl TextList {
         }
     }
 
-    /// All of them, in order.
+    /// All texts, in order.
     pub fn iter(&self) -> impl Iterator<Item = Result<Cow<'_, str>, DataError>> {
         (0..self.len()).map(|index| self.get(index))
     }
 
-    /// All of them in memory.
+    /// Reads all texts into memory.
     ///
     /// # Errors
     ///
@@ -81,7 +81,7 @@ impl TextList {
         self.iter().map(|text| text.map(Cow::into_owned)).collect()
     }
 
-    /// Those for which `is_chosen` holds.
+    /// The texts for whose index `is_chosen` returns true.
     pub(crate) fn part(&self, is_chosen: impl Fn(usize) -> bool) -> Self {
         let chosen = self.spans.iter().enumerate().filter(|(index, _)| is_chosen(*index));
         Self { store: self.store.clone(), spans: chosen.map(|(_, span)| span.clone()).collect() }
@@ -113,7 +113,7 @@ impl PartialEq for TextList {
     }
 }
 
-/// Texts as they come.
+/// Builds a [`TextList`] from texts that arrive one by one.
 #[derive(Debug)]
 pub(crate) struct TextListBuilder {
     memory: String,
@@ -141,8 +141,8 @@ impl TextListBuilder {
         }
         match &mut self.disk {
             Some((file, folder)) => {
-                let wrong = |source| DataError::Spill { folder: folder.clone(), source };
-                file.write_all(text.as_bytes()).map_err(wrong)
+                let spill = |source| DataError::Spill { folder: folder.clone(), source };
+                file.write_all(text.as_bytes()).map_err(spill)
             }
             None => {
                 self.memory.push_str(text);
@@ -152,10 +152,10 @@ impl TextListBuilder {
     }
 
     fn move_to_disk(&mut self) -> Result<(), DataError> {
-        let folder = folder();
-        let wrong = |source| DataError::Spill { folder: folder.clone(), source };
-        let mut file = BufWriter::new(tempfile::tempfile_in(&folder).map_err(wrong)?);
-        file.write_all(std::mem::take(&mut self.memory).as_bytes()).map_err(wrong)?;
+        let folder = spill_folder();
+        let spill = |source| DataError::Spill { folder: folder.clone(), source };
+        let mut file = BufWriter::new(tempfile::tempfile_in(&folder).map_err(spill)?);
+        file.write_all(std::mem::take(&mut self.memory).as_bytes()).map_err(spill)?;
         self.disk = Some((file, folder));
         Ok(())
     }
@@ -175,18 +175,19 @@ impl TextListBuilder {
     }
 }
 
-/// Where large temporary files go: `TMPDIR`, or `/var/tmp` where there is one (`/tmp` is often
-/// memory).
-fn folder() -> PathBuf {
+/// The folder for large temporary files: `TMPDIR` if it is set, and otherwise `/var/tmp` if it exists,
+/// because `/tmp` is often in memory.
+fn spill_folder() -> PathBuf {
     let large = PathBuf::from("/var/tmp");
     if std::env::var_os("TMPDIR").is_none() && large.is_dir() { large } else { std::env::temp_dir() }
 }
 
-/// Fills `bytes` from a file, from `start` on, wherever others have read it to.
+/// Fills `bytes` from a file, beginning at the byte `start`. The file's own position is not used.
 ///
 /// # Errors
 ///
-/// Those of the file, and `UnexpectedEof` where it ends too early.
+/// Those of reading the file, and [`UnexpectedEof`](std::io::ErrorKind::UnexpectedEof) if it is too
+/// short.
 pub fn read_exact_at(file: &File, bytes: &mut [u8], start: u64) -> std::io::Result<()> {
     #[cfg(unix)]
     return std::os::unix::fs::FileExt::read_exact_at(file, bytes, start);
@@ -210,7 +211,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn memory_and_disk_hold_the_same(texts in prop::collection::vec(".{0,12}", 0..30), in_memory in 0usize..100) {
+        fn a_list_on_disk_equals_one_in_memory(texts in prop::collection::vec(".{0,12}", 0..30), in_memory in 0usize..100) {
             let mut builder = TextListBuilder::with_memory(in_memory);
             texts.iter().try_for_each(|text| builder.push(text)).expect("takes them");
             let list = builder.finish().expect("holds them");

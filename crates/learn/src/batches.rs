@@ -1,23 +1,24 @@
-//! The order in which training reads texts, and what it draws at random.
+//! The order in which training reads texts, and its other random draws.
 
 use rand::rngs::ChaCha8Rng;
 use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
 
-/// How many batches are sorted by length together, so that a batch wastes little on padding.
+/// The number of batches whose texts are sorted by length together, so that batches need little padding.
 const BUCKET: usize = 50;
 
-/// The batches of an epoch, as indices of texts of these `lengths`: the same for the same seed and
-/// epoch.
+/// The batches of an epoch, as indices of texts with the given `lengths`. They are the same for the same
+/// seed and epoch. A `batch_size` of 0 counts as 1.
 ///
-/// Texts are shuffled; where `by_length` is set, texts of a like length then share a batch, and
-/// the batches are shuffled again.
+/// The texts are shuffled. With `by_length`, texts of similar length then share a batch, and the batches
+/// are shuffled again.
 pub fn epoch_order(lengths: &[usize], batch_size: usize, by_length: bool, seed: u64, epoch: usize) -> Vec<Vec<usize>> {
+    let batch_size = batch_size.max(1);
     let mut rng = draws(seed, epoch, 0);
     let mut order: Vec<usize> = (0..lengths.len()).collect();
     order.shuffle(&mut rng);
     if by_length {
-        for bucket in order.chunks_mut(batch_size * BUCKET) {
+        for bucket in order.chunks_mut(batch_size.saturating_mul(BUCKET)) {
             bucket.sort_by_key(|&index| lengths[index]);
         }
     }
@@ -28,8 +29,7 @@ pub fn epoch_order(lengths: &[usize], batch_size: usize, by_length: bool, seed: 
     batches
 }
 
-/// Reads each id as `unk_id` with the chance `word_dropout`; the same for the same seed, epoch
-/// and step.
+/// Replaces each id by `unk_id` with the chance `word_dropout`, which is from 0 to 1.
 pub(crate) fn drop_words(ids: &mut [u32], unk_id: u32, word_dropout: f64, rng: &mut ChaCha8Rng) {
     for id in ids {
         if rng.random_bool(word_dropout) {
@@ -38,8 +38,8 @@ pub(crate) fn drop_words(ids: &mut [u32], unk_id: u32, word_dropout: f64, rng: &
     }
 }
 
-/// Random draws of their own for each step (from 1; 0 is the epoch's order), so that a resumed
-/// run draws what the run that was never stopped would have drawn.
+/// A random generator for each step (from 1; step 0 draws the order of the epoch). A resumed run
+/// therefore draws the same numbers as a run that was never interrupted.
 pub(crate) fn draws(seed: u64, epoch: usize, step: usize) -> ChaCha8Rng {
     let mut key = [0; 32];
     key[..8].copy_from_slice(&seed.to_le_bytes());
@@ -48,7 +48,7 @@ pub(crate) fn draws(seed: u64, epoch: usize, step: usize) -> ChaCha8Rng {
     ChaCha8Rng::from_seed(key)
 }
 
-/// A seed of its own for each step, for what a device draws.
+/// A seed for each step, for what a device draws.
 pub(crate) fn step_seed(seed: u64, epoch: usize, step: usize) -> u64 {
     draws(seed, epoch, step).random()
 }
@@ -59,7 +59,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn batches_by_length_waste_little() {
+    fn batches_by_length_need_little_padding() {
         let lengths: Vec<usize> = (0..1000).map(|index| index % 97).collect();
         let padded = |by_length| -> usize {
             let batches = epoch_order(&lengths, 10, by_length, 1, 1);
@@ -72,7 +72,7 @@ mod tests {
     proptest! {
         #[test]
         fn an_epoch_reads_every_text_once(
-            lengths in prop::collection::vec(0usize..9, 1..60), batch_size in 1usize..20, by_length: bool, seed: u64,
+            lengths in prop::collection::vec(0usize..9, 1..60), batch_size in 0usize..20, by_length: bool, seed: u64,
         ) {
             let batches = epoch_order(&lengths, batch_size, by_length, seed, 3);
             let mut all: Vec<usize> = batches.concat();

@@ -1,18 +1,18 @@
-//! A model and its optimiser, and the step that both take together.
+//! A model in training, and one step of it.
 
 use std::borrow::Cow;
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use convlens_run::TrainingConfig;
-use convlens_run::model::{Batch, ConfigError, ModelConfig, Padding, TextModel};
+use convlens_run::model::{Batch, ModelConfig, Padding, TextModel};
 use convlens_run::text::Tokenizer;
 
 use crate::batches::{draws, drop_words, step_seed};
 use crate::parameters::{parameters, with_parameters};
-use crate::{Adam, cross_entropy};
+use crate::{Adam, LearnError, cross_entropy};
 
-/// A model in training.
+/// A model in training, with its optimiser.
 #[derive(Debug)]
 pub struct Learner {
     /// The model.
@@ -23,43 +23,46 @@ pub struct Learner {
     padding: Padding,
     pad_id: u32,
     unk_id: Option<u32>,
-    /// With gradients recorded.
+    /// The device that the model trains on, with gradients recorded.
     device: Device,
 }
 
-/// Where training stands: what a step's random draws and its rate are made from.
+/// The position of a step in training. It decides the step's random draws and its learning rate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Moment {
     /// The epoch, from 1.
     pub epoch: usize,
-    /// The step of the epoch, from 1.
+    /// The step within the epoch, from 1.
     pub step: usize,
-    /// How many steps were taken before this one, in all.
+    /// The number of steps taken before this one, in all epochs.
     pub done: usize,
-    /// How many will have been taken in the end.
+    /// The number of steps in total, in all epochs.
     pub steps: usize,
 }
 
 impl Learner {
-    /// A model as it begins, on `device`: its weights are drawn on the CPU, so that they are the
+    /// A model with its initial weights, on `device`. They are drawn on the CPU, so that they are the
     /// same on every device.
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] where the settings make no model.
+    /// [`LearnError::Model`] if no model can be built from the settings, [`LearnError::WordDropout`].
     pub fn new(
         model: &ModelConfig,
         training: &TrainingConfig,
         tokenizer: &Tokenizer,
         device: &Device,
-    ) -> Result<Self, ConfigError> {
+    ) -> Result<Self, LearnError> {
+        if !(0.0..=1.0).contains(&training.word_dropout) {
+            return Err(LearnError::WordDropout(training.word_dropout));
+        }
         let (cpu, device) = (Device::flex(), device.clone().autodiff());
         cpu.seed(training.seed);
-        let drawn = parameters(&model.init(&cpu)?.materialize());
+        let drawn = parameters(&model.init(&cpu)?);
         let drawn = drawn.into_iter().map(|(name, data)| (name, data.iter::<f32>().collect())).collect();
-        let begun = with_parameters(model.init(&device)?, drawn);
+        let initial = with_parameters(model.init(&device)?, drawn);
         Ok(Self {
-            model: begun.unwrap_or_else(|path| unreachable!("{path} was drawn for the same model")),
+            model: initial.unwrap_or_else(|error| unreachable!("weights drawn for the same settings: {error}")),
             adam: Adam::new(training.adam_epsilon, training.weight_decay),
             training: training.clone(),
             padding: model.padding,
@@ -69,12 +72,24 @@ impl Learner {
         })
     }
 
-    /// Takes one step on texts, given as ids, and their labels. Given through by value, the weights
-    /// change where they lie. Also the logits before the step, `[batch, outputs]`: who reads them
-    /// knows the loss.
-    pub fn step(mut self, mut rows: Vec<Cow<'_, [u32]>>, labels: &[usize], at: Moment) -> (Self, Tensor<2>) {
+    /// Takes one step on texts, given as token ids, with one label each. The learner is passed by value,
+    /// so that the weights can change in place.
+    ///
+    /// Also returns the logits before the step, `[batch, outputs]`, from which the loss follows.
+    ///
+    /// # Errors
+    ///
+    /// [`LearnError`] if there are no texts, if the labels or ids do not fit the model, or if all steps
+    /// were taken before.
+    pub fn step(
+        mut self,
+        mut rows: Vec<Cow<'_, [u32]>>,
+        labels: &[usize],
+        at: Moment,
+    ) -> Result<(Self, Tensor<2>), LearnError> {
+        self.check(&rows, labels, at)?;
         let training = &self.training;
-        // Dropout draws on the device, from the step's own seed.
+        // Dropout draws on the device, from a seed of the step's own.
         self.device.seed(step_seed(training.seed, at.epoch, at.step));
         if let Some(unk_id) = self.unk_id.filter(|_| training.word_dropout > 0.0) {
             let mut rng = draws(training.seed, at.epoch, at.step);
@@ -82,24 +97,90 @@ impl Learner {
         }
         let rows: Vec<&[u32]> = rows.iter().map(AsRef::as_ref).collect();
         let batch = Batch::new(&rows, self.padding, self.pad_id, &self.device);
-        let words = match training.sparse_embedding {
-            true => Tensor::from_inner(self.model.rows(&batch).inner()).require_grad(),
-            false => self.model.rows(&batch),
+        let words = if training.sparse_embedding {
+            Tensor::from_inner(self.model.rows(&batch).inner()).require_grad()
+        } else {
+            self.model.rows(&batch)
         };
         let logits = self.model.forward_rows(words.clone(), &batch);
         let mut gradients = cross_entropy(logits.clone(), labels, &self.device).backward();
-        let left = 1.0 - at.done as f64 / at.steps as f64;
-        let rate = if training.decay { training.learning_rate * left } else { training.learning_rate };
-        let of_words = if training.sparse_embedding { words.grad_remove(&mut gradients) } else { None };
+        let remaining = 1.0 - at.done as f64 / at.steps as f64;
+        let rate = if training.decay { training.learning_rate * remaining } else { training.learning_rate };
+        let words_gradient = if training.sparse_embedding { words.grad_remove(&mut gradients) } else { None };
         self.model = self.adam.step(self.model, gradients, rate);
-        if let Some(gradient) = of_words {
+        if let Some(gradient) = words_gradient {
             self.model = self.adam.step_rows(self.model, batch.distinct.inner(), gradient, rate);
         }
-        (self, logits.inner())
+        Ok((self, logits.inner()))
     }
 
-    /// The model as it is, its gradients not recorded.
+    fn check(&self, rows: &[Cow<'_, [u32]>], labels: &[usize], at: Moment) -> Result<(), LearnError> {
+        let outputs = self.model.head.weight.dims()[0];
+        let (vocab_size, classes) = (self.model.embed.weight.dims()[0], if outputs == 1 { 2 } else { outputs });
+        if rows.is_empty() {
+            return Err(LearnError::EmptyBatch);
+        }
+        if rows.len() != labels.len() {
+            return Err(LearnError::LabelCount { texts: rows.len(), labels: labels.len() });
+        }
+        if let Some(&label) = labels.iter().find(|&&label| label >= classes) {
+            return Err(LearnError::Label { label, classes });
+        }
+        if let Some(&id) = rows.iter().flat_map(|ids| ids.iter()).find(|&&id| id as usize >= vocab_size) {
+            return Err(LearnError::Token { id, vocab_size });
+        }
+        if at.steps == 0 || at.done > at.steps {
+            return Err(LearnError::Schedule { done: at.done, steps: at.steps });
+        }
+        Ok(())
+    }
+
+    /// The model with its present weights, without recorded gradients.
     pub fn trained(&self) -> TextModel {
         self.model.valid()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::preset;
+    use convlens_run::text::{TokenizerKind, train};
+
+    const AT: Moment = Moment { epoch: 1, step: 1, done: 0, steps: 3 };
+
+    fn learner(classes: usize, change: impl Fn(&mut TrainingConfig)) -> Result<Learner, LearnError> {
+        let tokenizer = train(TokenizerKind::Words, 10, ["a good film"].into_iter()).expect("a tokenizer");
+        let preset = preset("default").expect("a preset");
+        let (vocab_size, outputs) = (tokenizer.vocab_size(), ModelConfig::outputs_for(classes));
+        let mut training = (preset.training)();
+        change(&mut training);
+        Learner::new(&(preset.model)(vocab_size, outputs), &training, &tokenizer, &Device::flex())
+    }
+
+    #[test]
+    fn misuse_is_an_error() {
+        let error = |classes: usize, rows: &[&[u32]], labels: &[usize], at: Moment| {
+            let rows = rows.iter().map(|&ids| Cow::Borrowed(ids)).collect();
+            learner(classes, |_| {}).expect("a learner").step(rows, labels, at).expect_err("misuse")
+        };
+        assert_eq!(error(2, &[], &[], AT), LearnError::EmptyBatch);
+        assert_eq!(error(2, &[&[1]], &[0, 1], AT), LearnError::LabelCount { texts: 1, labels: 2 });
+        assert_eq!(error(2, &[&[1]], &[2], AT), LearnError::Label { label: 2, classes: 2 });
+        assert_eq!(error(3, &[&[1]], &[3], AT), LearnError::Label { label: 3, classes: 3 });
+        let token = error(2, &[&[1, 4_000_000_000]], &[0], AT);
+        assert!(matches!(token, LearnError::Token { id: 4_000_000_000, .. }), "{token}");
+        for (done, steps) in [(0, 0), (4, 3)] {
+            assert_eq!(error(2, &[&[1]], &[0], Moment { done, steps, ..AT }), LearnError::Schedule { done, steps });
+        }
+        let no_probability = learner(2, |training| training.word_dropout = 7.0).expect_err("no probability");
+        assert_eq!(no_probability, LearnError::WordDropout(7.0));
+    }
+
+    #[test]
+    fn a_text_without_tokens_is_learned_from() {
+        let (_, logits) =
+            learner(2, |_| {}).expect("a learner").step(vec![Cow::Borrowed(&[])], &[1], AT).expect("a step");
+        assert!(logits.into_data().iter::<f32>().all(f32::is_finite));
     }
 }

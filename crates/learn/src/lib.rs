@@ -2,6 +2,7 @@
 
 mod adam;
 mod batches;
+mod error;
 mod learner;
 mod loss;
 mod parameters;
@@ -9,7 +10,8 @@ mod preset;
 
 pub use adam::Adam;
 pub use batches::epoch_order;
+pub use error::{LearnError, StateError};
 pub use learner::{Learner, Moment};
-pub use loss::{Tally, cross_entropy, log_probabilities, most_likely};
+pub use loss::{Tally, cross_entropy};
 pub use parameters::{parameters, with_parameters};
 pub use preset::{PRESETS, Preset, UnknownPreset, preset};

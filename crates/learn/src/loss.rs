@@ -1,70 +1,58 @@
-//! The loss of a batch: on the device, to be differentiated, and on the host, to be reported.
+//! The loss of a batch: on the device for its gradient, and on the host for reports.
 
 use burn::nn::loss::{BinaryCrossEntropyLossConfig, CrossEntropyLossConfig};
 use burn::tensor::{Device, Int, Tensor, TensorData};
+use convlens_run::{log_probabilities, predicted_label};
 
-/// The mean cross-entropy of logits, in nats: of one logit a text the binary one, its label 1
-/// being the logit's.
+/// The mean cross-entropy of logits, in nats. With one logit per text it is the binary cross-entropy, and
+/// the logit is that of label 1.
 ///
 /// # Shapes
 ///
 /// - `logits`: `[batch, outputs]`
+/// - `labels`: `batch` of them, below `outputs`, or below 2 if there is one output
 /// - output: `[1]`
 pub fn cross_entropy(logits: Tensor<2>, labels: &[usize], device: &Device) -> Tensor<1> {
     let [batch, outputs] = logits.dims();
     let labels: Vec<i32> = labels.iter().map(|&label| label as i32).collect();
     let targets = Tensor::<1, Int>::from_data(TensorData::new(labels, [batch]), device);
-    match outputs {
-        1 => {
-            BinaryCrossEntropyLossConfig::new().with_logits(true).init(device).forward(logits.reshape([batch]), targets)
-        }
-        _ => CrossEntropyLossConfig::new().init(device).forward(logits, targets),
+    if outputs == 1 {
+        BinaryCrossEntropyLossConfig::new().with_logits(true).init(device).forward(logits.reshape([batch]), targets)
+    } else {
+        CrossEntropyLossConfig::new().init(device).forward(logits, targets)
     }
 }
 
-/// A running sum of losses and hits.
+/// Running sums of losses and correct predictions.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Tally {
     /// The sum of the cross-entropies, in nats.
     pub loss: f64,
-    /// How many labels were found.
+    /// The number of texts whose label was predicted.
     pub hits: usize,
-    /// How many texts there were.
+    /// The number of texts.
     pub count: usize,
 }
 
 impl Tally {
-    /// Adds texts, given as rows of `outputs` logits.
+    /// Adds texts, given as rows of `outputs` logits, with one label each.
+    ///
+    /// # Panics
+    ///
+    /// If a label is not one of the classes.
     pub fn add(&mut self, logits: &[f32], outputs: usize, labels: &[usize]) {
         for (row, &label) in logits.chunks(outputs).zip(labels) {
-            let probabilities = log_probabilities(row);
-            self.loss -= probabilities[label];
-            self.hits += usize::from(most_likely(&probabilities) == label);
+            self.loss -= log_probabilities(row)[label];
+            self.hits += usize::from(predicted_label(row) == label);
             self.count += 1;
         }
     }
 
-    /// Their means.
+    /// The mean loss and the accuracy; both are 0 if there are no texts.
     pub fn metrics(&self) -> convlens_run::ClassMetrics {
         let count = self.count.max(1) as f64;
         convlens_run::ClassMetrics { accuracy: self.hits as f64 / count, loss: self.loss / count }
     }
-}
-
-/// The logarithm of each class's probability, from one row of logits (one logit for two classes).
-pub fn log_probabilities(logits: &[f32]) -> Vec<f64> {
-    let logits: Vec<f64> = match logits {
-        [logit] => vec![0.0, f64::from(*logit)],
-        logits => logits.iter().map(|&logit| f64::from(logit)).collect(),
-    };
-    let highest = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    let sum: f64 = logits.iter().map(|logit| (logit - highest).exp()).sum();
-    logits.iter().map(|logit| logit - highest - sum.ln()).collect()
-}
-
-/// The index of the highest value, the first of equals.
-pub fn most_likely(values: &[f64]) -> usize {
-    (0..values.len()).max_by(|&a, &b| values[a].total_cmp(&values[b]).then(b.cmp(&a))).unwrap_or(0)
 }
 
 #[cfg(test)]
@@ -75,7 +63,7 @@ mod tests {
     // z = torch.tensor([0.3, -2., 5.]); F.binary_cross_entropy_with_logits(z, torch.tensor([1., 0., 0.]))  # 1.895999
     // z = torch.tensor([[.1, 2., -1.], [0., 0., 3.]]); F.cross_entropy(z, torch.tensor([1, 0]))            # 1.638354
     #[test]
-    fn losses_are_pytorchs_on_device_and_host() {
+    fn losses_on_device_and_host_are_those_of_pytorch() {
         let device = Device::flex();
         let cases: [(&[f32], usize, &[usize], f64); 2] =
             [(&[0.3, -2.0, 5.0], 1, &[1, 0, 0], BINARY), (&[0.1, 2.0, -1.0, 0.0, 0.0, 3.0], 3, &[1, 0], MULTI)];

@@ -1,72 +1,99 @@
-//! A model's weights by name, to be kept, copied and put back.
+//! A model's weights by name, to be saved, copied and restored.
 
 use std::collections::BTreeMap;
 
-use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
+use burn::module::{Module, Param};
 use burn::tensor::{Tensor, TensorData};
+use convlens_run::model::{ParameterMapper, ParameterVisitor, map_parameters, visit_parameters};
 
-/// Every parameter of a module: its path, and its values.
+use crate::StateError;
+
+/// The path and the values of every parameter of a module.
 pub fn parameters(module: &impl Module) -> Vec<(String, TensorData)> {
-    #[derive(Default)]
-    struct Collect {
-        path: Vec<String>,
-        found: Vec<(String, TensorData)>,
-    }
-    impl ModuleVisitor for Collect {
-        fn enter_module(&mut self, name: &str, _container: &str) {
-            self.path.push(name.into());
-        }
-        fn exit_module(&mut self, _name: &str, _container: &str) {
-            self.path.pop();
-        }
-        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-            self.found.push((self.path.join("."), param.val().to_data()));
+    struct Collect(Vec<(String, TensorData)>);
+    impl ParameterVisitor for Collect {
+        fn visit<const D: usize>(&mut self, path: &str, parameter: &Param<Tensor<D>>) {
+            self.0.push((path.into(), parameter.val().to_data()));
         }
     }
-    let mut visitor = Collect::default();
-    module.visit(&mut visitor);
-    visitor.found
+    let mut collected = Collect(Vec::new());
+    visit_parameters(module, &mut collected);
+    collected.0
 }
 
-/// A module with these values in place of its own, on its own device, their gradients recorded.
+/// A module with the given values, by path, in place of its own. They are on the module's device; if it
+/// records gradients, so do they.
 ///
 /// # Errors
 ///
-/// The path of a parameter that has no values, or not as many as it should have.
-pub fn with_parameters<M: Module>(module: M, values: BTreeMap<String, Vec<f32>>) -> Result<M, String> {
-    let mut restore = Restore { values, path: Vec::new(), missing: None };
-    let module = module.map(&mut restore);
-    match restore.missing {
-        Some(path) => Err(path),
-        None => Ok(module),
-    }
+/// [`StateError`] if the values of a parameter are missing, too few, too many or not finite, or if there
+/// are values of no parameter.
+pub fn with_parameters<M: Module>(module: M, values: BTreeMap<String, Vec<f32>>) -> Result<M, StateError> {
+    let mut restore = Restore { values, error: None };
+    let module = map_parameters(module, &mut restore);
+    let unknown = restore.values.into_keys().next().map(StateError::Unknown);
+    restore.error.or(unknown).map_or(Ok(module), Err)
 }
 
 struct Restore {
     values: BTreeMap<String, Vec<f32>>,
-    path: Vec<String>,
-    missing: Option<String>,
+    error: Option<StateError>,
 }
 
-impl ModuleMapper for Restore {
-    fn enter_module(&mut self, name: &str, _container: &str) {
-        self.path.push(name.into());
+impl Restore {
+    fn take(&mut self, path: &str, count: usize) -> Result<Vec<f32>, StateError> {
+        let values = self.values.remove(path).ok_or_else(|| StateError::Missing(path.into()))?;
+        StateError::check(path, &values, count)?;
+        Ok(values)
     }
+}
 
-    fn exit_module(&mut self, _name: &str, _container: &str) {
-        self.path.pop();
+impl ParameterMapper for Restore {
+    fn map<const D: usize>(&mut self, path: &str, parameter: Tensor<D>) -> Tensor<D> {
+        let shape = parameter.dims();
+        match self.take(path, shape.iter().product()) {
+            Ok(values) => {
+                let device = parameter.device();
+                let tensor = Tensor::from_data(TensorData::new(values, shape), &device);
+                if device.is_autodiff() { tensor.require_grad() } else { tensor }
+            }
+            Err(error) => {
+                self.error.get_or_insert(error);
+                parameter
+            }
+        }
     }
+}
 
-    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        let path = self.path.join(".");
-        let (id, old, mapper) = param.consume();
-        let shape = old.dims();
-        let fits = |values: &Vec<f32>| values.len() == shape.iter().product::<usize>();
-        let Some(values) = self.values.remove(&path).filter(fits) else {
-            self.missing = Some(path);
-            return Param::from_mapped_value(id, old, mapper);
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use burn::nn::LinearConfig;
+    use burn::tensor::Device;
+
+    #[test]
+    fn values_must_fit_the_module() {
+        let module = LinearConfig::new(2, 3).init(&Device::flex());
+        let saved = || {
+            let values = parameters(&module).into_iter();
+            values.map(|(name, data)| (name, data.iter::<f32>().collect::<Vec<_>>())).collect::<BTreeMap<_, _>>()
         };
-        let new = Tensor::from_data(TensorData::new(values, shape), &old.device()).require_grad();
-        Param::from_mapped_value(id, new, mapper)
+        let restored = with_parameters(module.clone(), saved()).expect("its own values");
+        assert_eq!(parameters(&restored), parameters(&module));
+
+        let error = |change: &dyn Fn(&mut BTreeMap<String, Vec<f32>>)| {
+            let mut values = saved();
+            change(&mut values);
+            with_parameters(module.clone(), values).expect_err("does not fit").to_string()
+        };
+        let cases: [(&str, &dyn Fn(&mut BTreeMap<String, Vec<f32>>)); 4] = [
+            ("bias is missing", &|values| _ = values.remove("bias")),
+            ("other belongs to no parameter", &|values| _ = values.insert("other".into(), vec![1.0])),
+            ("bias has 2 values, but the model needs 3", &|values| _ = values.insert("bias".into(), vec![1.0; 2])),
+            ("bias has a value that is not a finite", &|values| _ = values.insert("bias".into(), vec![f32::NAN; 3])),
+        ];
+        for (expected, change) in cases {
+            assert!(error(change).starts_with(expected), "{}", error(change));
+        }
     }
 }

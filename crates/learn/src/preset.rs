@@ -1,4 +1,4 @@
-//! Presets: named settings to begin from; a new one is a function here and a row of the table.
+//! Presets: named settings to start from. To add one, add a row to the table.
 
 use convlens_run::model::{
     Branch, ByteNetConfig, ConvConfig, DenseConfig, Downsampling, EncoderConfig, GatedConfig, LayerConfig,
@@ -9,33 +9,33 @@ use convlens_run::{TextConfig, TokenizerSource, TrainingConfig};
 
 /// Named settings.
 pub struct Preset {
-    /// What `--preset` takes.
+    /// The name of the preset.
     pub name: &'static str,
-    /// What it is, in a line.
+    /// A description in one line.
     pub summary: &'static str,
-    /// How texts become ids.
+    /// How texts are turned into ids.
     pub text: fn() -> TextConfig,
-    /// The model for a vocabulary size and a number of outputs.
+    /// The model, from the size of the vocabulary and the number of outputs.
     pub model: fn(usize, usize) -> ModelConfig,
-    /// How it is trained.
+    /// How the model is trained.
     pub training: fn() -> TrainingConfig,
-    /// On small data it is trained for more epochs, until it has taken this many steps.
+    /// On small data, the model is trained for more epochs, until it has taken this many steps.
     pub min_steps: usize,
 }
 
 impl Preset {
-    /// How many epochs it trains for on `texts` texts in batches of `batch_size`.
+    /// The number of epochs for `texts` texts in batches of `batch_size`, which counts as 1 if it is 0.
     pub fn epochs(&self, texts: usize, batch_size: usize) -> usize {
-        let steps_an_epoch = texts.div_ceil(batch_size).max(1);
-        (self.training)().epochs.max(self.min_steps.div_ceil(steps_an_epoch))
+        let steps_per_epoch = texts.div_ceil(batch_size.max(1)).max(1);
+        (self.training)().epochs.max(self.min_steps.div_ceil(steps_per_epoch))
     }
 }
 
-/// Every preset; the first is the default.
+/// All presets; the first is the default.
 pub const PRESETS: [Preset; 14] = [
     Preset {
         name: "default",
-        summary: "one linear convolution, padding masked, texts of any length, regularised",
+        summary: "one linear convolution, masked padding, texts of any length, regularised",
         text: words,
         model: |vocab_size, outputs| linear(vocab_size, outputs, Padding::Masked),
         training: regularised,
@@ -43,15 +43,15 @@ pub const PRESETS: [Preset; 14] = [
     },
     Preset {
         name: "seed",
-        summary: "document A's model to the letter: 400 tokens, padded at the front and counted in the mean",
+        summary: "Ben Bolte's model exactly: 400 tokens, padded at the front and counted in the mean",
         text: words,
         model: |vocab_size, outputs| linear(vocab_size, outputs, Padding::Counted { length: 400 }),
-        training: as_document_a,
+        training: unregularised,
         min_steps: 0,
     },
     Preset {
         name: "relu",
-        summary: "as default, with bias and ReLU after the convolution",
+        summary: "default with bias and ReLU after the convolution",
         text: words,
         model: |vocab_size, outputs| ModelConfig {
             encoder: EncoderConfig::Conv(ConvConfig::new(128, &[3])),
@@ -62,9 +62,9 @@ pub const PRESETS: [Preset; 14] = [
     },
     Preset {
         name: "conv",
-        summary: "convolutions of 3, 4 and 5 words side by side, ReLU, the largest of each feature (Kim 2014)",
+        summary: "convolutions over 3, 4 and 5 words in parallel, ReLU, max pooling (Kim 2014)",
         text: || TextConfig { vocab_size: 30_000, ..punctuated() },
-        // Kim's section 3.1: 300 dimensions, 100 filters of each width, dropout of a half, batches of 50.
+        // Kim 2014, section 3.1: 300 dimensions, 100 filters of each width, dropout 0.5, batches of 50.
         model: |vocab_size, outputs| ModelConfig {
             embedding: 300,
             init_std: 0.1,
@@ -72,20 +72,20 @@ pub const PRESETS: [Preset; 14] = [
             dropout: 0.5,
             ..stack(vocab_size, outputs, EncoderConfig::Conv(ConvConfig::new(100, &[3, 4, 5])))
         },
-        training: || TrainingConfig { learning_rate: 5e-4, epochs: 10, ..of_rows() },
+        training: || TrainingConfig { learning_rate: 5e-4, epochs: 10, ..sparse() },
         min_steps: 1_500,
     },
     Preset {
         name: "best",
-        summary: "filters over one-hot words, the largest of each (Johnson and Zhang 2015)",
+        summary: "filters over one-hot words, max pooling (Johnson and Zhang 2015)",
         text: || TextConfig { vocab_size: 30_000, ..punctuated() },
         model: |vocab_size, outputs| one_hot(vocab_size, outputs, 500, &[2, 3]),
-        training: || TrainingConfig { learning_rate: 2e-3, epochs: 12, ..of_rows() },
+        training: || TrainingConfig { learning_rate: 2e-3, epochs: 12, ..sparse() },
         min_steps: 1_500,
     },
     Preset {
         name: "plain",
-        summary: "four convolutions one after the other",
+        summary: "a stack of four convolutions",
         text: words,
         model: |vocab_size, outputs| {
             let downsampling = Downsampling::None;
@@ -155,7 +155,7 @@ pub const PRESETS: [Preset; 14] = [
     },
     Preset {
         name: "lstm",
-        summary: "long short-term memory, the baseline",
+        summary: "long short-term memory (LSTM), a recurrent baseline",
         text: words,
         model: |vocab_size, outputs| stack(vocab_size, outputs, EncoderConfig::Lstm(recurrent(false))),
         training: stacked,
@@ -163,7 +163,7 @@ pub const PRESETS: [Preset; 14] = [
     },
     Preset {
         name: "bilstm",
-        summary: "long short-term memory in both directions",
+        summary: "long short-term memory (LSTM) in both directions",
         text: words,
         model: |vocab_size, outputs| stack(vocab_size, outputs, EncoderConfig::Lstm(recurrent(true))),
         training: stacked,
@@ -171,7 +171,7 @@ pub const PRESETS: [Preset; 14] = [
     },
     Preset {
         name: "gru",
-        summary: "gated recurrent units",
+        summary: "gated recurrent units (GRU)",
         text: words,
         model: |vocab_size, outputs| stack(vocab_size, outputs, EncoderConfig::Gru(recurrent(false))),
         training: stacked,
@@ -179,8 +179,7 @@ pub const PRESETS: [Preset; 14] = [
     },
 ];
 
-/// Johnson and Zhang 2015, section 2.1, in one layer: every word has weights of its own for every
-/// filter and place.
+/// Johnson and Zhang 2015, section 2.1, in one layer: every word has a weight for every filter and place.
 fn one_hot(vocab_size: usize, outputs: usize, filters: usize, kernel_sizes: &[usize]) -> ModelConfig {
     let encoder = OneHotConfig { filters, kernel_sizes: kernel_sizes.to_vec() };
     ModelConfig {
@@ -193,7 +192,7 @@ fn one_hot(vocab_size: usize, outputs: usize, filters: usize, kernel_sizes: &[us
     }
 }
 
-/// How many channels the stacks and the recurrent baselines have.
+/// The number of channels of the stacks and of the recurrent baselines.
 const HIDDEN: usize = 64;
 
 fn layer() -> LayerConfig {
@@ -204,17 +203,17 @@ fn recurrent(bidirectional: bool) -> RecurrentConfig {
     RecurrentConfig { hidden: HIDDEN, bidirectional }
 }
 
-/// Embeddings as wide as the channels, masked padding, the mean of the predictions.
+/// Embeddings with as many dimensions as there are channels, masked padding, mean pooling.
 fn stack(vocab_size: usize, outputs: usize, encoder: EncoderConfig) -> ModelConfig {
     ModelConfig { embedding: HIDDEN, encoder, ..linear(vocab_size, outputs, Padding::Masked) }
 }
 
-/// As `regularised`, with less decay: an activation needs the size of its weights.
+/// [`regularised`] with less weight decay, because the scale of the weights matters to an activation.
 fn stacked() -> TrainingConfig {
     TrainingConfig { weight_decay: 0.1, epochs: 6, ..regularised() }
 }
 
-/// There is no preset of that name.
+/// There is no preset with that name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("no preset is called {name:?} (known: {known})")]
 pub struct UnknownPreset {
@@ -222,11 +221,11 @@ pub struct UnknownPreset {
     known: String,
 }
 
-/// The preset of that name.
+/// The preset with that name.
 ///
 /// # Errors
 ///
-/// [`UnknownPreset`] where there is none.
+/// [`UnknownPreset`] if there is none; its message lists the names.
 pub fn preset(name: &str) -> Result<&'static Preset, UnknownPreset> {
     PRESETS.iter().find(|preset| preset.name == name).ok_or_else(|| UnknownPreset {
         name: name.into(),
@@ -234,17 +233,18 @@ pub fn preset(name: &str) -> Result<&'static Preset, UnknownPreset> {
     })
 }
 
-/// Document A: the 20,000 most frequent words.
+/// The 20,000 most frequent words, as in Ben Bolte's model.
 fn words() -> TextConfig {
     TextConfig { tokenizer: TokenizerSource::Trained(TokenizerKind::Words), vocab_size: 20_000 }
 }
 
-/// Words and punctuation marks: how a review is shouted tells something too.
+/// Words and punctuation marks, which carry sentiment too.
 fn punctuated() -> TextConfig {
     TextConfig { tokenizer: TokenizerSource::Trained(TokenizerKind::Punctuated), ..words() }
 }
 
-/// Document A: 32 dimensions, 128 filters of width 3, no bias, no activation, N(0, 0.05).
+/// Ben Bolte's model: 32 dimensions, 128 filters of width 3, no bias, no activation, weights drawn with
+/// standard deviation 0.05.
 fn linear(vocab_size: usize, outputs: usize, padding: Padding) -> ModelConfig {
     let encoder = LinearConvConfig { filters: 128, kernel_size: 3, init_std: 0.05 };
     ModelConfig {
@@ -259,8 +259,8 @@ fn linear(vocab_size: usize, outputs: usize, padding: Padding) -> ModelConfig {
     }
 }
 
-/// Document A's, with weight decay, word dropout, a rate that falls to zero, and an end when it no
-/// longer helps.
+/// [`unregularised`] with weight decay, word dropout, a learning rate that falls to zero, and early
+/// stopping.
 fn regularised() -> TrainingConfig {
     TrainingConfig {
         epochs: 8,
@@ -268,13 +268,13 @@ fn regularised() -> TrainingConfig {
         word_dropout: 0.1,
         weight_decay: 3.0,
         patience: Some(3),
-        ..as_document_a()
+        ..unregularised()
     }
 }
 
-/// Only the words of a batch are moved, half of them read as unknown: for large embeddings, kept from
-/// learning the texts by heart by what they do not see instead of by decay.
-fn of_rows() -> TrainingConfig {
+/// For large embeddings: each step updates only the words of its batch. Overfitting is prevented by word
+/// dropout, which replaces half of the words by the unknown token, instead of weight decay.
+fn sparse() -> TrainingConfig {
     TrainingConfig {
         batch_size: 50,
         sparse_embedding: true,
@@ -285,8 +285,8 @@ fn of_rows() -> TrainingConfig {
     }
 }
 
-/// Document A: Adam at 1e-3 with Keras's epsilon, batches of 32.
-fn as_document_a() -> TrainingConfig {
+/// Ben Bolte's training: Adam with learning rate 1e-3 and Keras's epsilon, batches of 32.
+fn unregularised() -> TrainingConfig {
     TrainingConfig {
         seed: 0,
         epochs: 3,
@@ -299,5 +299,6 @@ fn as_document_a() -> TrainingConfig {
         sparse_embedding: false,
         patience: None,
         validation_fraction: 0.1,
+        max_tokens: TrainingConfig::MAX_TOKENS,
     }
 }

@@ -1,8 +1,8 @@
-//! Convolutions beside an LSTM of the same width, 128 → 128 channels, on the CPU: forward, with
-//! backward, and a token at a time as in generation. A row a case: milliseconds, and how many times
-//! as long the LSTM takes.
+//! The speed of convolutions and of an LSTM of the same width, 128 → 128 channels, on the CPU: the
+//! forward pass, the forward and backward pass, and one token at a time as in generation. Prints one row
+//! per case, with milliseconds and how many times as long the LSTM takes.
 //!
-//! usage: conv_vs_lstm [BATCH LENGTH]; `RAYON_NUM_THREADS` says on how many threads
+//! Usage: conv_vs_lstm [BATCH LENGTH]. `RAYON_NUM_THREADS` sets the number of threads.
 #![allow(clippy::unwrap_used)]
 
 use std::time::Instant;
@@ -13,12 +13,12 @@ use convlens_model::{
     Branch, ConvConfig, Encode, Encoder, EncoderConfig, LayerConfig, PlainConfig, RecurrentConfig, ResidualConfig,
 };
 
-/// As the program has it.
+/// The allocator of the program.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const WIDTH: usize = 128;
-/// How long each case is measured, at least, after one round that is not.
+/// The shortest time for which each case is measured, after one round of warm-up.
 const SECONDS: f64 = 1.0;
 
 fn cases() -> [(&'static str, EncoderConfig); 4] {
@@ -43,7 +43,7 @@ fn main() {
     };
     let threads = std::env::var("RAYON_NUM_THREADS").unwrap_or_else(|_| "all".into());
     println!(
-        "| batch | length | threads | encoder | forward ms | LSTM by it | with backward ms | LSTM by it | a token ms | LSTM by it |"
+        "| batch | length | threads | encoder | forward ms | LSTM / it | with backward ms | LSTM / it | one token ms | LSTM / it |"
     );
     println!("|---|---|---|---|---|---|---|---|---|---|");
     for (batch, length) in shapes {
@@ -57,7 +57,7 @@ fn main() {
     }
 }
 
-/// Seconds forward, forward and backward, and for one more token.
+/// The seconds for the forward pass, for forward and backward, and for one more token.
 fn times(config: &EncoderConfig, batch: usize, length: usize) -> [f64; 3] {
     let device = Device::flex();
     let encoder = config.init(WIDTH, &device);
@@ -74,7 +74,7 @@ fn times(config: &EncoderConfig, batch: usize, length: usize) -> [f64; 3] {
         let x = Tensor::from_inner(x.clone()).require_grad();
         _ = run(&training, x).sum().backward();
     });
-    // What one more token needs: of a convolution the window that it sees, of an LSTM one step.
+    // One more token needs the window that it sees for a convolution, and one step for an LSTM.
     let field = config.settings().receptive_field();
     let window = input(if field.is_unbounded() { 1 } else { (field.left + 1).min(length) });
     let token = time(|| _ = run(&encoder, window.clone()));

@@ -4,22 +4,21 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 
 use crate::Padding;
 
-/// Texts as ids, padded to the longest.
+/// Texts as ids, padded to the length of the longest.
 #[derive(Clone, Debug)]
 pub struct Batch {
     /// The ids, `[batch, length]`.
     pub ids: Tensor<2, Int>,
     /// 1 where a position counts, 0 where it is padding, `[batch, length]`.
     pub mask: Tensor<2>,
-    /// Each id that occurs, once, in rising order, `[distinct]`: a model reads the embeddings of
-    /// these words and no others.
+    /// The distinct ids in ascending order, `[distinct]`. A model reads only the embeddings of these.
     pub distinct: Tensor<1, Int>,
-    /// Where each position's id stands among the distinct ones, `[batch, length]`.
-    pub(crate) among_distinct: Tensor<2, Int>,
+    /// The index into `distinct` of the id at each position, `[batch, length]`.
+    pub(crate) distinct_indices: Tensor<2, Int>,
 }
 
 impl Batch {
-    /// Texts as a batch, with the empty places treated as `padding` says.
+    /// Makes a batch of texts, padded as `padding` says. Ids must fit in 31 bits.
     pub fn new(texts: &[&[u32]], padding: Padding, pad_id: u32, device: &Device) -> Self {
         match padding {
             Padding::Masked => Self::masked(texts, pad_id, device),
@@ -27,9 +26,9 @@ impl Batch {
         }
     }
 
-    /// Pads `texts` on the right to the longest of them; the padding does not count.
+    /// Pads `texts` on the right to the length of the longest. Padding does not count.
     ///
-    /// A batch in which every text is empty still has one (padded) position.
+    /// If every text is empty, the batch still has one position, of padding.
     pub fn masked(texts: &[&[u32]], pad_id: u32, device: &Device) -> Self {
         let length = texts.iter().map(|ids| ids.len()).max().unwrap_or(0).max(1);
         let mut ids = vec![pad_id as i32; texts.len() * length];
@@ -42,8 +41,8 @@ impl Batch {
         Self::from_vecs(ids, mask, [texts.len(), length], device)
     }
 
-    /// Cuts and pads `texts` at the front to exactly `length` positions, all of which count,
-    /// as document A's model has it.
+    /// Cuts or pads `texts` at the front to exactly `length` positions, all of which count; see
+    /// [`Padding::Counted`].
     pub fn counted(texts: &[&[u32]], pad_id: u32, length: usize, device: &Device) -> Self {
         let mut ids = vec![pad_id as i32; texts.len() * length];
         for (row, text) in texts.iter().enumerate() {
@@ -56,30 +55,30 @@ impl Batch {
     }
 
     fn from_vecs(ids: Vec<i32>, mask: Vec<f32>, shape: [usize; 2], device: &Device) -> Self {
-        let (distinct, among) = distinct(&ids);
+        let (distinct, indices) = distinct(&ids);
         let ints = |values: Vec<i32>| Tensor::from_data(TensorData::new(values, shape), device);
         let count = distinct.len();
         Self {
             ids: ints(ids),
             mask: Tensor::from_data(TensorData::new(mask, shape), device),
             distinct: Tensor::from_data(TensorData::new(distinct, [count]), device),
-            among_distinct: ints(among),
+            distinct_indices: ints(indices),
         }
     }
 }
 
-/// Each id once, in rising order, and where each of the ids stands among them.
+/// The distinct ids in ascending order, and the index of each of `ids` among them.
 fn distinct(ids: &[i32]) -> (Vec<i32>, Vec<i32>) {
     let vocabulary = ids.iter().max().map_or(0, |&highest| highest as usize + 1);
-    let mut places = vec![-1; vocabulary];
-    ids.iter().for_each(|&id| places[id as usize] = 0);
+    let mut index_of = vec![-1; vocabulary];
+    ids.iter().for_each(|&id| index_of[id as usize] = 0);
     let mut distinct = Vec::new();
-    for (id, place) in places.iter_mut().enumerate().filter(|(_, place)| **place == 0) {
-        *place = distinct.len() as i32;
+    for (id, index) in index_of.iter_mut().enumerate().filter(|(_, index)| **index == 0) {
+        *index = distinct.len() as i32;
         distinct.push(id as i32);
     }
-    let among = ids.iter().map(|&id| places[id as usize]).collect();
-    (distinct, among)
+    let indices = ids.iter().map(|&id| index_of[id as usize]).collect();
+    (distinct, indices)
 }
 
 fn as_ints(ids: &[u32]) -> Vec<i32> {
@@ -103,9 +102,9 @@ mod tests {
     }
 
     #[test]
-    fn distinct_ids_and_places_give_back_the_ids() {
-        let (distinct, among) = super::distinct(&[7, 3, 7, 0, 3]);
-        assert_eq!((distinct, among), (vec![0, 3, 7], vec![2, 1, 2, 0, 1]));
+    fn distinct_ids_and_indices_give_back_the_ids() {
+        let (distinct, indices) = super::distinct(&[7, 3, 7, 0, 3]);
+        assert_eq!((distinct, indices), (vec![0, 3, 7], vec![2, 1, 2, 0, 1]));
         assert_eq!(super::distinct(&[]), (vec![], vec![]));
     }
 

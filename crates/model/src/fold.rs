@@ -1,8 +1,8 @@
 //! A linear model as a table: word × place in the phrase × output.
 //!
-//! With no activation between its layers, embedding, convolution and head multiply into one
-//! matrix. Looking words up in it and adding what their places give is the same function, with
-//! the same gradients, at a fraction of the arithmetic.
+//! There is no activation between the layers of a linear model, so embedding, convolution and head
+//! multiply into one matrix. Looking words up in it and adding what they contribute at their places is
+//! the same function, with the same gradients, and takes a fraction of the arithmetic.
 
 use burn::tensor::{Int, Tensor};
 
@@ -12,8 +12,8 @@ use crate::kernels::sum_of_lookups;
 /// The table of a linear model.
 #[derive(Clone, Debug)]
 pub struct Folded {
-    /// What a word gives to the prediction of a phrase that it stands in, by its place there:
-    /// `[vocab_size, kernel_size · outputs]`, the outputs of a place side by side.
+    /// What each word contributes to the prediction of a phrase, by its place in the phrase:
+    /// `[vocab_size, kernel_size · outputs]`, the outputs of one place next to each other.
     pub table: Tensor<2>,
     field: ReceptiveField,
 }

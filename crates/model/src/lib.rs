@@ -1,10 +1,14 @@
 #![doc = include_str!("../README.md")]
 
 mod batch;
+mod dropout;
 mod encoder;
 mod fold;
 mod kernels;
+mod limits;
+mod masking;
 mod model;
+mod parameters;
 mod pooling;
 mod receptive_field;
 mod words;
@@ -18,6 +22,9 @@ pub use encoder::{
 };
 pub use fold::Folded;
 pub use model::{ConfigError, ModelConfig, Padding, Seen, TextModel};
+pub use parameters::{
+    ParameterMapper, ParameterVisitor, map_parameters, parameter_name, parameter_shapes, visit_parameters,
+};
 pub use pooling::Pooling;
 pub use receptive_field::ReceptiveField;
 pub use words::Words;

@@ -1,4 +1,4 @@
-//! The one skeleton of every model: embed → encode → predict at every position → pool.
+//! The skeleton that every model shares: embed → encode → predict at every position → pool.
 
 use burn::module::Module;
 use burn::nn::conv::{Conv1d, Conv1dConfig};
@@ -6,27 +6,29 @@ use burn::nn::{Dropout, DropoutConfig, Embedding, EmbeddingConfig, Initializer};
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
-use crate::encoder::{Encode, check_size, downsampled};
+use crate::dropout;
+use crate::encoder::{Encode, downsampled};
+use crate::limits::{self, MAX_PARAMETERS, MAX_SIZE, MAX_VOCABULARY, product};
+use crate::masking::zero_padding;
 use crate::pooling::{max_over_positions, mean_over_positions, only_the_largest};
 use crate::{Batch, Encoder, EncoderConfig, Folded, Pooling, ReceptiveField, Words};
 
-/// What a model does with the places that a text leaves empty.
+/// How a model treats padding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Padding {
-    /// Padding is invisible: it is embedded as zero and not counted in the mean.
+    /// Padding has no effect: its embedding is zero, and it is not counted in the mean.
     Masked,
-    /// Every text is cut or padded at the front to `length` ids, and padding is a word like any
-    /// other, counted in the mean (document A).
+    /// Every text is cut or padded at the front to `length` ids. Padding is a word like any other and is
+    /// counted in the mean, as in Ben Bolte's model (codekansas/language_conv_visualizations).
     Counted {
-        /// How many ids every text has.
+        /// The number of ids of every text.
         length: usize,
     },
 }
 
 impl Padding {
-    /// Which of a text's `tokens` ids are seen, how many positions of padding stand before them, and
-    /// how many positions there are.
+    /// Which ids of a text of `tokens` ids the model sees, and at which positions.
     pub fn seen(self, tokens: usize) -> Seen {
         match self {
             Self::Masked => Seen { first: 0, padding: 0, positions: tokens },
@@ -38,56 +40,60 @@ impl Padding {
     }
 }
 
-/// What of a text is seen, and where; see [`Padding::seen`].
+/// The part of a text that a model sees; see [`Padding::seen`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Seen {
-    /// The first id that is not cut off.
+    /// The index of the first id that is not cut off.
     pub first: usize,
-    /// How many positions of padding stand before it.
+    /// The number of positions of padding before that id.
     pub padding: usize,
-    /// How many positions there are, those of padding and those of ids.
+    /// The number of positions in total, of padding and of ids.
     pub positions: usize,
 }
 
-/// All that rebuilds a model, but for its weights.
+/// The settings of a model: everything but its weights.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ModelConfig {
-    /// How many ids there are.
+    /// The number of ids.
     pub vocab_size: usize,
-    /// How many dimensions an embedding has.
+    /// The number of dimensions of an embedding.
     pub embedding: usize,
-    /// The standard deviation of the normal distribution that the embeddings start from.
+    /// The standard deviation of the normal distribution that the embeddings are drawn from.
     pub init_std: f64,
     /// The encoder.
     pub encoder: EncoderConfig,
-    /// How many logits: one for two classes (a sigmoid), else one a class (a softmax).
+    /// The number of logits: one for two classes (sigmoid), otherwise one per class (softmax).
     pub outputs: usize,
-    /// How empty places are treated.
+    /// How padding is treated.
     pub padding: Padding,
-    /// How a text's positions become one.
+    /// How the positions of a text are pooled.
     #[serde(default)]
     pub pooling: Pooling,
-    /// The chance that a feature is dropped before the head, in training.
+    /// In training, the chance that a pooled feature is dropped before the head (Kim 2014, section 2.1).
+    ///
+    /// Every text has a mask of its own, `[hidden]`, which applies to its pooled features whatever the
+    /// encoder and the pooling. The head is linear, so for mean pooling this is the same as one mask for
+    /// all positions of a text.
     #[serde(default)]
     pub dropout: f64,
 }
 
-/// A configuration that no model can be built from.
+/// Settings that no model can be built from.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("model configuration: {0}")]
+#[error("{0}")]
 pub struct ConfigError(String);
 
 impl ModelConfig {
-    /// How many logits tell `classes` classes apart: one where there are two.
+    /// The number of logits for `classes` classes: one if there are two, otherwise one per class.
     pub fn outputs_for(classes: usize) -> usize {
         if classes == 2 { 1 } else { classes }
     }
 
-    /// Initializes the model; the weights are drawn from the random state of `device`.
+    /// Initializes the model. The weights are drawn from the random state of `device`.
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] where a size is zero.
+    /// As [`check`](Self::check).
     pub fn init(&self, device: &Device) -> Result<TextModel, ConfigError> {
         self.check()?;
         let head = Conv1dConfig::new(self.encoder.settings().hidden(), self.outputs, 1)
@@ -112,49 +118,87 @@ impl ModelConfig {
         self.encoder.settings().receptive_field()
     }
 
-    /// Whether a model can be built of it.
+    /// The number of parameters: how many numbers the model learns.
+    pub fn parameters(&self) -> u64 {
+        let parts = [self.embedding_parameters(), self.encoder.parameters(self.embedding), self.head_parameters()];
+        parts.into_iter().fold(0, u64::saturating_add)
+    }
+
+    fn embedding_parameters(&self) -> u64 {
+        product([self.vocab_size, self.embedding])
+    }
+
+    fn head_parameters(&self) -> u64 {
+        product([self.outputs, self.encoder.settings().hidden()]).saturating_add(self.outputs as u64)
+    }
+
+    /// Checks that a model can be built from the settings, and that it has no absurd size.
     ///
     /// # Errors
     ///
-    /// [`ConfigError`], saying what is wrong and how it should be.
+    /// [`ConfigError`], whose message begins with the name of the setting and says which values are
+    /// possible.
     pub fn check(&self) -> Result<(), ConfigError> {
-        if self.vocab_size == 0 || self.embedding == 0 || self.outputs == 0 {
-            return Err(ConfigError("vocab_size, embedding and outputs must be 1 or more".into()));
+        self.check_settings().map_err(ConfigError)
+    }
+
+    fn check_settings(&self) -> Result<(), String> {
+        limits::check_up_to("vocab_size", self.vocab_size, MAX_VOCABULARY)?;
+        limits::check_size("embedding", self.embedding)?;
+        limits::check_size("outputs", self.outputs)?;
+        limits::check_std("init_std", self.init_std)?;
+        limits::check_chance("dropout", self.dropout)?;
+        if let Padding::Counted { length } = self.padding {
+            limits::check_size("padding.counted.length", length)?;
         }
-        check_size("embedding", self.embedding).map_err(ConfigError)?;
-        if !(self.init_std.is_finite() && self.init_std >= 0.0) {
-            return Err(ConfigError("init_std must be a finite number, 0 or more".into()));
-        }
-        if !(0.0..1.0).contains(&self.dropout) {
-            return Err(ConfigError("dropout must be from 0 to below 1".into()));
-        }
-        if self.padding == (Padding::Counted { length: 0 }) {
-            return Err(ConfigError("padding must be counted to a length of 1 or more".into()));
-        }
+        self.encoder.check()?;
         if self.encoder.settings().stride() > 1 && self.padding != Padding::Masked {
-            return Err(ConfigError("an encoder that leaves fewer positions goes with masked padding".into()));
+            return Err("padding must be \"masked\" for an encoder with downsampling".into());
         }
-        match &self.encoder {
-            EncoderConfig::OneHot(one_hot) if self.embedding != one_hot.weights() => {
-                Err(ConfigError("with one-hot words embedding must be filters · the sum of kernel_sizes".into()))
-            }
-            encoder => encoder.check().map_err(ConfigError),
+        if let EncoderConfig::OneHot(one_hot) = &self.encoder
+            && self.embedding != one_hot.weights()
+        {
+            let weights = one_hot.weights();
+            return Err(format!(
+                "embedding must be {weights} (filters times the sum of kernel_sizes) for one-hot words, but is {}",
+                self.embedding
+            ));
+        }
+        let window = product([self.embedding, self.encoder.settings().kernel_size()]);
+        if window > MAX_SIZE as u64 {
+            return Err(format!("embedding times kernel_size must be {MAX_SIZE} or less, but is {window}"));
+        }
+        self.check_parameters()
+    }
+
+    fn check_parameters(&self) -> Result<(), String> {
+        let parts = [
+            ("vocab_size times embedding", self.embedding_parameters()),
+            (self.encoder.size_settings(), self.encoder.parameters(self.embedding)),
+            ("outputs times the encoder's channels", self.head_parameters()),
+        ];
+        match parts.into_iter().max_by_key(|(_, parameters)| *parameters) {
+            Some((settings, parameters)) if self.parameters() > MAX_PARAMETERS => Err(format!(
+                "{settings}: too large, these settings alone give the model {parameters} parameters; \
+                 it can have {MAX_PARAMETERS} at most"
+            )),
+            _ => Ok(()),
         }
     }
 }
 
 /// A convolutional text model.
 ///
-/// Its parameters carry PyTorch's names and layout: `embed.weight` `[vocab_size, embedding]`,
-/// `head.weight` `[outputs, hidden, 1]`, `head.bias` `[outputs]`, and those of the encoder, of a
-/// linear one `encoder.conv.weight` `[hidden, embedding, kernel_size]`.
+/// Its parameters have PyTorch's names and layout: `embed.weight` `[vocab_size, embedding]`,
+/// `head.weight` `[outputs, hidden, 1]`, `head.bias` `[outputs]`, and those of the encoder. A linear
+/// encoder has `encoder.conv.weight` `[hidden, embedding, kernel_size]`.
 #[derive(Module, Debug)]
 pub struct TextModel {
-    /// A vector a token.
+    /// One vector per token.
     pub embed: Embedding,
-    /// A vector a position.
+    /// One vector per position.
     pub encoder: Encoder,
-    /// A prediction a position: a convolution of width 1.
+    /// One prediction per position: a convolution of width 1.
     pub head: Conv1d,
     dropout: Dropout,
     #[module(skip)]
@@ -166,22 +210,24 @@ pub struct TextModel {
 }
 
 impl TextModel {
-    /// The logits of each text, `[batch, outputs]`: by the table where the model is linear, by a
-    /// kernel that pools as it goes where there is one, else layer by layer.
+    /// The logits of each text, `[batch, outputs]`, by the fastest path: through the table if the model
+    /// is linear, through a kernel that pools as it goes if there is one, otherwise layer by layer.
     pub fn forward(&self, batch: &Batch) -> Tensor<2> {
         self.forward_rows(self.rows(batch), batch)
     }
 
-    /// The embeddings of the words that occur in a batch, `[distinct, embedding]`.
+    /// The embeddings of the distinct words of a batch, `[distinct, embedding]`.
     pub fn rows(&self, batch: &Batch) -> Tensor<2> {
         self.embed.weight.val().select(0, batch.distinct.clone())
     }
 
-    /// As [`forward`](Self::forward), of embeddings given as [`rows`](Self::rows) gives them: their
-    /// gradient is as large as they are, and not as large as the vocabulary.
+    /// The same as [`forward`](Self::forward), for embeddings as [`rows`](Self::rows) returns them.
+    /// Their gradient is as large as they are, not as large as the vocabulary.
     pub fn forward_rows(&self, rows: Tensor<2>, batch: &Batch) -> Tensor<2> {
-        let words = Words::of(rows, batch);
-        if self.encoder.linear_kernel().is_some() && self.pooling == Pooling::Mean && self.dropout.prob == 0.0 {
+        let drops = dropout::is_active(&self.dropout, &rows.device());
+        let words = Words::new(rows, batch);
+        // The table has the head in it, so there are no features to drop.
+        if self.encoder.linear_kernel().is_some() && self.pooling == Pooling::Mean && !drops {
             return self.pool(self.predict_words(words), batch.mask.clone());
         }
         match self.encoder.forward_pooled(&words, self.pooling) {
@@ -190,8 +236,8 @@ impl TextModel {
         }
     }
 
-    /// As [`forward`](Self::forward), of vectors instead of ids and layer by layer: what a gradient
-    /// with regard to the words goes through.
+    /// The same as [`forward`](Self::forward), for vectors instead of ids and layer by layer: the path
+    /// of a gradient with regard to the words.
     ///
     /// # Shapes
     ///
@@ -202,10 +248,12 @@ impl TextModel {
         self.finish(self.encode_embedded(x, mask.clone()), mask)
     }
 
-    /// What each position adds to each logit, `[batch, positions, outputs]`: with the bias they sum
-    /// to the logits. Where the positions' predictions are averaged, a position adds its prediction
-    /// by their number; where the largest of each feature counts, it adds the features that are
-    /// largest there, which is exact as long as the same positions stay the largest.
+    /// What each position contributes to each logit, `[batch, positions, outputs]`. The sum over the
+    /// positions, plus the bias, is the logit.
+    ///
+    /// With mean pooling, a position contributes its prediction divided by the number of positions. With
+    /// max pooling, it contributes the features that are largest there; this is exact as long as the same
+    /// positions remain the largest.
     pub fn scores(&self, batch: &Batch) -> Tensor<3> {
         match (self.encoder.linear_kernel(), self.pooling) {
             (Some(_), Pooling::Mean) => self.shares(self.predict_positions(batch), batch.mask.clone()),
@@ -213,20 +261,26 @@ impl TextModel {
         }
     }
 
-    /// As [`scores`](Self::scores), always layer by layer.
+    /// The same as [`scores`](Self::scores), always layer by layer.
     pub fn scores_by_layer(&self, batch: &Batch) -> Tensor<3> {
         self.scores_embedded(self.embed.forward(batch.ids.clone()), batch.mask.clone())
     }
 
-    /// As [`scores`](Self::scores), of vectors instead of ids; shapes as those of
-    /// [`forward_embedded`](Self::forward_embedded).
+    /// The same as [`scores`](Self::scores), for vectors instead of ids. The shapes of the inputs are
+    /// those of [`forward_embedded`](Self::forward_embedded).
     pub fn scores_embedded(&self, x: Tensor<3>, mask: Tensor<2>) -> Tensor<3> {
         self.score(self.encode_embedded(x, mask.clone()), mask)
     }
 
-    /// The prediction at every position, `[batch, positions, outputs]`, without the bias (which is
-    /// the same everywhere): a linear model looks it up in the [`Folded`] table of the words that
-    /// occur, any other looks its first layer up and computes the rest.
+    /// The encoder's output at every position, `[batch, hidden, positions]`; the values at masked
+    /// positions have no meaning.
+    pub fn encode(&self, batch: &Batch) -> Tensor<3> {
+        self.encoder.forward_words(&self.words(batch))
+    }
+
+    /// The prediction at every position, `[batch, positions, outputs]`, without the bias (which is the
+    /// same at every position). A linear model looks it up in the [`Folded`] table of the batch's words.
+    /// Any other model looks up its first layer and computes the others.
     pub fn predict_positions(&self, batch: &Batch) -> Tensor<3> {
         self.predict_words(self.words(batch))
     }
@@ -234,19 +288,19 @@ impl TextModel {
     fn predict_words(&self, words: Words) -> Tensor<3> {
         match self.encoder.linear_kernel() {
             Some(kernel) => {
-                let folded = Folded::new(words.rows, kernel, self.head.weight.val(), self.receptive_field());
-                folded.predict_positions(words.among, words.mask)
+                let folded = Folded::new(words.rows(), kernel, self.head.weight.val(), self.receptive_field());
+                folded.predict_positions(words.indices(), words.mask().squeeze_dim(1))
             }
             None => self.predict_encoded(self.encoder.forward_words(&words)),
         }
     }
 
-    /// As [`predict_positions`](Self::predict_positions), always layer by layer.
+    /// The same as [`predict_positions`](Self::predict_positions), always layer by layer.
     pub fn predict_positions_by_layer(&self, batch: &Batch) -> Tensor<3> {
         self.predict_encoded(self.encode_embedded(self.embed.forward(batch.ids.clone()), batch.mask.clone()))
     }
 
-    /// Predictions at every position become one: their mean, and the bias.
+    /// The mean of the predictions at every position, plus the bias.
     ///
     /// # Shapes
     ///
@@ -257,7 +311,7 @@ impl TextModel {
         self.add_bias(mean_over_positions(positions, self.position_mask(mask)))
     }
 
-    /// The table that the model folds into, where it is linear up to its pooling.
+    /// The table that the model folds into, if the model is linear including its pooling.
     pub fn fold(&self) -> Option<Folded> {
         let kernel = self.encoder.linear_kernel().filter(|_| self.pooling == Pooling::Mean)?;
         Some(Folded::new(self.embed.weight.val(), kernel, self.head.weight.val(), self.receptive_field()))
@@ -268,12 +322,12 @@ impl TextModel {
         self.field
     }
 
-    /// How many tokens there are for each position that predicts.
+    /// The number of tokens per position that predicts.
     pub fn stride(&self) -> usize {
         self.stride
     }
 
-    /// How the positions become one.
+    /// How the positions of a text are pooled.
     pub fn pooling(&self) -> Pooling {
         self.pooling
     }
@@ -284,13 +338,13 @@ impl TextModel {
     }
 
     fn words(&self, batch: &Batch) -> Words {
-        Words::of(self.rows(batch), batch)
+        Words::new(self.rows(batch), batch)
     }
 
     /// `[batch, length, embedding]` to `[batch, hidden, positions]`.
     fn encode_embedded(&self, x: Tensor<3>, mask: Tensor<2>) -> Tensor<3> {
         let mask = mask.unsqueeze_dim::<3>(1); // [batch, 1, length]
-        let x = x.swap_dims(1, 2) * mask.clone(); // [batch, embedding, length]
+        let x = zero_padding(x.swap_dims(1, 2), mask.clone()); // [batch, embedding, length]
         self.encoder.forward(x, mask)
     }
 
@@ -301,10 +355,12 @@ impl TextModel {
         x.matmul(self.head_weight()).reshape([batch as i64, positions as i64, -1])
     }
 
-    /// The logits from the features at every position.
+    /// The logits, from the features at every position, `[batch, hidden, positions]`.
     fn finish(&self, x: Tensor<3>, mask: Tensor<2>) -> Tensor<2> {
+        let drops = dropout::is_active(&self.dropout, &x.device());
         match self.pooling {
-            Pooling::Mean => self.pool(self.predict_encoded(self.dropout.forward(x)), mask),
+            Pooling::Mean if !drops => self.pool(self.predict_encoded(x), mask),
+            Pooling::Mean => self.predict_pooled(mean_over_positions(x.swap_dims(1, 2), self.position_mask(mask))),
             Pooling::Max => self.predict_pooled(max_over_positions(x.swap_dims(1, 2), self.position_mask(mask))),
         }
     }
@@ -316,15 +372,14 @@ impl TextModel {
         }
     }
 
-    /// Predictions by the number of positions that count, zero elsewhere.
+    /// The predictions divided by the number of positions that count, zero at padding.
     fn shares(&self, positions: Tensor<3>, mask: Tensor<2>) -> Tensor<3> {
         let mask = self.position_mask(mask);
         let count = mask.clone().sum_dim(1).clamp_min(1.0); // [batch, 1]
         positions * (mask / count).unsqueeze_dim::<3>(2)
     }
 
-    /// The head of pooled features, `[batch, hidden]`; the head is linear, so the mean of its
-    /// predictions is its prediction of the mean.
+    /// The logits, from pooled features, `[batch, hidden]`, some of which are dropped in training.
     fn predict_pooled(&self, pooled: Tensor<2>) -> Tensor<2> {
         self.add_bias(self.dropout.forward(pooled).matmul(self.head_weight()))
     }
@@ -341,7 +396,7 @@ impl TextModel {
         }
     }
 
-    /// From a mask of tokens to one of the positions that predict.
+    /// From a mask of tokens to a mask of the positions that predict.
     fn position_mask(&self, mask: Tensor<2>) -> Tensor<2> {
         downsampled(mask.unsqueeze_dim::<3>(1), self.stride).squeeze_dim::<2>(1)
     }

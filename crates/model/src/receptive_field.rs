@@ -1,52 +1,52 @@
-//! What part of a text one prediction sees.
+//! Which part of a text one prediction sees.
 
 use serde::{Deserialize, Serialize};
 
-/// The positions that decide the prediction at a position *t*: *t − left* to *t + right*.
+/// The positions that the prediction at a position *t* depends on: *t − left* to *t + right*.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReceptiveField {
-    /// How many positions before its own.
+    /// The number of positions before *t*.
     pub left: usize,
-    /// How many positions after its own.
+    /// The number of positions after *t*.
     pub right: usize,
 }
 
 impl ReceptiveField {
-    /// A position sees itself.
+    /// Only the position itself.
     pub const ONE: Self = Self { left: 0, right: 0 };
-    /// As far as a text goes.
+    /// The value of `left` or `right` that stands for all positions on that side.
     pub const ALL: usize = usize::MAX;
 
-    /// The field of a layer with the field `next` on top of this one, each step of which is `jump`
-    /// positions of the text.
+    /// The field of this layer with another layer on top of it, whose field is `next`. One position of
+    /// that layer's input is `jump` positions of the text.
     pub fn then(self, next: Self, jump: usize) -> Self {
         let add = |own: usize, next: usize| own.saturating_add(next.saturating_mul(jump));
         Self { left: add(self.left, next.left), right: add(self.right, next.right) }
     }
 
-    /// The smallest field that holds this one and another.
+    /// The smallest field that contains this one and another.
     pub fn or(self, other: Self) -> Self {
         Self { left: self.left.max(other.left), right: self.right.max(other.right) }
     }
 
-    /// Whether it reaches as far as a text goes, at least to one side.
+    /// Whether it extends over the whole text on at least one side.
     pub fn is_unbounded(&self) -> bool {
         self.left == Self::ALL || self.right == Self::ALL
     }
 
-    /// The field of one convolution with "same" padding: of an even `kernel_size` the larger
-    /// part lies to the right, as in Keras and PyTorch.
+    /// The field of one convolution with "same" padding. If the number of positions around the centre is
+    /// odd, the larger part is on the right, as in Keras and PyTorch.
     pub fn of_same_convolution(kernel_size: usize, dilation: usize) -> Self {
-        let span = dilation.saturating_mul(kernel_size - 1);
+        let span = dilation.saturating_mul(kernel_size.saturating_sub(1));
         Self { left: span / 2, right: span - span / 2 }
     }
 
-    /// How many positions in all: the width of a phrase, in tokens.
+    /// The number of positions in total: the width of a phrase, in tokens.
     pub fn size(&self) -> usize {
         self.left.saturating_add(1).saturating_add(self.right)
     }
 
-    /// The tokens that position `position` of a text of `length` tokens sees.
+    /// The tokens that `position` sees, in a text of `length` tokens.
     pub fn phrase(&self, position: usize, length: usize) -> std::ops::Range<usize> {
         position.saturating_sub(self.left)..position.saturating_add(self.right).saturating_add(1).min(length)
     }
@@ -67,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn known_fields() {
+    fn fields_of_one_convolution() {
         let field = |kernel_size, dilation| ReceptiveField::of_same_convolution(kernel_size, dilation);
         assert_eq!(field(1, 1), ReceptiveField { left: 0, right: 0 });
         assert_eq!(field(3, 1), ReceptiveField { left: 1, right: 1 });
@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn phrases_end_at_the_edges() {
+    fn phrases_end_at_the_edges_of_the_text() {
         let field = ReceptiveField { left: 1, right: 2 };
         assert_eq!(field.phrase(0, 9), 0..3);
         assert_eq!(field.phrase(4, 9), 3..7);

@@ -3,42 +3,58 @@
 use std::ops::Range;
 
 use burn::tensor::module::embedding;
-use burn::tensor::{Int, Tensor};
+use burn::tensor::{Device, Int, Tensor};
 
 use crate::kernels::{pool_of_lookups, sum_of_lookups};
+use crate::masking::zero_padding;
 use crate::{Batch, Pooling, ReceptiveField};
 
-/// The embeddings of the words that occur in a batch, each once, and where they occur.
+/// The embeddings of the distinct words of a batch, and where each word occurs.
 #[derive(Clone, Debug)]
 pub struct Words {
-    /// `[distinct, embedding]`
-    pub(crate) rows: Tensor<2>,
-    /// `[batch, length]`, rows of `rows`
-    pub(crate) among: Tensor<2, Int>,
-    /// `[batch, length]`, 1 where a position counts and 0 elsewhere
-    pub(crate) mask: Tensor<2>,
+    /// The embedding of each distinct word, `[distinct, embedding]`.
+    rows: Tensor<2>,
+    /// The row of the word at each position, `[batch, length]`.
+    indices: Tensor<2, Int>,
+    /// 1 where a position counts and 0 elsewhere, `[batch, length]`.
+    mask: Tensor<2>,
 }
 
 impl Words {
-    /// The words of a batch, their embeddings given.
-    pub(crate) fn of(rows: Tensor<2>, batch: &Batch) -> Self {
-        Self { rows, among: batch.among_distinct.clone(), mask: batch.mask.clone() }
+    /// The words of a batch with the given embeddings, `[distinct, embedding]`.
+    pub(crate) fn new(rows: Tensor<2>, batch: &Batch) -> Self {
+        Self { rows, indices: batch.distinct_indices.clone(), mask: batch.mask.clone() }
     }
 
-    /// The same words by some dimensions of their embeddings.
-    pub(crate) fn of_dimensions(&self, dimensions: Range<usize>) -> Self {
+    /// The same words, with some dimensions of their embeddings only.
+    pub(crate) fn with_dimensions(&self, dimensions: Range<usize>) -> Self {
         let [distinct, embedding] = self.rows.dims();
-        let rows = match dimensions == (0..embedding) {
-            true => self.rows.clone(),
-            false => self.rows.clone().slice([0..distinct, dimensions]),
+        let rows = if dimensions == (0..embedding) {
+            self.rows.clone()
+        } else {
+            self.rows.clone().slice([0..distinct, dimensions])
         };
         Self { rows, ..self.clone() }
     }
 
-    /// A vector a position, zero where the mask is: `[batch, embedding, length]`.
+    /// The embedding of each distinct word, `[distinct, embedding]`.
+    pub(crate) fn rows(&self) -> Tensor<2> {
+        self.rows.clone()
+    }
+
+    /// The row of the word at each position, `[batch, length]`.
+    pub(crate) fn indices(&self) -> Tensor<2, Int> {
+        self.indices.clone()
+    }
+
+    /// The device that the embeddings are on.
+    pub(crate) fn device(&self) -> Device {
+        self.rows.device()
+    }
+
+    /// The embedding at each position, zero at padding: `[batch, embedding, length]`.
     pub fn embed(&self) -> Tensor<3> {
-        let x = embedding(self.rows.clone(), self.among.clone());
-        x.swap_dims(1, 2) * self.mask.clone().unsqueeze_dim::<3>(1)
+        zero_padding(embedding(self.rows.clone(), self.indices.clone()).swap_dims(1, 2), self.mask())
     }
 
     /// 1 where a position counts and 0 elsewhere, `[batch, 1, length]`.
@@ -46,21 +62,21 @@ impl Words {
         self.mask.clone().unsqueeze_dim(1)
     }
 
-    /// A convolution of the words. Every word that occurs is multiplied with the kernel once, and
-    /// what it gives by its place is looked up and summed: the same function and the same gradients
-    /// as [`embed`](Self::embed) and a convolution.
+    /// A convolution of the words. Each distinct word is multiplied with the kernel once; what it
+    /// contributes at each place is then looked up and summed. The function and its gradients are those
+    /// of [`embed`](Self::embed) and a convolution.
     ///
     /// # Shapes
     ///
     /// - `kernel`: `[channels, embedding, kernel_size]`
     /// - `bias`: `[channels]`
-    /// - output: `[batch, length, channels]`; what stands at masked positions has no meaning
+    /// - output: `[batch, length, channels]`; the values at masked positions have no meaning
     pub fn convolve(&self, kernel: Tensor<3>, bias: Option<Tensor<1>>, field: ReceptiveField) -> Tensor<3> {
         let table = self.table(kernel, bias, field);
-        sum_of_lookups(table, self.among.clone(), self.mask.clone(), field)
+        sum_of_lookups(table, self.indices.clone(), self.mask.clone(), field)
     }
 
-    /// As [`convolve`](Self::convolve), then ReLU, then pooled over the positions that count:
+    /// The same as [`convolve`](Self::convolve), then ReLU, then pooled over the positions that count:
     /// `[batch, channels]`.
     pub fn convolve_pooled(
         &self,
@@ -70,23 +86,45 @@ impl Words {
         pooling: Pooling,
     ) -> Tensor<2> {
         let table = self.table(kernel, bias, field);
-        pool_of_lookups(table, self.among.clone(), self.mask.clone(), field, pooling)
+        pool_of_lookups(table, self.indices.clone(), self.mask.clone(), field, pooling)
     }
 
-    /// As [`convolve`](Self::convolve), where the embeddings are what each word gives by its place,
-    /// the channels of a place side by side.
+    /// The mean over the positions that count of a convolution without bias, `[batch, channels]`.
+    ///
+    /// Mean and convolution commute, so the embeddings are averaged first and multiplied with the kernel
+    /// once per text instead of once per position.
+    pub(crate) fn convolve_mean(&self, kernel: Tensor<3>, field: ReceptiveField) -> Tensor<2> {
+        let [channels, dimensions, places] = kernel.dims();
+        let [batch, length] = self.mask.dims();
+        let x = sum_of_lookups(self.rows.clone(), self.indices.clone(), self.mask.clone(), ReceptiveField::ONE);
+        // The word at position s is at place p of the phrase around s - p + left, if that position counts.
+        let mask = self.mask.clone().pad([(0, 0), (field.right, field.left)], 0.0);
+        let counts_at = |place: usize| {
+            let start = places - 1 - place;
+            mask.clone().slice([0..batch, start..start + length])
+        };
+        let weights = Tensor::stack::<3>((0..places).map(counts_at).collect(), 1); // [batch, places, length]
+        let count = self.mask().sum_dim(2).clamp_min(1.0); // [batch, 1, 1]
+        let means = (weights / count).matmul(x); // [batch, places, embedding]
+        let kernel = kernel.permute([2, 1, 0]).reshape([places * dimensions, channels]);
+        means.reshape([batch, places * dimensions]).matmul(kernel)
+    }
+
+    /// The same as [`convolve`](Self::convolve), for embeddings that already are what each word
+    /// contributes at each place, the channels of one place next to each other.
     pub fn sum_places(&self, bias: Option<Tensor<1>>, field: ReceptiveField) -> Tensor<3> {
         let table = with_bias(self.rows.clone(), bias, field);
-        sum_of_lookups(table, self.among.clone(), self.mask.clone(), field)
+        sum_of_lookups(table, self.indices.clone(), self.mask.clone(), field)
     }
 
-    /// As [`convolve_pooled`](Self::convolve_pooled), of [`sum_places`](Self::sum_places).
+    /// The same as [`convolve_pooled`](Self::convolve_pooled), for embeddings as in
+    /// [`sum_places`](Self::sum_places).
     pub fn pool_places(&self, bias: Option<Tensor<1>>, field: ReceptiveField, pooling: Pooling) -> Tensor<2> {
         let table = with_bias(self.rows.clone(), bias, field);
-        pool_of_lookups(table, self.among.clone(), self.mask.clone(), field, pooling)
+        pool_of_lookups(table, self.indices.clone(), self.mask.clone(), field, pooling)
     }
 
-    /// What each word gives by its place, `[distinct, kernel_size · channels]`.
+    /// What each word contributes at each place, `[distinct, kernel_size · channels]`.
     fn table(&self, kernel: Tensor<3>, bias: Option<Tensor<1>>, field: ReceptiveField) -> Tensor<2> {
         let [channels, dimensions, kernel_size] = kernel.dims();
         let kernel = kernel.permute([1, 2, 0]).reshape([dimensions, kernel_size * channels]);
@@ -94,7 +132,8 @@ impl Words {
     }
 }
 
-/// Every position is the centre of one phrase, its own: there a word brings the bias.
+/// Adds the bias to what a word contributes at the centre of a phrase: every position is the centre of
+/// exactly one phrase.
 fn with_bias(table: Tensor<2>, bias: Option<Tensor<1>>, field: ReceptiveField) -> Tensor<2> {
     match bias {
         Some(bias) => {

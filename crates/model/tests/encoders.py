@@ -1,5 +1,5 @@
-# Prints the known values of encoders.rs: `python encoders.py`, with PyTorch 2.15.0 (any will do).
-# Every parameter is the next of sin(1)/2, sin(2)/2, … in the order in which the model has them.
+# Prints the expected values in encoders.rs: `python encoders.py`, with any version of PyTorch (2.15.0 was used).
+# The parameters of a model, in its order, are sin(1)/2, sin(2)/2, …
 import torch, torch.nn.functional as F
 torch.set_default_dtype(torch.float64)
 made, none = [], lambda x: x
@@ -7,7 +7,7 @@ def f(*s):
     first = 1 + sum(p.numel() for p in made)
     made.append((torch.arange(first, first + torch.Size(s).numel()).double().sin() / 2).reshape(s).requires_grad_())
     return made[-1]
-# Layers are made once and applied to x: [channels, length].
+# A layer is created once and applied to x: [channels, length].
 def conv(i, o, k=3, d=1, s=1, causal=False, act=torch.relu, norm=False, wn=False):
     w, b, g = f(o, i, k), f(o), f(o) if wn else None
     n = (f(o), f(o)) if norm else None
@@ -50,7 +50,7 @@ def bytenet(i, h, blocks):
 def dense(i, g, n):
     layers = [conv(i if l == 0 else l * g, g) for l in range(n)]
     return chain(layers[0], *[(lambda l: lambda x: torch.cat([x, l(x)]))(l) for l in layers[1:]])
-def rnn(kind, i, h, gates, order):  # torch's own, with burn-nn's parameters gate by gate
+def rnn(kind, i, h, gates, order):  # PyTorch's networks, with burn-nn's parameters, gate by gate
     own = [[f(i, h), f(h), f(h, h), f(h)] for _ in range(gates)]
     net = {"lstm": torch.nn.LSTM, "gru": torch.nn.GRU}[kind](i, h)
     names = {"weight_ih_l0": 0, "bias_ih_l0": 1, "weight_hh_l0": 2, "bias_hh_l0": 3}

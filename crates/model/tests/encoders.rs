@@ -1,5 +1,5 @@
-//! Every encoder: PyTorch's numbers, padding that changes nothing, scores that add up, and a receptive
-//! field that is what the formula says.
+//! Every encoder: PyTorch's numbers, padding that has no effect, scores that sum to the logits, and a
+//! receptive field that matches the formula.
 #![allow(clippy::unwrap_used, clippy::excessive_precision)]
 
 use std::collections::BTreeSet;
@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::module::conv2d;
 use burn::tensor::ops::ConvOptions;
-use burn::tensor::{Device, Gradients, Tensor, TensorData};
+use burn::tensor::{DType, Device, Gradients, Tensor, TensorData};
 use convlens_model::{
     Activation, Batch, Branch, ByteNetConfig, ConvConfig, DenseConfig, Downsampling, EncoderConfig, GatedConfig,
     LayerConfig, LinearConvConfig, ModelConfig, OneHotConfig, Padding, PlainConfig, Pooling, RecurrentConfig,
@@ -70,7 +70,7 @@ fn cases() -> Vec<Case> {
     ]
 }
 
-/// The cases above, and those whose numbers `model.rs` has.
+/// The cases above, and those whose numbers are in `model.rs`.
 fn all() -> impl Iterator<Item = Case> {
     let linear = LinearConvConfig { filters: 4, kernel_size: 3, init_std: 0.5 };
     cases().into_iter().chain([
@@ -94,7 +94,7 @@ fn model((_, encoder, pooling): &Case, device: &Device) -> TextModel {
     config.init(device).unwrap()
 }
 
-/// Makes the model's parameters, in their order, sin(1), sin(2), … by two: no two are alike.
+/// Sets the parameters of a model, in their order, to sin(1)/2, sin(2)/2, …, so that no two are equal.
 #[derive(Default)]
 struct Sines {
     last: usize,
@@ -110,7 +110,8 @@ impl ModuleMapper for Sines {
     }
 }
 
-/// The derivative along all parameters at once: the sum of every parameter times its gradient.
+/// The derivative in the direction of all parameters at once: the sum of every parameter times its
+/// gradient.
 struct AlongParameters<'a> {
     gradients: &'a Gradients,
     sum: f32,
@@ -136,7 +137,7 @@ fn assert_close(actual: &[f32], expected: &[f32], tolerance: f32, of: &str) {
 
 // PyTorch's numbers: tests/encoders.py prints them.
 #[test]
-fn logits_and_gradients_are_pytorchs() {
+fn logits_and_gradients_are_those_of_pytorch() {
     let device = Device::flex().autodiff();
     for case in cases() {
         let (_, logits, gradient, along) = PYTORCH.iter().find(|row| row.0 == case.0).unwrap();
@@ -155,8 +156,8 @@ fn logits_and_gradients_are_pytorchs() {
     }
 }
 
-/// Logits of both texts, the gradient of their sum with regard to the embedding of word 6, and the
-/// derivative along all parameters at once.
+/// For each case: the logits of both texts, the gradient of their sum with regard to the embedding of
+/// word 6, and the derivative in the direction of all parameters at once.
 const PYTORCH: [(&str, [f32; 4], &[f32], f32); 20] = [
     ("conv", [0.1084893, 0.4617918, 0.0534741, 0.3984838], &[0.5870884, 0.0086562, -0.3012785], 0.2169904),
     ("conv relu max", [0.2179093, 0.3105018, 0.2299785, 0.3305975], &[-0.1820573, 0.1952746, -0.2045834], 0.4162979),
@@ -205,8 +206,56 @@ const PYTORCH: [(&str, [f32; 4], &[f32], f32); 20] = [
     ),
 ];
 
-// Text is an image of height 1: a layer of ours, whose convolution is a kernel of our own, beside
-// Burn's of two dimensions.
+#[test]
+fn nan_reaches_the_logits() {
+    let device = Device::flex();
+    for case in all() {
+        let mut model = model(&case, &device).map(&mut Sines::default());
+        let [words, embedding] = model.embed.weight.dims();
+        let mut weights = values(model.embed.weight.val());
+        weights[6 * embedding..].fill(f32::NAN);
+        model.embed.weight = Param::from_data(TensorData::new(weights, [words, embedding]), &device);
+        let batch = Batch::masked(&[&[6], &[1, 2, 3, 4]], 0, &device);
+        let embedded = model.embed.forward(batch.ids.clone());
+        for logits in [model.forward(&batch), model.forward_embedded(embedded, batch.mask.clone())] {
+            let is_nan: Vec<bool> = values(logits).into_iter().map(f32::is_nan).collect();
+            assert_eq!(is_nan, [true, true, false, false], "{}", case.0);
+        }
+    }
+}
+
+// The kernels compute with 32-bit floats only; other types take Burn's operations. burn-nn's recurrent
+// networks compute with the device's default type only.
+#[test]
+fn other_float_types_give_the_same_logits() {
+    let device = Device::flex();
+    let batch = Batch::masked(&[&[1, 5, 2, 6, 6], &[3, 6]], 0, &device);
+    let is_recurrent = |case: &Case| matches!(case.1, EncoderConfig::Lstm(_) | EncoderConfig::Gru(_));
+    for case in all().filter(|case| !is_recurrent(case)) {
+        let model = model(&case, &device).map(&mut Sines::default());
+        let expected = values(model.forward(&batch));
+        let model = model.map(&mut ToF64);
+        let mask = batch.mask.clone().cast(DType::F64);
+        let mut batch = batch.clone();
+        batch.mask = mask.clone();
+        let embedded = model.embed.forward(batch.ids.clone());
+        for logits in [model.forward(&batch), model.forward_embedded(embedded, mask)] {
+            assert_eq!(logits.dtype(), DType::F64);
+            assert_close(&values(logits.cast(DType::F32)), &expected, 1e-5, case.0);
+        }
+    }
+}
+
+struct ToF64;
+
+impl ModuleMapper for ToF64 {
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        Param::from_tensor(param.val().cast(DType::F64))
+    }
+}
+
+// A text is an image of height 1: a layer with this crate's kernel against Burn's two-dimensional
+// convolution.
 #[test]
 fn a_convolution_of_text_is_one_of_an_image_of_height_1() {
     let device = Device::flex();
@@ -230,7 +279,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(8))]
 
     #[test]
-    fn padding_changes_nothing_and_scores_add_up(
+    fn padding_has_no_effect_and_scores_sum_to_logits(
         ids in prop::collection::vec(0u32..7, 1..12), longer in 1usize..20,
     ) {
         let device = Device::flex();
@@ -250,9 +299,9 @@ proptest! {
     }
 }
 
-/// How far from the middle of a text the tokens stand that change its prediction, when each is replaced by
-/// others: to the left and to the right, over as many models as there are `starts` for their parameters
-/// (see [`Sines`]).
+/// How far to the left and to the right of the middle of a text there are tokens that change the
+/// prediction when they are replaced by others. There is one model for each of `starts`, which decide its
+/// parameters (see [`Sines`]).
 fn measured(model: &TextModel, length: usize, position: usize, starts: &[usize], device: &Device) -> (usize, usize) {
     let center = position * model.stride();
     let texts: Vec<Vec<u32>> = (0..length)
@@ -270,13 +319,13 @@ fn measured(model: &TextModel, length: usize, position: usize, starts: &[usize],
             |token: usize| (0..7).any(|word| (0..outputs).any(|o| (at(token * 7 + word)[o] - at(1)[o]).abs() > 0.0));
         touching.extend((0..length).filter(|&token| touches(token)));
     }
-    let (first, last) = (touching.first().expect("some token is seen"), touching.last().unwrap());
-    assert!((*first..=*last).contains(&center), "tokens to one side alone are seen");
+    let (first, last) = (touching.first().expect("at least one token is seen"), touching.last().unwrap());
+    assert!((*first..=*last).contains(&center), "only tokens on one side are seen");
     (center - first, last - center)
 }
 
 #[test]
-fn receptive_fields_are_what_the_formula_says() {
+fn receptive_fields_match_the_formula() {
     let device = Device::flex();
     let mut every: Vec<EncoderConfig> = Vec::new();
     for causal in [false, true] {
@@ -322,7 +371,7 @@ fn receptive_fields_are_what_the_formula_says() {
         let found = measured(&model, length, length / 2 / model.stride(), &[0], &device);
         assert_eq!(found, (field.left, field.right), "{encoder:?}");
     }
-    // With ReLU and one filter of a width, not every model shows all that it sees.
+    // With ReLU and one filter per width, a single model may not react to every token that it sees.
     let one_hot = EncoderConfig::OneHot(OneHotConfig { filters: 1, kernel_sizes: vec![2, 4] });
     let model_of_one_hot = model(&("", one_hot, Pooling::Mean), &device);
     assert_eq!(measured(&model_of_one_hot, 9, 4, &[0, 100, 200, 300, 400, 500, 600, 700], &device), (1, 2));

@@ -1,4 +1,4 @@
-//! The model against PyTorch's numbers, finite differences, and its own promises.
+//! The model against PyTorch's numbers, against finite differences, and against its own documentation.
 #![allow(clippy::unwrap_used)]
 
 use burn::module::{Module, Param};
@@ -15,7 +15,7 @@ fn config(vocab_size: usize, kernel_size: usize, outputs: usize) -> ModelConfig 
     ModelConfig { vocab_size, embedding: 3, init_std: 0.5, encoder, outputs, padding, pooling, dropout: 0.0 }
 }
 
-/// A linear encoder and one with an activation; tests/encoders.rs has the others.
+/// A linear encoder and one with an activation; the others are in tests/encoders.rs.
 fn configs(vocab_size: usize, kernel_size: usize, outputs: usize) -> [ModelConfig; 2] {
     let linear = config(vocab_size, kernel_size, outputs);
     let encoder = EncoderConfig::Conv(ConvConfig::new(4, &[kernel_size]));
@@ -35,7 +35,7 @@ fn set_filters(encoder: &mut Encoder, device: &Device) {
             encoder.widths[0].conv.weight = sines([4, 3, 3], device);
             encoder.widths[0].conv.bias = Some(sines([4], device));
         }
-        _ => panic!("tests/encoders.rs has the others"),
+        _ => panic!("the other encoders are in tests/encoders.rs"),
     }
 }
 
@@ -43,11 +43,11 @@ fn filters(model: &TextModel) -> Tensor<3> {
     match &model.encoder {
         Encoder::Linear(encoder) => encoder.conv.weight.val(),
         Encoder::Conv(encoder) => encoder.widths[0].conv.weight.val(),
-        _ => panic!("tests/encoders.rs has the others"),
+        _ => panic!("the other encoders are in tests/encoders.rs"),
     }
 }
 
-/// The model of the PyTorch lines below.
+/// The model of the PyTorch code below.
 fn pytorch_model(device: &Device) -> TextModel {
     with_sines(&config(7, 3, 2), device)
 }
@@ -102,7 +102,7 @@ const CONV_GRAD_0_2: [f32; 3] = [0.012694577, 0.06133184, 0.07757509];
 const IDS: [u32; 5] = [1, 5, 2, 6, 6];
 
 #[test]
-fn values_are_pytorchs_by_table_and_by_layer() {
+fn values_by_table_and_by_layer_are_those_of_pytorch() {
     let device = Device::flex();
     let model = pytorch_model(&device);
     let batch = Batch::masked(&[&IDS], 0, &device);
@@ -112,16 +112,14 @@ fn values_are_pytorchs_by_table_and_by_layer() {
 }
 
 #[test]
-fn gradients_are_pytorchs_by_table_and_by_layer() {
+fn gradients_by_table_and_by_layer_are_those_of_pytorch() {
     let device = Device::flex().autodiff();
     let model = pytorch_model(&device);
     let batch = Batch::masked(&[&IDS], 0, &device);
     let target = Tensor::<1, Int>::from_ints([1], &device);
     for by_layer in [false, true] {
-        let positions = match by_layer {
-            true => model.predict_positions_by_layer(&batch),
-            false => model.predict_positions(&batch),
-        };
+        let positions =
+            if by_layer { model.predict_positions_by_layer(&batch) } else { model.predict_positions(&batch) };
         let logits = model.pool(positions, batch.mask.clone());
         let loss = CrossEntropyLossConfig::new().init(&device).forward(logits, target.clone());
         let grads = loss.backward();
@@ -138,7 +136,7 @@ fn gradients_are_pytorchs_by_table_and_by_layer() {
 // print(p[0].T.flatten().tolist(), z.tolist())
 // print(E.grad[6].tolist(), W.grad[0, 2].tolist(), c.grad.tolist(), H.grad[0, :, 0].tolist())
 #[test]
-fn values_and_gradients_with_relu_are_pytorchs() {
+fn values_and_gradients_with_relu_are_those_of_pytorch() {
     let positions = [
         0.39138186,
         -0.24765629,
@@ -194,12 +192,12 @@ fn gradients_are_those_of_finite_differences() {
         let numeric: Vec<f32> =
             (0..weights.len()).map(|place| (shifted(place, step) - shifted(place, -step)) / (2.0 * step)).collect();
         assert_close(&analytic, &numeric, 1e-3);
-        assert!(analytic.iter().any(|g| g.abs() > 0.01), "a gradient flows");
+        assert!(analytic.iter().any(|g| g.abs() > 0.01), "some gradient is not zero");
     }
 }
 
 #[test]
-fn names_and_layout_are_pytorchs() {
+fn names_and_layout_are_those_of_pytorch() {
     use burn::store::{ModuleSnapshot, SafetensorsStore};
     let model = pytorch_model(&Device::flex());
     let mut store = SafetensorsStore::from_bytes(None).skip_enum_variants(true);
@@ -230,7 +228,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn the_short_way_is_the_model(
+    fn table_and_layers_agree(
         kernel_size in 1usize..6, outputs in 1usize..4, ids in prop::collection::vec(0u32..9, 1..12),
     ) {
         let device = Device::flex().autodiff();
@@ -246,15 +244,15 @@ proptest! {
                     values(filters(&model).grad(&grads).unwrap()),
                 ]
             });
-            for (short, by_layer) in both[0].iter().zip(&both[1]) {
+            for (by_table, by_layer) in both[0].iter().zip(&both[1]) {
                 let scale = by_layer.iter().fold(1.0f32, |most, value| most.max(value.abs()));
-                assert_close(short, by_layer, 1e-4 * scale);
+                assert_close(by_table, by_layer, 1e-4 * scale);
             }
         }
     }
 
     #[test]
-    fn padding_changes_nothing(kernel_size in 1usize..6, ids in prop::collection::vec(0u32..9, 1..12), longer in 0usize..20) {
+    fn padding_has_no_effect(kernel_size in 1usize..6, ids in prop::collection::vec(0u32..9, 1..12), longer in 0usize..20) {
         let device = Device::flex();
         for config in configs(9, kernel_size, 2) {
             let model = config.init(&device).unwrap();

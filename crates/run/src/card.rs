@@ -2,8 +2,9 @@
 
 use crate::{RunConfig, RunMetrics};
 
-/// A model card in the Hugging Face format, made of what a run is and what it reached.
+/// A model card in the Hugging Face format. It names the user's files but not their paths.
 pub fn model_card(config: &RunConfig, metrics: &RunMetrics) -> String {
+    let dataset = escape(&config.dataset.short_name());
     let percent = |share: f64| format!("{:.2} %", 100.0 * share);
     let rows = [
         ("labels", config.labels.join(", ")),
@@ -16,7 +17,7 @@ pub fn model_card(config: &RunConfig, metrics: &RunMetrics) -> String {
         ("test accuracy", percent(metrics.test.accuracy)),
         ("test loss", format!("{:.4}", metrics.test.loss)),
         ("validation accuracy", percent(metrics.validation.accuracy)),
-        ("epochs", format!("{}, of which {} was kept", metrics.epochs, metrics.best_epoch)),
+        ("epochs", format!("{} (epoch {} was kept)", metrics.epochs, metrics.best_epoch)),
         ("training", format!("{:.1} s on {}", metrics.train_seconds, metrics.device)),
         ("seed", config.training.seed.to_string()),
     ];
@@ -24,22 +25,22 @@ pub fn model_card(config: &RunConfig, metrics: &RunMetrics) -> String {
     format!(
         "---\nlibrary_name: convlens\npipeline_tag: text-classification\ntags: [convolution, explainable]\n---\n\n\
          # {} on {}\n\n\
-         A convolutional text model, trained with convlens {} on {} texts of `{}`. Its score of a text is the sum of \
-         its scores of the text's phrases.\n\n\
-         | what | value |\n|---|---|\n{table}\n\
-         The epoch was chosen on {} texts held out from the training data; the {} test texts were read once.\n\n\
+         A convolutional text model, trained with convlens {} on {} texts of `{}`. The score of a text is the sum of \
+         the scores of its phrases.\n\n\
+         | property | value |\n|---|---|\n{table}\n\
+         The epoch was chosen on {} texts held out from the training data; the {} test texts were used once, at the end.\n\n\
          ```sh\nconvlens predict --run . \"a text\"\n```\n",
         escape(&config.preset),
-        escape(&config.dataset.name),
+        dataset,
         config.convlens,
         config.dataset.train,
-        escape(&config.dataset.name),
+        dataset,
         config.dataset.validation,
         config.dataset.test,
     )
 }
 
-/// Text for a cell of a table.
+/// Text for a cell of a table, without control characters and HTML.
 fn escape(text: &str) -> String {
-    text.replace('|', "\\|").replace(['\n', '\r'], " ").replace('<', "&lt;")
+    text.replace(char::is_control, " ").replace('|', "\\|").replace('<', "&lt;")
 }

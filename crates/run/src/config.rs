@@ -1,41 +1,47 @@
-//! `config.json`: all that rebuilds the model and repeats the run.
+//! `config.json`: the settings that rebuild the model and repeat the run.
 
-use std::path::Path;
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
 
-use convlens_model::ModelConfig;
+use convlens_model::{ModelConfig, Padding};
 use convlens_text::TokenizerKind;
 use serde::{Deserialize, Serialize};
 
 use crate::folder::json_lines;
 use crate::{EpochMetrics, RunError};
 
-/// The version of the run folder's layout that this crate writes; it reads this and older ones.
+/// The version of the run folder's layout that this crate writes. It reads this one and older ones.
 pub const FORMAT: u32 = 1;
+
+/// The most ids, positions or epochs that a setting may ask for.
+const MOST: usize = i32::MAX as usize;
+/// The most positions that texts are padded to.
+const MOST_PADDING: usize = 1 << 20;
 
 /// What the model does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Task {
-    /// One label a text.
+    /// One label per text.
     Classify,
 }
 
-/// All that rebuilds the model and repeats the run.
+/// The settings that rebuild the model and repeat the run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RunConfig {
     /// The version of the run folder's layout.
     pub format: u32,
     /// The version of convlens that wrote it.
     pub convlens: String,
-    /// The version of Burn behind it.
+    /// The version of Burn that trained it.
     pub burn: String,
     /// What the model does.
     pub task: Task,
-    /// The preset that the settings began from.
+    /// The preset that the settings started from.
     pub preset: String,
     /// The labels, in the order of the model's outputs.
     pub labels: Vec<String>,
-    /// What it was trained on.
+    /// The data that it was trained on.
     pub dataset: DatasetConfig,
     /// How texts become ids.
     pub text: TextConfig,
@@ -46,27 +52,73 @@ pub struct RunConfig {
 }
 
 impl RunConfig {
-    /// Reads `config.json`, from `path`.
+    /// Reads `config.json`, whose path is `path`.
     ///
     /// # Errors
     ///
-    /// [`RunError::Newer`] where a newer version wrote it, [`RunError::Config`] where it is not
-    /// one.
+    /// [`RunError::Newer`] if a newer version wrote it, [`RunError::Config`] if it is not JSON, a
+    /// setting is missing or [`check`](Self::check) refuses one.
     pub(crate) fn from_json(json: &[u8], path: &Path) -> Result<Self, RunError> {
-        let wrong = |error: serde_json::Error| RunError::Config { path: path.into(), message: error.to_string() };
-        let json: serde_json::Value = serde_json::from_slice(json).map_err(wrong)?;
+        let invalid = |error: &dyn ToString| RunError::Config { path: path.into(), message: error.to_string() };
+        let json: serde_json::Value = serde_json::from_slice(json).map_err(|error| invalid(&error))?;
         match json.get("format").and_then(serde_json::Value::as_u64) {
             Some(found) if found > u64::from(FORMAT) => {
                 Err(RunError::Newer { path: path.into(), found, known: FORMAT })
             }
-            _ => serde_json::from_value(json).map_err(wrong),
+            _ => {
+                let config: Self = serde_json::from_value(json).map_err(|error| invalid(&error))?;
+                config.check().map_err(|error| invalid(&error))?;
+                Ok(config)
+            }
         }
     }
 
-    /// The names of the logits: with two labels there is one logit, the second label's.
+    /// Checks that a model can be built, trained and read with these settings.
+    ///
+    /// # Errors
+    ///
+    /// [`RunError::Setting`] or [`RunError::Model`], naming the setting and what it must be.
+    pub fn check(&self) -> Result<(), RunError> {
+        let Self { labels, model, .. } = self;
+        if labels.len() < 2 {
+            return Err(setting("labels", format_args!("{labels:?}"), "two or more names"));
+        }
+        let mut distinct = HashSet::new();
+        if let Some(label) = labels.iter().find(|label| !distinct.insert(label.as_str())) {
+            return Err(setting("labels", format_args!("a list with {label:?} twice"), "distinct names"));
+        }
+        check("model.vocab_size", model.vocab_size, (1..=MOST).contains(&model.vocab_size), "from 1 to 2^31 - 1")?;
+        let vocab_size = self.text.vocab_size;
+        check("text.vocab_size", vocab_size, (1..=MOST).contains(&vocab_size), "from 1 to 2^31 - 1")?;
+        if let Padding::Counted { length } = model.padding {
+            check("model.padding.counted.length", length, (1..=MOST_PADDING).contains(&length), "from 1 to 2^20")?;
+        }
+        model.check()?;
+        if model.outputs != labels.len() && model.outputs != ModelConfig::outputs_for(labels.len()) {
+            let value = format_args!("{} for {} labels", model.outputs, labels.len());
+            return Err(setting("model.outputs", value, "1 for two labels, otherwise the number of labels"));
+        }
+        self.training.check()
+    }
+
+    /// These settings with only the names of the user's files in place of their paths, to be published.
+    pub fn without_paths(&self) -> Self {
+        let mut config = self.clone();
+        config.dataset.name = self.dataset.short_name();
+        if let Some(file) = &mut config.dataset.file {
+            file.path = file_name(&file.path);
+            file.test = file.test.as_deref().map(file_name);
+        }
+        if let TokenizerSource::File(path) = &mut config.text.tokenizer {
+            *path = file_name(path);
+        }
+        config
+    }
+
+    /// The names of the logits. With two labels there is one logit, the second label's.
     pub fn outputs(&self) -> &[String] {
         let labels = &self.labels;
-        if self.model.outputs == 1 { &labels[labels.len() - 1..] } else { labels }
+        if self.model.outputs == 1 { &labels[labels.len().saturating_sub(1)..] } else { labels }
     }
 
     pub(crate) fn to_json(&self) -> Vec<u8> {
@@ -74,37 +126,54 @@ impl RunConfig {
     }
 }
 
-/// What a run was trained on.
+/// The data that a run was trained on.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct DatasetConfig {
-    /// The name of a known set, or a file's path.
+    /// The name of a known data set, or a file's path.
     pub name: String,
-    /// How to read it again, where it is no known set.
+    /// How to read the file again; none for a known data set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub file: Option<FileConfig>,
+    /// The commit of its repository on the Hugging Face Hub, if it comes from there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revision: Option<String>,
     /// A digest of every text and label.
     pub fingerprint: String,
-    /// How many examples each split holds.
+    /// The number of examples in the training split.
     pub train: usize,
-    /// As `train`, of the part that was cut from it to choose the epoch by.
+    /// The number of examples held out from the training data to choose the epoch by.
     pub validation: usize,
-    /// As `train`.
+    /// The number of examples in the test split.
     pub test: usize,
 }
 
-/// How a file of the user's is read.
+impl DatasetConfig {
+    /// The name, of a file without its folder.
+    pub(crate) fn short_name(&self) -> String {
+        match &self.file {
+            Some(_) => file_name(Path::new(&self.name)).to_string_lossy().into_owned(),
+            None => self.name.clone(),
+        }
+    }
+}
+
+/// How a file of the user's is read. Its paths stay on the user's machine: what is published is
+/// [`RunConfig::without_paths`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileConfig {
-    /// CSV, TSV, Parquet or JSON Lines.
-    pub path: std::path::PathBuf,
-    /// A file of its own for the test split; else it is cut from `path`.
+    /// The file: CSV, TSV, Parquet or JSON Lines.
+    pub path: PathBuf,
+    /// The file of the test split; if there is none, the split is cut from `path`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub test: Option<std::path::PathBuf>,
+    pub test: Option<PathBuf>,
     /// The column of the texts.
     pub text_column: String,
     /// The column of the labels.
     pub label_column: String,
-    /// Other names for labels, `FILE_LABEL=MODEL_LABEL`.
+    /// Whether quotation marks in CSV and TSV files are part of the text, and do not enclose fields.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub no_quotes: bool,
+    /// New names for labels, each as `FILE_LABEL=MODEL_LABEL`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub label_map: Vec<String>,
 }
@@ -112,7 +181,7 @@ pub struct FileConfig {
 /// How texts become ids.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TextConfig {
-    /// Where the tokenizer came from.
+    /// Where the tokenizer comes from.
     pub tokenizer: TokenizerSource,
     /// The most ids that a trained tokenizer may have; `tokenizer.json` may hold fewer.
     pub vocab_size: usize,
@@ -122,47 +191,165 @@ pub struct TextConfig {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum TokenizerSource {
-    /// Trained on the training split.
+    /// It is trained on the training split.
     Trained(TokenizerKind),
-    /// A `tokenizer.json` of the user's.
-    File(std::path::PathBuf),
+    /// It is the user's `tokenizer.json` at this path.
+    File(PathBuf),
 }
 
-/// How a run is trained. Equal settings on equal data give equal weights on the CPU.
+/// How a run is trained. The same settings and data give the same weights on the CPU.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TrainingConfig {
-    /// What every random draw is made from.
+    /// The seed of every random draw.
     pub seed: u64,
     /// The most passes over the training split.
     pub epochs: usize,
-    /// Texts a step.
+    /// Texts per step.
     pub batch_size: usize,
-    /// Adam's step size (Kingma and Ba 2015), at its start.
+    /// Adam's initial step size (Kingma and Ba 2015).
     pub learning_rate: f64,
     /// Whether the step size falls linearly to zero over the epochs.
     pub decay: bool,
     /// Adam's term for numerical stability.
     pub adam_epsilon: f32,
-    /// The chance that a word of a training text is read as unknown.
+    /// The probability that a word of a training text is replaced by the unknown word.
     pub word_dropout: f64,
-    /// Whether a step moves the embeddings of the words of its batch alone, and their moments, as
-    /// PyTorch's SparseAdam does: for tables too large to be walked at every step.
+    /// Whether each step updates only the embeddings of the words in its batch, and their moments, as
+    /// PyTorch's SparseAdam does: for tables that are too large to be updated as a whole.
     #[serde(default)]
     pub sparse_embedding: bool,
-    /// How much a step shrinks the weights by, as a share of the step size times the weight
-    /// (decoupled weight decay, Loshchilov and Hutter 2019).
+    /// Decoupled weight decay (Loshchilov and Hutter 2019): each step shrinks the weights by this
+    /// number times the step size.
     pub weight_decay: f32,
-    /// Epochs without a better validation loss after which training stops; none: never.
+    /// Training stops after this many epochs without a better validation loss; none: never.
     pub patience: Option<usize>,
-    /// The share of the training data that the best epoch is chosen on.
+    /// The share of the training data that is held out to choose the epoch by.
     pub validation_fraction: f64,
+    /// How many tokens of a text training reads, from its beginning. Counted padding has a length of
+    /// its own, and ignores it.
+    #[serde(default = "default_max_tokens")]
+    pub max_tokens: usize,
+}
+
+fn default_max_tokens() -> usize {
+    TrainingConfig::MAX_TOKENS
 }
 
 impl TrainingConfig {
-    /// Whether training ends after these epochs: they are as many as there may be, or patience is
-    /// over.
+    /// The default of [`max_tokens`](Self::max_tokens): some 300 KB of English words.
+    pub const MAX_TOKENS: usize = 1 << 16;
+
+    /// Checks that a model can be trained with these settings.
+    ///
+    /// # Errors
+    ///
+    /// [`RunError::Setting`], naming the setting and what it must be.
+    pub fn check(&self) -> Result<(), RunError> {
+        let Self { epochs, batch_size, learning_rate, adam_epsilon, word_dropout, .. } = *self;
+        let Self { weight_decay, patience, validation_fraction, max_tokens, .. } = *self;
+        check("training.epochs", epochs, (1..=MOST).contains(&epochs), "from 1 to 2^31 - 1")?;
+        check("training.batch_size", batch_size, (1..=MOST).contains(&batch_size), "from 1 to 2^31 - 1")?;
+        let is_rate = learning_rate.is_finite() && learning_rate > 0.0;
+        check("training.learning_rate", learning_rate, is_rate, "a finite number above 0")?;
+        let is_epsilon = adam_epsilon.is_finite() && adam_epsilon > 0.0;
+        check("training.adam_epsilon", adam_epsilon, is_epsilon, "a finite number above 0")?;
+        check("training.word_dropout", word_dropout, (0.0..1.0).contains(&word_dropout), "0 or more and below 1")?;
+        let is_decay = weight_decay.is_finite() && weight_decay >= 0.0;
+        check("training.weight_decay", weight_decay, is_decay, "a finite number, 0 or more")?;
+        check("training.patience", patience.unwrap_or(1), patience != Some(0), "1 or more, or null")?;
+        let is_share = validation_fraction > 0.0 && validation_fraction < 1.0;
+        check("training.validation_fraction", validation_fraction, is_share, "above 0 and below 1")?;
+        check("training.max_tokens", max_tokens, max_tokens > 0, "1 or more")
+    }
+
+    /// Whether training is over after these epochs: it has reached the most epochs, or has waited for
+    /// a better one as long as [`patience`](Self::patience) says.
     pub fn is_over(&self, history: &[EpochMetrics]) -> bool {
-        let since_best = EpochMetrics::best(history).map_or(0, |best| history.len() - best.epoch);
+        let best = EpochMetrics::best(history).map_or(0, |best| best.epoch);
+        let since_best = history.len().saturating_sub(best);
         history.len() >= self.epochs || self.patience.is_some_and(|patience| since_best >= patience)
+    }
+}
+
+fn check(name: &'static str, value: impl ToString, is_valid: bool, expected: &'static str) -> Result<(), RunError> {
+    if is_valid { Ok(()) } else { Err(setting(name, value, expected)) }
+}
+
+fn setting(name: &'static str, value: impl ToString, expected: &'static str) -> RunError {
+    RunError::Setting { name, value: value.to_string(), expected }
+}
+
+fn file_name(path: &Path) -> PathBuf {
+    path.file_name().map_or_else(PathBuf::new, PathBuf::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::run;
+    use convlens_model::{ConvConfig, EncoderConfig};
+    use serde_json::json;
+
+    fn config() -> RunConfig {
+        run(EncoderConfig::Conv(ConvConfig::new(2, &[3])), Padding::Masked).config
+    }
+
+    #[test]
+    fn settings_out_of_range_are_refused_by_name() {
+        let cases = [
+            ("/labels", json!([]), "labels is []"),
+            ("/labels", json!(["a"]), "labels is [\"a\"]"),
+            ("/labels", json!(["a", "b", "b"]), "\"b\" twice"),
+            ("/labels", json!(["a", "b"]), "model.outputs is 3 for 2 labels"),
+            ("/model/outputs", json!(1), "model.outputs is 1 for 3 labels"),
+            ("/model/vocab_size", json!(1_000_000_000_000_000_000u64), "model.vocab_size is 1000000000000000000"),
+            ("/text/vocab_size", json!(0), "text.vocab_size is 0"),
+            (
+                "/model/padding",
+                json!({ "counted": { "length": 1u64 << 40 } }),
+                "padding.counted.length is 1099511627776",
+            ),
+            ("/model/embedding", json!(0), "model configuration: "),
+            ("/training/epochs", json!(0), "training.epochs is 0"),
+            ("/training/batch_size", json!(0), "training.batch_size is 0"),
+            ("/training/learning_rate", json!(-1), "training.learning_rate is -1"),
+            ("/training/adam_epsilon", json!(-1), "training.adam_epsilon is -1"),
+            ("/training/word_dropout", json!(7), "training.word_dropout is 7"),
+            ("/training/weight_decay", json!(-0.5), "training.weight_decay is -0.5"),
+            ("/training/patience", json!(0), "training.patience is 0"),
+            (
+                "/training/validation_fraction",
+                json!(5),
+                "training.validation_fraction is 5; it must be above 0 and below 1",
+            ),
+        ];
+        for (pointer, value, expected) in cases {
+            let mut json = serde_json::to_value(config()).expect("JSON");
+            *json.pointer_mut(pointer).expect("a setting") = value;
+            let read = RunConfig::from_json(json.to_string().as_bytes(), Path::new("runs/r/config.json"));
+            let error = read.expect_err(pointer).to_string();
+            assert!(error.starts_with("runs/r/config.json: ") && error.contains(expected), "{error}");
+        }
+        config().check().expect("valid");
+    }
+
+    #[test]
+    fn published_settings_hold_no_path() {
+        let mut config = config();
+        assert_eq!(config.without_paths(), config);
+        config.dataset.name = "/home/me/reviews.csv".into();
+        config.dataset.file = Some(FileConfig {
+            path: "/home/me/reviews.csv".into(),
+            test: Some("/home/me/held-out.csv".into()),
+            text_column: "text".into(),
+            label_column: "label".into(),
+            label_map: vec![],
+        });
+        config.text.tokenizer = TokenizerSource::File("/home/me/tokenizer.json".into());
+        let published = String::from_utf8(config.without_paths().to_json()).expect("JSON");
+        assert!(!published.contains("/home"), "{published}");
+        for name in ["reviews.csv", "held-out.csv", "tokenizer.json"] {
+            assert!(published.contains(&format!("\"{name}\"")), "{published}");
+        }
     }
 }

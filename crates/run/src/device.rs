@@ -1,31 +1,34 @@
-//! Which device computes: chosen at run time, and named.
+//! Devices, chosen at run time by name.
 
+use std::future::Future;
+use std::pin::pin;
 use std::str::FromStr;
+use std::task::{Context, Poll, Waker};
 
 use burn::tensor::{Device, Tensor};
 
 use crate::RunError;
 
-/// What `--device` takes.
+/// A device by its name: `auto`, `cpu`, `wgpu`, `wgpu:N`, `cuda` or `cuda:N`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum DeviceChoice {
-    /// A real GPU where wgpu finds one, else the CPU.
+    /// A hardware GPU if wgpu finds one, otherwise the CPU.
     #[default]
     Auto,
-    /// The CPU, through Burn's flex.
+    /// The CPU, through Burn's flex backend.
     Cpu,
-    /// wgpu's best adapter, or the GPU of that number; here, asked for, a software adapter will do.
+    /// wgpu's best adapter, which may be a software one, or the GPU with that number.
     Wgpu(Option<usize>),
-    /// The CUDA device of that number, or the first.
+    /// The CUDA device with that number, or the first.
     Cuda(Option<usize>),
 }
 
-/// A device, ready to compute, and its name for people.
+/// An open device and its name.
 #[derive(Clone, Debug)]
 pub struct ChosenDevice {
     /// The device.
     pub device: Device,
-    /// What it is.
+    /// The name to show to users.
     pub name: String,
 }
 
@@ -68,7 +71,7 @@ impl DeviceChoice {
     ///
     /// # Errors
     ///
-    /// [`RunError::NoDevice`] where there is no such device, or none of its kind in this build.
+    /// [`RunError::NoDevice`] if there is no such device, or this build does not support its kind.
     pub fn open(self) -> Result<ChosenDevice, RunError> {
         match self {
             Self::Auto => Ok(wgpu::real_gpu().unwrap_or_else(cpu)),
@@ -83,16 +86,16 @@ impl DeviceChoice {
     }
 }
 
-/// A tensor's values, row after row, from whichever device they are on.
+/// Copies a tensor's values from its device, in row-major order.
 ///
 /// # Errors
 ///
-/// [`RunError::Device`] where the device failed.
+/// [`RunError::Device`] if the device failed.
 pub fn to_host<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f32>, RunError> {
     tensor.try_into_vec_as().map_err(|error| RunError::Device(error.to_string()))
 }
 
-/// As [`to_host`], where a device can only be read from while the program goes on with other work.
+/// As [`to_host`], for platforms that can only read from a device asynchronously, such as browsers.
 ///
 /// # Errors
 ///
@@ -102,11 +105,37 @@ pub async fn to_host_async<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f32>
     Ok(data.iter::<f32>().collect())
 }
 
+/// How values come from a device.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Transfer {
+    /// By [`to_host`].
+    Blocking,
+    /// By [`to_host_async`].
+    Async,
+}
+
+impl Transfer {
+    pub async fn read<const D: usize>(self, tensor: Tensor<D>) -> Result<Vec<f32>, RunError> {
+        match self {
+            Self::Blocking => to_host(tensor),
+            Self::Async => to_host_async(tensor).await,
+        }
+    }
+}
+
+/// The value of a future that waits for nothing, such as one that only does [`Transfer::Blocking`].
+pub(crate) fn now<T>(future: impl Future<Output = T>) -> T {
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(value) => value,
+        Poll::Pending => unreachable!("it waits for nothing"),
+    }
+}
+
 fn cpu() -> ChosenDevice {
     ChosenDevice { device: Device::flex(), name: "the CPU".into() }
 }
 
-// A browser gives an adapter to those alone who can wait for it: `Device::wgpu_options().init_async()`.
+// In a browser an adapter can only be requested asynchronously: `Device::wgpu_options().init_async()`.
 #[cfg(all(feature = "wgpu", not(target_family = "wasm")))]
 mod wgpu {
     use super::ChosenDevice;
@@ -123,7 +152,7 @@ mod wgpu {
             None => init(DeviceKind::DefaultDevice),
             Some(index) => init(DeviceKind::DiscreteGpu(index)).or_else(|_| init(DeviceKind::IntegratedGpu(index))),
         }
-        .map_err(|message| format!("no graphics adapter ({message}); install a driver, or use --device cpu"))
+        .map_err(|message| format!("no graphics adapter ({message}); install a driver"))
     }
 
     fn init(kind: DeviceKind) -> Result<ChosenDevice, String> {
@@ -142,7 +171,7 @@ mod wgpu {
     }
 
     pub fn open(_: Option<usize>) -> Result<ChosenDevice, String> {
-        Err("this build has no wgpu; build with `--features wgpu`, or run it as `cargo xtask … --device wgpu`".into())
+        Err("this build does not support wgpu; build it with the feature `wgpu`".into())
     }
 }
 
@@ -155,7 +184,7 @@ mod cuda {
         let index = index.unwrap_or(0);
         let found = std::panic::catch_unwind(|| Device::enumerate(DeviceType::Cuda).into_vec().len()).unwrap_or(0);
         if index >= found {
-            return Err(format!("{found} CUDA devices found; use --device cpu"));
+            return Err(format!("found {found} CUDA devices"));
         }
         Ok(ChosenDevice { device: Device::cuda(index), name: format!("CUDA device {index}") })
     }
@@ -166,7 +195,7 @@ mod cuda {
     use super::ChosenDevice;
 
     pub fn open(_: Option<usize>) -> Result<ChosenDevice, String> {
-        Err("this build has no CUDA; build with `--features cuda`".into())
+        Err("this build does not support CUDA; build it with the feature `cuda`".into())
     }
 }
 
@@ -175,7 +204,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn choices_are_read_and_written() {
+    fn choices_are_parsed_and_displayed() {
         for name in ["auto", "cpu", "wgpu", "wgpu:1", "cuda", "cuda:0"] {
             assert_eq!(name.parse::<DeviceChoice>().expect("a choice").to_string(), name);
         }

@@ -1,41 +1,51 @@
-//! What can go wrong with a run folder; every message names the file and the mend.
+//! What can go wrong with a run folder.
 
 use std::path::PathBuf;
 
-/// An error of this crate.
+/// An error of this crate. Its message names the file and says what is wrong with it.
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs)]
 pub enum RunError {
     #[error("{}: {source}", path.display())]
     Io { path: PathBuf, source: std::io::Error },
-    #[error("{}: no run folder (it has no config.json); train one with `convlens train --out {}`", path.display(), path.display())]
+    #[error("{}: no run folder (it has no config.json)", path.display())]
     NotARun { path: PathBuf },
-    #[error("{}: exists already; name another folder with --out, or continue it with --resume", path.display())]
+    #[error("{}: exists already", path.display())]
     Exists { path: PathBuf },
-    #[error("{}: no run there; train one with `convlens train`", path.display())]
+    #[error("{}: is being trained by another process", path.display())]
+    Locked { path: PathBuf },
+    #[error("{}: holds no run", path.display())]
     NoRuns { path: PathBuf },
-    #[error("{}: no trained weights yet; continue the run with `convlens train --resume --out {}`", path.display(), path.display())]
+    #[error("{}: no trained weights yet", path.display())]
     Untrained { path: PathBuf },
-    #[error("{}: not a configuration that this version reads: {message}", path.display())]
+    #[error("{}: not a configuration that this version can read: {message}", path.display())]
     Config { path: PathBuf, message: String },
+    #[error("{name} is {value}; it must be {expected}")]
+    Setting { name: &'static str, value: String, expected: &'static str },
     #[error("{}: written by a newer convlens (layout {found}, this version reads up to {known}); update convlens", path.display())]
     Newer { path: PathBuf, found: u64, known: u32 },
     #[error("{}: {message}", path.display())]
     Tokenizer { path: PathBuf, message: String },
-    #[error("{}: {tokenizer} tokens, but the model was trained with {model}; put back the run's own tokenizer.json", path.display())]
+    #[error("{}: {tokenizer} tokens, but config.json says {model}; put back the run's own tokenizer.json", path.display())]
     TokenizerSize { path: PathBuf, tokenizer: usize, model: usize },
+    #[error("{}: {size} bytes, where the run's other files allow for {most} at most; put back the run's own file", path.display())]
+    TooLarge { path: PathBuf, size: u64, most: u64 },
     #[error("{}: truncated or damaged ({message}); copy it again", path.display())]
     DamagedWeights { path: PathBuf, message: String },
     #[error("{}: does not fit config.json ({message}); put back the run's own file", path.display())]
     MisfitWeights { path: PathBuf, message: String },
-    #[error("text to ids: {0}")]
+    #[error("model.safetensors: its weights are so large that a logit is not a finite number; train the run again")]
+    Overflow,
+    #[error("a text of {tokens} tokens is too long for this model, which reads {most} at most; shorten it")]
+    TooLong { tokens: usize, most: usize },
+    #[error("tokenizer.json: it cannot convert a text to ids: {0}")]
     Text(#[from] convlens_text::TextError),
     #[error("{0}")]
     Model(#[from] convlens_model::ConfigError),
-    #[error("reading from the device: {0}")]
+    #[error("cannot read from the device: {0}")]
     Device(String),
-    #[error("--device {0:?}: no such device; it is auto, cpu, wgpu, wgpu:N, cuda or cuda:N")]
+    #[error("no device is called {0:?} (there are: auto, cpu, wgpu, wgpu:N, cuda, cuda:N)")]
     UnknownDevice(String),
-    #[error("--device {device}: {message}")]
+    #[error("device {device}: {message}")]
     NoDevice { device: String, message: String },
 }

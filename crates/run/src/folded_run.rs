@@ -1,4 +1,4 @@
-//! A linear model, folded, as a run of its own: the same function with as many numbers as its table.
+//! Folded runs: a linear model's table as a run of its own, which computes the same function.
 
 use std::path::Path;
 
@@ -13,15 +13,15 @@ use crate::packed::{self, EMBEDDINGS};
 use crate::prediction::Values;
 use crate::{Prediction, Run, RunConfig, RunError, RunFiles, WordTable};
 
-/// A folded run, read by its table alone: no tensor, no device, and in a browser a module of a sixth
-/// of the size.
+/// A folded run that only looks words up in its table. It needs no tensors and no device, so in a
+/// browser its module has a sixth of the size.
 #[derive(Clone, Debug)]
 pub struct FoldedRun {
     /// Its configuration.
     pub config: RunConfig,
     /// Its tokenizer.
     pub tokenizer: Tokenizer,
-    /// What each word adds.
+    /// The score of each word at each place of a phrase.
     pub table: WordTable,
 }
 
@@ -30,13 +30,13 @@ impl FoldedRun {
     ///
     /// # Errors
     ///
-    /// [`RunError`], naming the file that is damaged or newer; [`RunError::MisfitWeights`] where the
-    /// run is not a folded one.
+    /// [`RunError`], naming the file that is damaged or newer; [`RunError::MisfitWeights`] if the run is
+    /// not a folded one.
     pub fn from_files(files: RunFiles) -> Result<Self, RunError> {
         let damaged =
             |error: SafeTensorError| RunError::DamagedWeights { path: WEIGHTS.into(), message: error.to_string() };
         let (config, tokenizer) = files.read_texts(Path::new(""))?;
-        let misfit = || RunError::MisfitWeights { path: WEIGHTS.into(), message: "it is no folded run's".into() };
+        let misfit = || RunError::MisfitWeights { path: WEIGHTS.into(), message: "it is not a folded run's".into() };
         let model = &config.model;
         let EncoderConfig::Linear(filter) = &model.encoder else { return Err(misfit()) };
         let width = filter.kernel_size * model.outputs;
@@ -48,17 +48,22 @@ impl FoldedRun {
         let floats = |name: &str, shape: &[usize]| {
             let view = tensors.tensor(name).ok().filter(|view| view.shape() == shape);
             let view = view.filter(|view| view.dtype() == safetensors::Dtype::F32).ok_or_else(misfit)?;
-            Ok::<Vec<f32>, RunError>(packed::floats(view.data()).collect())
+            let values: Vec<f32> = packed::floats(view.data()).collect();
+            if !values.iter().all(|value| value.is_finite()) {
+                let message = format!("{name} holds a value that is not a finite number");
+                return Err(RunError::DamagedWeights { path: WEIGHTS.into(), message });
+            }
+            Ok(values)
         };
         let (outputs, places) = (model.outputs, filter.kernel_size);
-        let is_folded = floats("encoder.conv.weight", &[outputs, width, places])? == picks(outputs, places)
+        let is_folded = floats("encoder.conv.weight", &[outputs, width, places])? == selection(outputs, places)
             && floats("head.weight", &[outputs, outputs, 1])? == identity(outputs);
         if !is_folded {
             return Err(misfit());
         }
         let values = floats(EMBEDDINGS, &[model.vocab_size, width])?;
         let bias = floats("head.bias", &[model.outputs])?.into_iter().map(f64::from).collect();
-        let table = WordTable::of(values, bias, model, tokenizer.pad_id().unwrap_or(0));
+        let table = WordTable::from_values(values, bias, model, tokenizer.pad_id().unwrap_or(0));
         Ok(Self { config, tokenizer, table })
     }
 
@@ -66,27 +71,27 @@ impl FoldedRun {
     ///
     /// # Errors
     ///
-    /// [`RunError::Text`].
+    /// [`RunError::Text`] or [`RunError::Overflow`].
     pub fn predict(&self, text: &str) -> Result<Prediction, RunError> {
         let encoding = self.tokenizer.encode(text)?;
         let scores = self.table.scores(&encoding.ids);
         let values = Values { scores, logits: self.table.logits(&encoding.ids), bias: self.table.bias().to_vec() };
-        Ok(Prediction::of(&self.config, &self.tokenizer, text, &encoding, values))
+        Prediction::from_values(&self.config, &self.tokenizer, text, &encoding, values)
     }
 }
 
 impl Run {
-    /// The run whose embeddings are the table that this one's model folds into: a word's vector is
-    /// what it adds at each place of a phrase, and the one filter an output has picks them. Same
-    /// scores, same tokenizer, `places · outputs` numbers a word instead of `embedding`. None where
-    /// the model does not fold.
+    /// The folded run, to be published: its embeddings are the table that this run's model folds into.
+    /// A word's vector holds its scores at each place of a phrase, and each output's single filter
+    /// selects them. Scores and tokenizer are the same; a word has `places · outputs` numbers
+    /// instead of `embedding`. None if the model does not fold.
     ///
     /// # Errors
     ///
     /// [`RunError::Device`].
     pub fn folded(&self) -> Result<Option<Self>, RunError> {
         let Some(table) = self.word_table()? else { return Ok(None) };
-        let mut config = self.config.clone();
+        let mut config = self.config.without_paths();
         let (outputs, places) = (table.outputs(), table.places());
         let filter = LinearConvConfig { filters: outputs, kernel_size: places, init_std: 0.0 };
         config.model = ModelConfig {
@@ -100,7 +105,7 @@ impl Run {
         let mut model = config.model.init(&self.device)?;
         model.embed.weight = self.parameter(table.values().to_vec(), [table.vocab_size(), places * outputs]);
         if let Encoder::Linear(encoder) = &mut model.encoder {
-            encoder.conv.weight = self.parameter(picks(outputs, places), [outputs, places * outputs, places]);
+            encoder.conv.weight = self.parameter(selection(outputs, places), [outputs, places * outputs, places]);
         }
         model.head.weight = self.parameter(identity(outputs), [outputs, outputs, 1]);
         let bias = table.bias().iter().map(|&bias| bias as f32).collect();
@@ -113,8 +118,9 @@ impl Run {
     }
 }
 
-/// `[outputs, places · outputs, places]`: 1 where a dimension is that output's at that place.
-fn picks(outputs: usize, places: usize) -> Vec<f32> {
+/// The filters that select from a folded word's vector, `[outputs, places · outputs, places]`: 1 where
+/// the dimension belongs to the output and the place.
+fn selection(outputs: usize, places: usize) -> Vec<f32> {
     let dimensions = places * outputs;
     let mut kernel = vec![0.0; outputs * dimensions * places];
     for output in 0..outputs {
@@ -136,7 +142,7 @@ mod tests {
     use convlens_model::Padding;
 
     #[test]
-    fn a_folded_run_scores_as_the_run_it_is_of() {
+    fn a_folded_run_gives_the_same_scores() {
         for padding in [Padding::Masked, Padding::Counted { length: 5 }] {
             let encoder = EncoderConfig::Linear(LinearConvConfig { filters: 6, kernel_size: 3, init_std: 0.5 });
             let run = run(encoder, padding);

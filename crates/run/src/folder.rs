@@ -1,66 +1,114 @@
-//! The run folder: laid out as a Hugging Face model repository, each file written whole or
-//! not at all.
+//! The run folder, laid out as a Hugging Face model repository.
 
-use std::fs;
-use std::io::Write;
+use std::fs::{self, File};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use crate::{RunConfig, RunError, RunMetrics};
+use crate::lock::LOCK;
+use crate::write::{is_temporary, write_by_way_of};
+use crate::{RunConfig, RunError, RunLock, RunMetrics};
 
 pub(crate) const CONFIG: &str = "config.json";
 pub(crate) const TOKENIZER: &str = "tokenizer.json";
 pub(crate) const WEIGHTS: &str = "model.safetensors";
 const CARD: &str = "README.md";
-/// How the names of files begin that are being written.
-const WRITING: &str = ".writing-";
 /// The end result.
 pub const METRICS: &str = "metrics.json";
-/// A line an epoch.
+/// The metrics of every epoch, one line each.
 pub const METRICS_BY_EPOCH: &str = "metrics.jsonl";
-/// What `--resume` needs.
+/// The folder of the checkpoints that an interrupted training resumes from.
 pub const CHECKPOINTS: &str = "checkpoints";
+/// The largest `config.json` or `metrics.json` that is read, in bytes.
+const MOST_JSON: u64 = 64 << 20;
 
 /// A run's folder.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct RunFolder {
     path: PathBuf,
+    /// Of a folder that this process created.
+    lock: Option<RunLock>,
 }
 
 impl RunFolder {
-    /// Makes a new folder.
+    /// Creates a new folder, and locks it until the last clone of the returned value is dropped.
+    ///
+    /// The path may be that of an empty folder, or of one that holds only temporary files of a killed
+    /// process. If two processes create the same folder at the same time, one of them fails.
     ///
     /// # Errors
     ///
-    /// [`RunError::Exists`] where there is something already, but for an empty folder or what
-    /// a kill left of a file half written.
+    /// [`RunError::Exists`] if there is something else at `path` or another process is creating it.
     pub fn create(path: &Path) -> Result<Self, RunError> {
-        if path.exists() && !Self::is_vacant(path) {
-            return Err(RunError::Exists { path: path.into() });
+        let exists = || RunError::Exists { path: path.into() };
+        if !Self::is_vacant(path) {
+            return Err(exists());
         }
         fs::create_dir_all(path).map_err(|source| RunError::Io { path: path.into(), source })?;
-        Ok(Self { path: path.into() })
+        let lock = RunLock::acquire(path).map_err(|error| match error {
+            RunError::Locked { .. } => exists(),
+            error => error,
+        })?;
+        // Another process may have come and gone since.
+        if !Self::is_vacant(path) {
+            return Err(exists());
+        }
+        Ok(Self { path: path.into(), lock: Some(lock) })
     }
 
-    /// Whether a run may begin at `path`: there is nothing, or an empty folder, or no more in it
-    /// than a kill left of a file half written.
+    /// Creates the first of `parent/name`, `parent/name-2`, `parent/name-3` … that does not exist,
+    /// and locks it as [`create`](Self::create) does. Two processes never get the same folder.
+    ///
+    /// # Errors
+    ///
+    /// [`RunError::Io`] if the folder cannot be created.
+    pub fn create_unused(parent: &Path, name: &str) -> Result<Self, RunError> {
+        let io = |path: &Path, source| RunError::Io { path: path.into(), source };
+        fs::create_dir_all(parent).map_err(|source| io(parent, source))?;
+        let numbered = (2u64..).map(|number| parent.join(format!("{name}-{number}")));
+        for path in std::iter::once(parent.join(name)).chain(numbered) {
+            match fs::create_dir(&path) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(source) => return Err(io(&path, source)),
+                Ok(()) => match Self::create(&path) {
+                    Err(RunError::Exists { .. }) => {} // another process was asked for this very path
+                    created => return created,
+                },
+            }
+        }
+        unreachable!("there is always a next number")
+    }
+
+    /// Locks the folder against other processes; see [`RunLock`]. A folder that this process created
+    /// is locked already.
+    ///
+    /// # Errors
+    ///
+    /// [`RunError::Locked`] if another process holds the lock, [`RunError::Io`] if the folder cannot
+    /// be written to.
+    pub fn lock(&self) -> Result<RunLock, RunError> {
+        self.lock.clone().map_or_else(|| RunLock::acquire(&self.path), Ok)
+    }
+
+    /// Whether a run may be created at `path`: there is nothing, or a folder that is empty but for
+    /// temporary files of a killed process.
     pub fn is_vacant(path: &Path) -> bool {
         match fs::read_dir(path) {
             Err(_) => !path.exists(),
-            Ok(entries) => entries.flatten().all(|entry| is_half_written(&entry)),
+            Ok(entries) => entries.flatten().all(|entry| is_temporary(&entry) || entry.file_name() == LOCK),
         }
     }
 
-    /// Removes what kills left of files half written.
+    /// Removes the temporary files that a killed process left behind.
     pub fn tidy(&self) {
         let entries = fs::read_dir(&self.path).into_iter().flatten().flatten();
-        for entry in entries.filter(is_half_written) {
-            let _ = fs::remove_file(entry.path()); // it does no harm where it is
+        for entry in entries.filter(is_temporary) {
+            let _ = fs::remove_file(entry.path()); // harmless where it stays
         }
     }
 
-    /// Whether the run's tokenizer is there.
+    /// The path of the run's tokenizer, if it has been written.
     pub fn tokenizer(&self) -> Option<PathBuf> {
         Some(self.file(TOKENIZER)).filter(|path| path.is_file())
     }
@@ -69,11 +117,12 @@ impl RunFolder {
     ///
     /// # Errors
     ///
-    /// [`RunError::NotARun`] where it holds none.
+    /// [`RunError::NotARun`] if it holds none.
     pub fn open(path: &Path) -> Result<Self, RunError> {
-        match path.join(CONFIG).is_file() {
-            true => Ok(Self { path: path.into() }),
-            false => Err(RunError::NotARun { path: path.into() }),
+        if path.join(CONFIG).is_file() {
+            Ok(Self { path: path.into(), lock: None })
+        } else {
+            Err(RunError::NotARun { path: path.into() })
         }
     }
 
@@ -81,33 +130,37 @@ impl RunFolder {
     ///
     /// # Errors
     ///
-    /// [`RunError::NoRuns`] where there is none.
+    /// [`RunError::NoRuns`] if there is none.
     pub fn newest(runs: &Path) -> Result<Self, RunError> {
-        Self::newest_with(runs, WEIGHTS)
+        Self::newest_by(runs, |path| modified(&path.join(WEIGHTS)))
     }
 
-    /// The newest run among the folders in `runs`, trained or only begun.
+    /// The newest unfinished run among the folders in `runs`, or the newest finished one if there is
+    /// no other.
     ///
     /// # Errors
     ///
-    /// [`RunError::NoRuns`] where there is none.
+    /// [`RunError::NoRuns`] if there is none.
     pub fn newest_begun(runs: &Path) -> Result<Self, RunError> {
-        Self::newest_with(runs, CONFIG)
+        Self::newest_by(runs, |path| Some((!path.join(METRICS).is_file(), modified(&path.join(CONFIG))?)))
     }
 
-    fn newest_with(runs: &Path, file: &str) -> Result<Self, RunError> {
-        let modified = |path: &PathBuf| path.join(file).metadata().and_then(|file| file.modified()).ok();
-        let entries = fs::read_dir(runs).into_iter().flatten().flatten().map(|entry| entry.path());
-        let begun = entries.filter(|path| path.join(CONFIG).is_file() && modified(path).is_some());
-        let newest = begun.max_by_key(modified);
-        newest.map(|path| Self { path }).ok_or_else(|| RunError::NoRuns { path: runs.into() })
+    fn newest_by<K: Ord>(runs: &Path, key: impl Fn(&Path) -> Option<K>) -> Result<Self, RunError> {
+        let folders = fs::read_dir(runs).into_iter().flatten().flatten().map(|entry| entry.path());
+        let begun = folders.filter(|path| path.join(CONFIG).is_file());
+        let newest = begun.filter_map(|path| Some((key(&path)?, path))).max_by(|(a, _), (b, _)| a.cmp(b));
+        match newest {
+            Some((_, path)) => Ok(Self { path, lock: None }),
+            None => Err(RunError::NoRuns { path: runs.into() }),
+        }
     }
 
-    /// The first of `runs/name`, `runs/name-2`, `runs/name-3` … that does not exist.
+    /// The first of `runs/name`, `runs/name-2`, `runs/name-3` … that does not exist. To create it,
+    /// call [`create_unused`](Self::create_unused): this name may be taken by then.
     pub fn unused_name(runs: &Path, name: &str) -> PathBuf {
         let numbered = (2..).map(|number| runs.join(format!("{name}-{number}")));
         let mut names = std::iter::once(runs.join(name)).chain(numbered);
-        names.find(|path| !path.exists()).unwrap_or_else(|| unreachable!("numbers do not end"))
+        names.find(|path| !path.exists()).unwrap_or_else(|| unreachable!("there is always a next number"))
     }
 
     /// The folder's path.
@@ -126,18 +179,46 @@ impl RunFolder {
     ///
     /// [`RunError::Io`], naming the file.
     pub fn read(&self, name: &str) -> Result<Vec<u8>, RunError> {
-        let path = self.file(name);
-        fs::read(&path).map_err(|source| RunError::Io { path, source })
+        self.read_up_to(name, u64::MAX)
     }
 
-    /// Writes a file of the folder: to a temporary file beside it, flushed to disk, then
-    /// renamed. A full disk or a kill leaves what was there before.
+    /// As [`read`](Self::read), but a file of more than `most` bytes is not read at all.
+    ///
+    /// # Errors
+    ///
+    /// [`RunError::TooLarge`], or as [`read`](Self::read).
+    pub fn read_up_to(&self, name: &str, most: u64) -> Result<Vec<u8>, RunError> {
+        let path = self.file(name);
+        let read = || {
+            // A named pipe would be waited for.
+            if !path.metadata()?.is_file() {
+                return Err(io::Error::other("it is not a regular file"));
+            }
+            let file = File::open(&path)?;
+            let size = file.metadata()?.len();
+            if size > most {
+                return Ok(Err(size));
+            }
+            let mut content = Vec::new();
+            content.try_reserve_exact(usize::try_from(size).unwrap_or(usize::MAX))?;
+            file.take(most).read_to_end(&mut content)?;
+            Ok(Ok(content))
+        };
+        match read() {
+            Ok(Ok(content)) => Ok(content),
+            Ok(Err(size)) => Err(RunError::TooLarge { path, size, most }),
+            Err(source) => Err(RunError::Io { path, source }),
+        }
+    }
+
+    /// Writes a file of the folder, completely or not at all; see [`write_file`](crate::write_file).
     ///
     /// # Errors
     ///
     /// [`RunError::Io`], naming the file.
     pub fn write(&self, name: &str, content: &[u8]) -> Result<(), RunError> {
-        write_beside(&self.path, &self.file(name), content)
+        // In the folder itself, also for a file of a folder in it: `tidy` looks there.
+        write_by_way_of(&self.path, &self.file(name), content)
     }
 
     /// Writes a value as indented JSON.
@@ -150,12 +231,13 @@ impl RunFolder {
         self.write(name, &json.map_err(|error| RunError::Io { path: self.file(name), source: error.into() })?)
     }
 
-    /// Writes `config.json`.
+    /// Checks the settings and writes `config.json`.
     ///
     /// # Errors
     ///
-    /// As [`write`](Self::write).
+    /// As [`RunConfig::check`] and [`write`](Self::write).
     pub fn write_config(&self, config: &RunConfig) -> Result<(), RunError> {
+        config.check()?;
         self.write_json(CONFIG, config)
     }
 
@@ -181,70 +263,40 @@ impl RunFolder {
     ///
     /// # Errors
     ///
-    /// [`RunError::Config`] where it is not what this version reads.
+    /// [`RunError::Config`] if this version cannot read it.
     pub fn metrics(&self) -> Result<Option<RunMetrics>, RunError> {
         if !self.file(METRICS).is_file() {
             return Ok(None);
         }
-        let wrong =
+        let invalid =
             |error: serde_json::Error| RunError::Config { path: self.file(METRICS), message: error.to_string() };
-        serde_json::from_slice(&self.read(METRICS)?).map(Some).map_err(wrong)
+        serde_json::from_slice(&self.read_up_to(METRICS, MOST_JSON)?).map(Some).map_err(invalid)
     }
 
     /// Reads `config.json`.
     ///
     /// # Errors
     ///
-    /// [`RunError::Newer`] where a newer version wrote it, [`RunError::Config`] where it is not
-    /// one.
+    /// [`RunError::Newer`] if a newer version wrote it, [`RunError::Config`] if its settings are not
+    /// valid.
     pub fn config(&self) -> Result<RunConfig, RunError> {
-        RunConfig::from_json(&self.read(CONFIG)?, &self.file(CONFIG))
+        RunConfig::from_json(&self.read_config()?, &self.file(CONFIG))
+    }
+
+    pub(crate) fn read_config(&self) -> Result<Vec<u8>, RunError> {
+        self.read_up_to(CONFIG, MOST_JSON)
     }
 }
 
-/// A value as indented JSON that ends with a line.
+fn modified(path: &Path) -> Option<std::time::SystemTime> {
+    path.metadata().and_then(|file| file.modified()).ok()
+}
+
+/// A value as indented JSON that ends with a newline.
 pub(crate) fn json_lines(value: &impl Serialize) -> serde_json::Result<Vec<u8>> {
     let mut json = serde_json::to_vec_pretty(value)?;
     json.push(b'\n');
     Ok(json)
-}
-
-/// Writes a file anywhere as [`RunFolder::write`] does.
-///
-/// # Errors
-///
-/// [`RunError::Io`], naming the file.
-pub fn write_file(path: &Path, content: &[u8]) -> Result<(), RunError> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    write_beside(folder, path, content)
-}
-
-fn write_beside(folder: &Path, path: &Path, content: &[u8]) -> Result<(), RunError> {
-    let write = || {
-        let mut file = tempfile::Builder::new().prefix(WRITING).tempfile_in(folder)?;
-        file.write_all(content)?;
-        set_default_permissions(file.as_file())?;
-        file.as_file().sync_all()?;
-        file.persist(path)?;
-        Ok(())
-    };
-    write().map_err(|source| RunError::Io { path: path.into(), source })
-}
-
-fn is_half_written(entry: &fs::DirEntry) -> bool {
-    entry.file_name().to_string_lossy().starts_with(WRITING)
-}
-
-/// Temporary files are for their owner's eyes only; a run is as readable as any file.
-#[cfg(unix)]
-fn set_default_permissions(file: &fs::File) -> std::io::Result<()> {
-    use std::os::unix::fs::PermissionsExt;
-    file.set_permissions(fs::Permissions::from_mode(0o644))
-}
-
-#[cfg(not(unix))]
-fn set_default_permissions(_: &fs::File) -> std::io::Result<()> {
-    Ok(())
 }
 
 #[cfg(test)]
@@ -252,7 +304,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_exists_is_not_touched() {
+    fn existing_files_are_kept() {
         let place = tempfile::tempdir().expect("a folder");
         let folder = RunFolder::create(place.path()).expect("empty");
         folder.write("a", b"first").expect("writes");
@@ -260,12 +312,13 @@ mod tests {
         assert!(matches!(RunFolder::open(place.path()), Err(RunError::NotARun { .. })));
         folder.write("a", b"second").expect("writes");
         assert_eq!(folder.read("a").expect("reads"), b"second");
-        let left_over = fs::read_dir(place.path()).expect("lists").count();
-        assert_eq!(left_over, 1, "no temporary file stays");
+        drop(folder);
+        let entries = fs::read_dir(place.path()).expect("lists").count();
+        assert_eq!(entries, 1, "neither a temporary file nor the lock stays");
     }
 
     #[test]
-    fn a_newer_layout_is_told_from_a_wrong_one() {
+    fn newer_and_invalid_configurations_get_different_errors() {
         let place = tempfile::tempdir().expect("a folder");
         let folder = RunFolder::create(place.path()).expect("empty");
         folder.write(CONFIG, br#"{"format": 99, "surprise": true}"#).expect("writes");
@@ -273,7 +326,83 @@ mod tests {
         folder.write(CONFIG, br#"{"format": 1}"#).expect("writes");
         assert!(matches!(folder.config(), Err(RunError::Config { .. })));
         assert_eq!(RunFolder::unused_name(place.path(), "x"), place.path().join("x"));
-        fs::create_dir(place.path().join("x")).expect("makes");
+        fs::create_dir(place.path().join("x")).expect("creates");
         assert_eq!(RunFolder::unused_name(place.path(), "x"), place.path().join("x-2"));
+    }
+
+    #[test]
+    fn a_folder_is_locked_once() {
+        let place = tempfile::tempdir().expect("a folder");
+        let path = place.path().join("run");
+        let created = RunFolder::create(&path).expect("is new");
+        created.write(CONFIG, b"{}").expect("writes");
+        let opened = RunFolder::open(&path).expect("is a run");
+        let lock = created.lock().expect("is its own");
+        drop(created);
+        assert!(matches!(opened.lock(), Err(RunError::Locked { .. })));
+        drop(lock);
+        let lock = opened.lock().expect("is free");
+        assert!(matches!(RunFolder::open(&path).expect("is a run").lock(), Err(RunError::Locked { .. })));
+        drop(lock);
+        assert!(!path.join(LOCK).exists());
+        // What a killed process leaves locks nothing.
+        fs::write(path.join(LOCK), b"").expect("writes");
+        opened.lock().expect("is free");
+    }
+
+    #[test]
+    fn of_many_creators_of_one_folder_one_succeeds() {
+        let place = tempfile::tempdir().expect("a folder");
+        for round in 0..50 {
+            let path = place.path().join(format!("run-{round}"));
+            let created: Vec<_> = std::thread::scope(|scope| {
+                let threads: Vec<_> = (0..4).map(|_| scope.spawn(|| RunFolder::create(&path))).collect();
+                threads.into_iter().map(|thread| thread.join().expect("ends")).collect()
+            });
+            assert_eq!(created.iter().filter(|created| created.is_ok()).count(), 1, "{created:?}");
+            let lost = |created: &Result<_, RunError>| matches!(created, Ok(_) | Err(RunError::Exists { .. }));
+            assert!(created.iter().all(lost), "{created:?}");
+        }
+    }
+
+    #[test]
+    fn names_are_reserved_once() {
+        let place = tempfile::tempdir().expect("a folder");
+        let runs = place.path().join("runs");
+        let mut created: Vec<RunFolder> = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..8).map(|_| scope.spawn(|| RunFolder::create_unused(&runs, "x"))).collect();
+            threads.into_iter().map(|thread| thread.join().expect("ends").expect("creates")).collect()
+        });
+        created.sort_by(|a, b| a.path().cmp(b.path()));
+        let names: Vec<_> = created.iter().filter_map(|folder| folder.path().file_name()?.to_str()).collect();
+        assert_eq!(names, ["x", "x-2", "x-3", "x-4", "x-5", "x-6", "x-7", "x-8"]);
+    }
+
+    #[test]
+    fn an_unfinished_run_is_newer_than_a_finished_one() {
+        let place = tempfile::tempdir().expect("a folder");
+        for (name, is_finished) in [("unfinished", false), ("finished", true)] {
+            let folder = RunFolder::create(&place.path().join(name)).expect("is new");
+            folder.write(CONFIG, b"{}").expect("writes");
+            if is_finished {
+                folder.write(METRICS, b"{}").expect("writes");
+                folder.write(WEIGHTS, b"").expect("writes");
+            }
+        }
+        let name =
+            |folder: Result<RunFolder, RunError>| folder.expect("there is one").path().file_name().map(Into::into);
+        assert_eq!(name(RunFolder::newest_begun(place.path())), Some(std::ffi::OsString::from("unfinished")));
+        assert_eq!(name(RunFolder::newest(place.path())), Some(std::ffi::OsString::from("finished")));
+    }
+
+    #[test]
+    fn large_and_special_files_are_not_read() {
+        let place = tempfile::tempdir().expect("a folder");
+        let folder = RunFolder::create(place.path()).expect("empty");
+        folder.write("a", &[0; 100]).expect("writes");
+        assert_eq!(folder.read_up_to("a", 100).expect("reads").len(), 100);
+        assert!(matches!(folder.read_up_to("a", 99), Err(RunError::TooLarge { size: 100, most: 99, .. })));
+        fs::create_dir(folder.file("b")).expect("creates");
+        assert!(folder.read("b").expect_err("is a folder").to_string().contains("not a regular file"));
     }
 }

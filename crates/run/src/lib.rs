@@ -1,11 +1,13 @@
 #![doc = include_str!("../README.md")]
 
 mod card;
+mod classes;
 mod config;
 mod device;
 mod error;
 mod folded_run;
 mod folder;
+mod lock;
 mod logits;
 mod metrics;
 mod packed;
@@ -15,22 +17,28 @@ mod run;
 #[cfg(test)]
 mod testing;
 mod weights;
+mod windows;
 mod word_table;
+mod write;
 
 // What a run is made of.
 pub use convlens_model as model;
 pub use convlens_text as text;
 
 pub use card::model_card;
+pub use classes::{argmax, log_probabilities, predicted_label, probabilities};
 pub use config::{DatasetConfig, FORMAT, FileConfig, RunConfig, Task, TextConfig, TokenizerSource, TrainingConfig};
 pub use device::{ChosenDevice, DeviceChoice, to_host, to_host_async};
 pub use error::RunError;
 pub use folded_run::FoldedRun;
-pub use folder::{CHECKPOINTS, METRICS, METRICS_BY_EPOCH, RunFolder, write_file};
+pub use folder::{CHECKPOINTS, METRICS, METRICS_BY_EPOCH, RunFolder};
+pub use lock::RunLock;
 pub use logits::{batches_by_length, logits};
 pub use metrics::{ClassMetrics, EpochMetrics, RunMetrics};
 pub use packed::Precision;
 pub use prediction::{Phrase, Prediction, Token};
 pub use predictor::{Classification, Predictor};
 pub use run::{Run, RunFiles};
+pub use windows::MOST_TOKENS;
 pub use word_table::{Part, WordTable};
+pub use write::write_file;

@@ -1,26 +1,27 @@
-//! Many texts at once: batches of equal length, as large as they may be.
+//! The logits of many texts: batches of similar length, bounded by their positions.
 
 use burn::tensor::Device;
 use convlens_model::{Batch, Padding, TextModel};
 
+use crate::windows::Windows;
 use crate::{RunError, to_host};
 
 /// The most positions that one batch holds, padding included.
 const POSITIONS: usize = 1 << 16;
 
-/// The texts of each batch, by their index: shortest first, so that a batch wastes little on
-/// padding, and as many as fit if all were as long as the longest of them.
+/// The texts of each batch, by their index, shortest first so that little padding is needed. Each batch
+/// holds as many texts as fit into 65,536 positions with its longest text's length; a longer text
+/// is a batch of its own.
 pub fn batches_by_length(texts: &[&[u32]], padding: Padding) -> Vec<Vec<usize>> {
-    let length = |index: usize| match padding {
-        Padding::Masked => texts[index].len().max(1),
-        Padding::Counted { length } => length,
-    };
     let mut order: Vec<usize> = (0..texts.len()).collect();
     order.sort_by_key(|&index| texts[index].len());
     let mut batches = Vec::new();
     let mut rest = order.as_slice();
     while !rest.is_empty() {
-        let fit = rest.iter().enumerate().take_while(|&(before, &index)| (before + 1) * length(index) <= POSITIONS);
+        let fit = rest
+            .iter()
+            .enumerate()
+            .take_while(|&(before, &index)| (before + 1) * positions(texts[index], padding) <= POSITIONS);
         let (batch, after) = rest.split_at(fit.count().max(1));
         batches.push(batch.to_vec());
         rest = after;
@@ -28,11 +29,13 @@ pub fn batches_by_length(texts: &[&[u32]], padding: Padding) -> Vec<Vec<usize>> 
     batches
 }
 
-/// The logits of every text, a row after the other; `on_done` is told how many are done.
+/// The logits of every text, one row after the other, `[texts, outputs]`; `on_done` is told how many
+/// texts are done. Long texts are read in windows, so memory does not grow with their length.
 ///
 /// # Errors
 ///
-/// [`RunError::Device`].
+/// [`RunError::Device`], or [`RunError::TooLong`] for a text that the model can only read as a whole and
+/// that has more than [`MOST_TOKENS`](crate::MOST_TOKENS) tokens.
 pub fn logits(
     model: &TextModel,
     texts: &[&[u32]],
@@ -43,16 +46,46 @@ pub fn logits(
 ) -> Result<Vec<f32>, RunError> {
     let mut rows: Vec<Vec<f32>> = vec![Vec::new(); texts.len()];
     let mut done = 0;
-    for batch in batches_by_length(texts, padding) {
-        let ids: Vec<&[u32]> = batch.iter().map(|&index| texts[index]).collect();
+    let mut finish = |count: usize| {
+        done += count;
+        on_done(done);
+    };
+    let mut short = Vec::with_capacity(texts.len());
+    for (index, &text) in texts.iter().enumerate() {
+        match Windows::new(model, positions(text, padding))? {
+            None => short.push(index),
+            Some(windows) => {
+                let logits = windows.logits(model, &padded(text, padding, pad_id), device)?;
+                rows[index] = logits.into_iter().map(|logit| logit as f32).collect();
+                finish(1);
+            }
+        }
+    }
+    let short_texts: Vec<&[u32]> = short.iter().map(|&index| texts[index]).collect();
+    for batch in batches_by_length(&short_texts, padding) {
+        let ids: Vec<&[u32]> = batch.iter().map(|&index| short_texts[index]).collect();
         let logits = to_host(model.forward(&Batch::new(&ids, padding, pad_id, device)))?;
         for (row, &index) in logits.chunks(logits.len() / batch.len()).zip(&batch) {
-            rows[index] = row.to_vec();
+            rows[short[index]] = row.to_vec();
         }
-        done += batch.len();
-        on_done(done);
+        finish(batch.len());
     }
     Ok(rows.concat())
+}
+
+/// How many positions a text has.
+pub(crate) fn positions(text: &[u32], padding: Padding) -> usize {
+    match padding {
+        Padding::Masked => text.len().max(1),
+        Padding::Counted { length } => length,
+    }
+}
+
+/// The ids at a text's positions: the text, or what is left of it after padding that counts.
+pub(crate) fn padded(text: &[u32], padding: Padding, pad_id: u32) -> std::borrow::Cow<'_, [u32]> {
+    let seen = padding.seen(text.len());
+    let kept = &text[seen.first..];
+    if seen.padding == 0 { kept.into() } else { [&vec![pad_id; seen.padding], kept].concat().into() }
 }
 
 #[cfg(test)]
@@ -67,9 +100,9 @@ mod tests {
         let mut seen: Vec<usize> = batches.concat();
         seen.sort_unstable();
         assert!(seen.iter().copied().eq(0..texts.len()));
-        let places =
+        let positions =
             |batch: &Vec<usize>| batch.len() * batch.iter().map(|&index| texts[index].len()).max().unwrap_or(0);
-        assert!(batches.iter().all(|batch| batch.len() == 1 || places(batch) <= POSITIONS));
+        assert!(batches.iter().all(|batch| batch.len() == 1 || positions(batch) <= POSITIONS));
         assert!(batches.len() < 40, "{}", batches.len());
         assert_eq!(batches_by_length(&texts, Padding::Counted { length: POSITIONS }).len(), texts.len());
     }

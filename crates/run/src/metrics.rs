@@ -1,25 +1,25 @@
-//! `metrics.json` and `metrics.jsonl`: what a run reached.
+//! `metrics.json` and `metrics.jsonl`: how well a run does.
 
 use burn::module::Module;
 use serde::{Deserialize, Serialize};
 
 use crate::Run;
 
-/// How well a classifier did on a split.
+/// How well a classifier does on a split.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ClassMetrics {
-    /// The share of texts whose label was found.
+    /// The share of texts that are given the right label.
     pub accuracy: f64,
     /// The mean cross-entropy, in nats.
     pub loss: f64,
 }
 
-/// A line of `metrics.jsonl`.
+/// The metrics of one epoch, a line of `metrics.jsonl`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct EpochMetrics {
     /// The epoch, from 1.
     pub epoch: usize,
-    /// On the training split, as the weights moved.
+    /// On the training split, summed up while the weights changed.
     pub train: ClassMetrics,
     /// On the validation split, at the end of the epoch.
     pub validation: ClassMetrics,
@@ -28,9 +28,16 @@ pub struct EpochMetrics {
 }
 
 impl EpochMetrics {
-    /// The epoch with the lowest validation loss, the first of equals.
+    /// The epoch with the lowest validation loss, the first of equals; none if no loss is finite.
     pub fn best(history: &[Self]) -> Option<&Self> {
-        history.iter().min_by(|a, b| a.validation.loss.total_cmp(&b.validation.loss))
+        history.iter().fold(None, |best, epoch| if epoch.is_better_than(best) { Some(epoch) } else { best })
+    }
+
+    /// Whether this epoch's validation loss is lower than that of the best epoch before it, if there
+    /// is one. A loss that is not finite is never lower.
+    pub fn is_better_than(&self, best: Option<&Self>) -> bool {
+        let loss = self.validation.loss;
+        loss.is_finite() && best.is_none_or(|best| loss < best.validation.loss)
     }
 }
 
@@ -39,36 +46,35 @@ impl EpochMetrics {
 pub struct RunMetrics {
     /// What the model does.
     pub task: crate::Task,
-    /// The preset that the settings began from.
+    /// The preset that the settings started from.
     pub preset: String,
-    /// The data set's name.
+    /// The data set's name; of a file only its name, not its path.
     pub dataset: String,
-    /// How many numbers were learnt.
+    /// The number of trained parameters.
     pub parameters: usize,
-    /// How many tokens one prediction sees; none where it sees as many as there are.
+    /// How many tokens one prediction sees; none if it sees the whole text.
     pub receptive_field: Option<usize>,
     /// How many epochs were trained.
     pub epochs: usize,
     /// The epoch whose weights were kept, from 1.
     pub best_epoch: usize,
-    /// Texts a second in training, forward and backward.
+    /// Texts per second in training, forward and backward.
     pub examples_per_second: f64,
-    /// Seconds of training, without validation, over all sittings.
+    /// Seconds of training, without validation, summed over interruptions.
     pub train_seconds: f64,
-    /// The most memory that the process held, in bytes; 0 where the system does not tell.
+    /// The peak memory use of the process, in bytes; 0 if the system does not report it.
     pub peak_rss_bytes: u64,
-    /// Where it was trained.
+    /// The device that it was trained on.
     pub device: String,
     /// The best epoch on the validation split.
     pub validation: ClassMetrics,
-    /// The best epoch on the test split, read once.
+    /// The best epoch on the test split, which is read once.
     pub test: ClassMetrics,
 }
 
 impl RunMetrics {
-    /// What a run reached in `history` on `texts` training texts, and on the test split. Where it was
-    /// trained and how much memory it took are left for the caller to fill in. None before the first
-    /// epoch is over.
+    /// The metrics of a run that was trained on `texts` texts for the epochs in `history`. The caller
+    /// fills in the device and the memory. None if there is no epoch with a finite validation loss.
     pub fn of(run: &Run, history: &[EpochMetrics], texts: usize, test: ClassMetrics) -> Option<Self> {
         let best = EpochMetrics::best(history)?;
         let train_seconds = history.iter().map(|epoch| epoch.seconds).sum::<f64>();
@@ -76,7 +82,7 @@ impl RunMetrics {
         Some(Self {
             task: run.config.task,
             preset: run.config.preset.clone(),
-            dataset: run.config.dataset.name.clone(),
+            dataset: run.config.dataset.short_name(),
             parameters: run.model.num_params(),
             receptive_field: Some(field.size()).filter(|_| !field.is_unbounded()),
             epochs: history.len(),
@@ -88,5 +94,33 @@ impl RunMetrics {
             validation: best.validation,
             test,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn history(losses: &[f64]) -> Vec<EpochMetrics> {
+        let metrics = |loss| ClassMetrics { accuracy: 0.5, loss };
+        let epoch = |(index, &loss): (usize, &f64)| EpochMetrics {
+            epoch: index + 1,
+            train: metrics(1.0),
+            validation: metrics(loss),
+            seconds: 1.0,
+        };
+        losses.iter().enumerate().map(epoch).collect()
+    }
+
+    #[test]
+    fn an_epoch_without_a_finite_loss_is_never_the_best() {
+        let best = |losses: &[f64]| EpochMetrics::best(&history(losses)).map(|best| best.epoch);
+        assert_eq!(best(&[0.5, f64::NAN, 0.4, -f64::NAN, 0.4]), Some(3));
+        assert_eq!(best(&[f64::NAN, -f64::NAN, f64::INFINITY]), None);
+        assert_eq!(best(&[-f64::NAN, 0.7]), Some(2));
+        assert_eq!(best(&[]), None);
+        let epochs = history(&[f64::NAN, 0.3, 0.3]);
+        assert!(!epochs[0].is_better_than(None) && epochs[1].is_better_than(None));
+        assert!(!epochs[2].is_better_than(Some(&epochs[1])) && epochs[1].is_better_than(Some(&epochs[0])));
     }
 }

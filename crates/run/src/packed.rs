@@ -1,5 +1,5 @@
-//! Weights in fewer bytes, for where they are sent far: `model.safetensors` with its largest tensor,
-//! the embeddings, as 16-bit floats or as integers with a factor a word. Opening a run unpacks them.
+//! Weights in fewer bytes, to be sent over a network: `model.safetensors` with its largest tensor, the
+//! embeddings, as 16-bit floats or as integers with one factor per word. Opening a run unpacks them.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -10,27 +10,28 @@ use half::f16;
 use safetensors::tensor::{Dtype, TensorView};
 use safetensors::{SafeTensorError, SafeTensors};
 
-/// The tensor that is packed; every other one stays as it is.
+/// The tensor that is packed; the others are not changed.
 pub(crate) const EMBEDDINGS: &str = "embed.weight";
-/// Beside integers: what each word's are multiplied with, `[vocab_size]`, as 16-bit floats (once 32).
-const FACTORS: &str = "embed.factors";
+/// The factor of each word's integers, `[vocab_size]`, as 16-bit floats (32-bit ones in older files).
+pub(crate) const FACTORS: &str = "embed.factors";
 
-/// How the embeddings are written.
+/// The number format of the embeddings.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Precision {
-    /// As they are: 32-bit floats.
+    /// 32-bit floats, as in training.
     #[default]
     F32,
-    /// 16-bit floats: eleven binary digits.
+    /// 16-bit floats, with eleven significant bits.
     F16,
-    /// 8-bit integers, the largest of each word's being 127.
+    /// 8-bit integers; the largest magnitude in each word is 127.
     Int8,
-    /// As `Int8`, the largest being 31: six bits once the file is compressed, as a host sends it.
+    /// As `Int8`, but the largest magnitude is 31, so each takes about six bits once a web server
+    /// compresses the file.
     Int6,
 }
 
 impl Precision {
-    /// The largest integer of a word, where words are integers.
+    /// The largest integer of a word; none for floats.
     fn largest(self) -> Option<f32> {
         match self {
             Self::F32 | Self::F16 => None,
@@ -49,7 +50,7 @@ impl FromStr for Precision {
             "f16" => Ok(Self::F16),
             "int8" => Ok(Self::Int8),
             "int6" => Ok(Self::Int6),
-            _ => Err("it is f32, f16, int8 or int6".into()),
+            _ => Err("expected f32, f16, int8 or int6".into()),
         }
     }
 }
@@ -65,11 +66,11 @@ impl fmt::Display for Precision {
     }
 }
 
-/// The content of a `model.safetensors` with its embeddings packed.
+/// Packs the embeddings in the content of a `model.safetensors`.
 ///
 /// # Errors
 ///
-/// Where it is no such file.
+/// If the content is not valid SafeTensors.
 pub(crate) fn pack(bytes: &[u8], precision: Precision) -> Result<Vec<u8>, SafeTensorError> {
     rewrite(bytes, |name, view| match (name, precision.largest()) {
         (EMBEDDINGS, None) if precision == Precision::F16 => {
@@ -89,7 +90,7 @@ pub(crate) fn pack(bytes: &[u8], precision: Precision) -> Result<Vec<u8>, SafeTe
     })
 }
 
-/// What [`pack`] was given, but for its rounding; a file that is not packed is left alone.
+/// Undoes [`pack`], except for its rounding. A file that is not packed is returned as it is.
 pub(crate) fn unpack(bytes: Vec<u8>) -> Result<Vec<u8>, SafeTensorError> {
     let tensors = SafeTensors::deserialize(&bytes)?;
     let is_packed = tensors.tensor(EMBEDDINGS).is_ok_and(|view| [Dtype::F16, Dtype::I8].contains(&view.dtype()));
@@ -123,17 +124,17 @@ fn kept<'a>(name: &str, view: &TensorView<'a>) -> Packed<'a> {
     (name.to_owned(), view.dtype(), view.shape().to_vec(), Cow::Borrowed(view.data()))
 }
 
-/// The same file with other tensors.
+/// Replaces each tensor of a file with those that `replace` returns.
 fn rewrite<'a>(
     bytes: &'a [u8],
-    of: impl Fn(&str, &TensorView<'a>) -> Vec<Packed<'a>>,
+    replace: impl Fn(&str, &TensorView<'a>) -> Vec<Packed<'a>>,
 ) -> Result<Vec<u8>, SafeTensorError> {
     let tensors = SafeTensors::deserialize(bytes)?;
     let (_, header) = SafeTensors::read_metadata(bytes)?;
     let metadata: Option<HashMap<String, String>> = header.metadata().clone();
     let mut named: Vec<(String, TensorView<'a>)> = tensors.tensors();
     named.sort_by(|(one, _), (other, _)| one.cmp(other));
-    let packed: Vec<Packed> = named.iter().flat_map(|(name, view)| of(name, view)).collect();
+    let packed: Vec<Packed> = named.iter().flat_map(|(name, view)| replace(name, view)).collect();
     let views =
         packed.iter().map(|(name, dtype, shape, data)| Ok((name, TensorView::new(*dtype, shape.clone(), data)?)));
     safetensors::serialize(views.collect::<Result<Vec<_>, SafeTensorError>>()?, metadata)
@@ -147,16 +148,15 @@ fn halves(bytes: &[u8]) -> impl Iterator<Item = f32> {
     bytes.as_chunks::<2>().0.iter().map(|&half| f16::from_le_bytes(half).to_f32())
 }
 
-/// Each word's values as integers up to `largest`, and the factor that they are to be multiplied with.
+/// Each word's values as integers up to `largest`, and the factor that turns them back.
 fn quantized(view: &TensorView, largest: f32) -> (Vec<u8>, Vec<f16>) {
     let values: Vec<f32> = floats(view.data()).collect();
     let width = view.shape().last().copied().unwrap_or(1).max(1);
     let reach = |row: &[f32]| row.iter().fold(0.0f32, |reach, value| reach.max(value.abs()));
     let factors: Vec<f16> =
         values.chunks(width).map(|row| f16::from_f32((reach(row) / largest).min(f16::MAX.to_f32()))).collect();
-    let integer = |value: f32, factor: f32| match factor > 0.0 {
-        true => (value / factor).round().clamp(-largest, largest) as i8 as u8,
-        false => 0,
+    let integer = |value: f32, factor: f32| {
+        if factor > 0.0 { (value / factor).round().clamp(-largest, largest) as i8 as u8 } else { 0 }
     };
     let rows = values.chunks(width).zip(&factors);
     (rows.flat_map(|(row, factor)| row.iter().map(|&value| integer(value, factor.to_f32()))).collect(), factors)
@@ -171,7 +171,7 @@ mod tests {
     use convlens_model::{ConvConfig, EncoderConfig, Padding};
 
     #[test]
-    fn packed_runs_open_and_score_nearly_alike() {
+    fn packed_runs_open_and_score_nearly_the_same() {
         let encoder = EncoderConfig::Conv(ConvConfig::new(6, &[3]));
         let run = run(encoder, Padding::Masked);
         let files = run.files().expect("files");

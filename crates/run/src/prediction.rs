@@ -1,40 +1,41 @@
-//! A prediction, and the phrases that it is the sum of.
+//! A text's prediction as the sum of its phrases' scores.
 
-use burn::tensor::Tensor;
 use convlens_model::{ModelConfig, Seen};
 use convlens_text::{Encoding, Tokenizer};
 use serde_json::{Map, Value, json};
 
-use crate::predictor::most_probable;
-use crate::{Run, RunConfig, RunError, to_host, to_host_async};
+use crate::device::{Transfer, now};
+use crate::logits::padded;
+use crate::windows::Windows;
+use crate::{Run, RunConfig, RunError, predicted_label, probabilities};
 
 /// A token of a text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Token {
     /// Its id.
     pub id: u32,
-    /// The token as the vocabulary has it.
+    /// Its name in the vocabulary.
     pub token: String,
-    /// Its byte range in the text; empty for tokens that stand for nothing in it.
+    /// Its byte range in the text; empty for a token that is not in the text, such as the start token.
     pub range: std::ops::Range<usize>,
 }
 
 /// A phrase: the tokens that one position of the model sees.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Phrase {
-    /// The token at the phrase's centre; none for the one entry that sums up the padding.
+    /// The token at the phrase's centre; none for the entry that sums up the padding.
     pub center: Option<usize>,
-    /// Which tokens it spans; empty for the padding.
+    /// The tokens that it spans; empty for the padding.
     pub tokens: std::ops::Range<usize>,
     /// What it adds to each logit.
     pub score: Vec<f64>,
 }
 
-/// A text's label, and why.
+/// A text's label, and the phrases that it follows from.
 ///
-/// Each logit is the sum of its [`bias`](Self::bias), of every phrase's
-/// [`score`](Phrase::score) and of the [`residual`](Self::residual), which holds nothing but
-/// the rounding of 32-bit sums.
+/// Each logit is the sum of its [`bias`](Self::bias), every phrase's [`score`](Phrase::score) and the
+/// [`residual`](Self::residual). The residual is a rounding error of 32-bit numbers; it does not grow
+/// with the length of the text.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Prediction {
     /// The text.
@@ -53,43 +54,59 @@ pub struct Prediction {
     pub tokens: Vec<Token>,
     /// The phrases, in order.
     pub phrases: Vec<Phrase>,
-    /// What each logit is where there is no evidence.
+    /// The logits of a text without evidence.
     pub bias: Vec<f64>,
-    /// What is left of each logit when bias and phrases are taken off.
+    /// Each logit minus its bias and the phrases' scores.
     pub residual: Vec<f64>,
 }
 
 impl Prediction {
     pub(crate) fn new(run: &Run, text: &str) -> Result<Self, RunError> {
-        let asked = Asked::new(run, text)?;
-        let values = Values {
-            scores: to_f64(to_host(asked.scores)?),
-            logits: to_f64(to_host(asked.logits)?),
-            bias: run.bias()?,
-        };
-        Ok(Self::of(&run.config, &run.tokenizer, text, &asked.encoding, values))
+        now(Self::read(run, text, Transfer::Blocking))
     }
 
     pub(crate) async fn new_async(run: &Run, text: &str) -> Result<Self, RunError> {
-        let asked = Asked::new(run, text)?;
-        let bias = match &run.model.head.bias {
-            Some(bias) => to_f64(to_host_async(bias.val()).await?),
-            None => vec![0.0; run.config.model.outputs],
-        };
-        let scores = to_f64(to_host_async(asked.scores).await?);
-        let values = Values { scores, logits: to_f64(to_host_async(asked.logits).await?), bias };
-        Ok(Self::of(&run.config, &run.tokenizer, text, &asked.encoding, values))
+        Self::read(run, text, Transfer::Async).await
     }
 
-    /// What the values say of a text.
-    pub(crate) fn of(
+    async fn read(run: &Run, text: &str, transfer: Transfer) -> Result<Self, RunError> {
+        let encoding = run.tokenizer.encode(text)?;
+        let bias = match &run.model.head.bias {
+            Some(bias) => to_f64(transfer.read(bias.val()).await?),
+            None => vec![0.0; run.config.model.outputs],
+        };
+        let ids = padded(&encoding.ids, run.config.model.padding, run.pad_id());
+        let values = match Windows::new(&run.model, ids.len())? {
+            Some(windows) => {
+                let long = windows.explain(&run.model, &ids, &bias, &run.device, transfer).await?;
+                Values { scores: long.scores, logits: long.logits, bias }
+            }
+            None => {
+                let batch = run.batch(&[&encoding.ids]);
+                let (scores, logits) = (run.model.scores(&batch), run.model.forward(&batch));
+                let scores = to_f64(transfer.read(scores).await?);
+                Values { scores, logits: to_f64(transfer.read(logits).await?), bias }
+            }
+        };
+        Self::from_values(&run.config, &run.tokenizer, text, &encoding, values)
+    }
+
+    /// The prediction that a text's values make.
+    ///
+    /// # Errors
+    ///
+    /// [`RunError::Overflow`] if a value is not finite.
+    pub(crate) fn from_values(
         config: &RunConfig,
         tokenizer: &Tokenizer,
         text: &str,
         encoding: &Encoding,
         values: Values,
-    ) -> Self {
+    ) -> Result<Self, RunError> {
         let Values { scores, logits, bias } = values;
+        if !scores.iter().chain(&logits).chain(&bias).all(|value| value.is_finite()) {
+            return Err(RunError::Overflow);
+        }
         let seen = config.model.padding.seen(encoding.ids.len());
         let phrases = phrases(&scores, seen, &config.model);
         let residual = (0..config.model.outputs)
@@ -97,17 +114,15 @@ impl Prediction {
                 logits[output] - bias[output] - phrases.iter().map(|phrase| phrase.score[output]).sum::<f64>()
             })
             .collect();
-        let probabilities = probabilities(&logits);
-        let label = most_probable(&probabilities);
         let token = |index: usize| Token {
             id: encoding.ids[index],
             token: tokenizer.token(encoding.ids[index]).unwrap_or_default(),
             range: encoding.offsets[index].0..encoding.offsets[index].1,
         };
-        Self {
+        Ok(Self {
             text: text.into(),
-            label,
-            probabilities,
+            label: predicted_label(&logits),
+            probabilities: probabilities(&logits),
             outputs: config.outputs().to_vec(),
             labels: config.labels.clone(),
             logits,
@@ -115,7 +130,7 @@ impl Prediction {
             phrases,
             bias,
             residual,
-        }
+        })
     }
 
     /// The name of the label.
@@ -123,7 +138,7 @@ impl Prediction {
         &self.labels[self.label]
     }
 
-    /// The text under a phrase.
+    /// The part of the text that a phrase spans.
     pub fn phrase_text(&self, phrase: &Phrase) -> &str {
         let tokens = self.tokens[phrase.tokens.clone()].iter().filter(|token| !token.range.is_empty());
         let ranges: Vec<_> = tokens.map(|token| token.range.clone()).collect();
@@ -133,10 +148,10 @@ impl Prediction {
         }
     }
 
-    /// One object: `text`, `label`, `probability`, `probabilities`, `logits`, `tokens` (each
-    /// with `start` and `end` in the text, counted in Unicode code points), `phrases` (each
-    /// with its tokens' range, its text and its `score` by class; an empty range sums up the
-    /// padding), `bias` and `residual`.
+    /// The prediction as a JSON object: `text`, `label`, `probability`, `probabilities`, `logits`,
+    /// `tokens` (each with its `start` and `end` in the text, in Unicode code points), `phrases` (each
+    /// with the range of its tokens, its text and its `score` for each logit; an empty range sums up
+    /// the padding), `bias` and `residual`.
     pub fn to_json(&self) -> Value {
         let characters = CharacterOffsets::new(&self.text);
         let tokens = self.tokens.iter().map(|token| {
@@ -165,28 +180,13 @@ impl Prediction {
     }
 }
 
-/// What a device was asked about a text.
-struct Asked {
-    encoding: Encoding,
-    /// `[1, positions, outputs]`
-    scores: Tensor<3>,
-    /// `[1, outputs]`
-    logits: Tensor<2>,
-}
-
-impl Asked {
-    fn new(run: &Run, text: &str) -> Result<Self, RunError> {
-        let encoding = run.tokenizer.encode(text)?;
-        let batch = run.batch(&[&encoding.ids]);
-        Ok(Self { scores: run.model.scores(&batch), logits: run.model.forward(&batch), encoding })
-    }
-}
-
-/// What a text got: the scores of its positions, `[positions, outputs]`, its logits, and the logits
-/// without evidence.
+/// The numbers that a model computes for a text.
 pub(crate) struct Values {
+    /// The score of every position, `[positions, outputs]`.
     pub scores: Vec<f64>,
+    /// `[outputs]`
     pub logits: Vec<f64>,
+    /// The logits of a text without evidence, `[outputs]`.
     pub bias: Vec<f64>,
 }
 
@@ -194,7 +194,7 @@ fn to_f64(values: Vec<f32>) -> Vec<f64> {
     values.into_iter().map(f64::from).collect()
 }
 
-/// The phrases of a text, given each position's scores, `[positions, outputs]`.
+/// The phrases of a text from its positions' scores, `[positions, outputs]`.
 fn phrases(scores: &[f64], seen: Seen, config: &ModelConfig) -> Vec<Phrase> {
     let (outputs, field) = (config.outputs, config.encoder.settings().receptive_field());
     let tokens = seen.positions - seen.padding;
@@ -214,27 +214,11 @@ fn phrases(scores: &[f64], seen: Seen, config: &ModelConfig) -> Vec<Phrase> {
     padding.into_iter().chain(words).collect()
 }
 
-/// Softmax; of one logit the sigmoid and its complement.
-pub(crate) fn probabilities(logits: &[f64]) -> Vec<f64> {
-    match logits {
-        [logit] => {
-            let positive = 1.0 / (1.0 + (-logit).exp());
-            vec![1.0 - positive, positive]
-        }
-        logits => {
-            let highest = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-            let weights: Vec<f64> = logits.iter().map(|logit| (logit - highest).exp()).collect();
-            let sum: f64 = weights.iter().sum();
-            weights.iter().map(|weight| weight / sum).collect()
-        }
-    }
-}
-
 fn by_name(names: &[String], values: &[f64]) -> Map<String, Value> {
     names.iter().cloned().zip(values.iter().map(|&value| json!(value))).collect()
 }
 
-/// Byte offsets to offsets in code points, in one pass over the text.
+/// Converts byte offsets to offsets in code points.
 struct CharacterOffsets {
     starts: Vec<usize>,
 }
@@ -252,16 +236,6 @@ impl CharacterOffsets {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn probabilities_are_softmax() {
-        // torch.softmax(torch.tensor([0., 1.5]), 0)  ->  [0.1824, 0.8176]; the same of one logit
-        let one = probabilities(&[1.5]);
-        let two = probabilities(&[0.0, 1.5]);
-        assert!((one[1] - 0.81757448).abs() < 1e-7 && (two[1] - one[1]).abs() < 1e-12);
-        assert_eq!(probabilities(&[1000.0, -1000.0]), [1.0, 0.0]);
-        assert_eq!(probabilities(&[-1000.0]), [1.0, 0.0]);
-    }
 
     #[test]
     fn offsets_count_code_points() {

@@ -2,21 +2,20 @@
 
 use rayon::prelude::*;
 
-use crate::prediction::probabilities;
-use crate::{Run, RunError, WordTable};
+use crate::{Run, RunError, WordTable, predicted_label, probabilities};
 
 /// Texts given to one thread at a time: fewer cost more to hand out than to classify.
 const CHUNK: usize = 256;
 
-/// A run made ready for many texts: a linear model is folded into its table, any other reads texts
-/// in batches of like length. Uses all cores.
+/// A run prepared for many texts. A linear model is folded into its table; any other model reads the
+/// texts in batches of similar length. Uses all cores.
 #[derive(Debug)]
 pub struct Predictor {
     run: Run,
     table: Option<WordTable>,
 }
 
-/// A text's label, and how sure the model is.
+/// A text's label and every label's probability.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Classification {
     /// The index of the label among the run's.
@@ -26,7 +25,7 @@ pub struct Classification {
 }
 
 impl Predictor {
-    /// Folds what folds.
+    /// Prepares a run.
     ///
     /// # Errors
     ///
@@ -41,20 +40,21 @@ impl Predictor {
         &self.run
     }
 
-    /// The labels of texts.
+    /// Classifies texts.
     ///
     /// # Errors
     ///
-    /// [`RunError::Text`] or [`RunError::Device`].
+    /// [`RunError::Text`], [`RunError::TooLong`], [`RunError::Device`], or [`RunError::Overflow`] if
+    /// a logit is not finite.
     pub fn classify<T: AsRef<str> + Sync>(&self, texts: &[T]) -> Result<Vec<Classification>, RunError> {
-        Ok(self.logits(texts)?.iter().map(|logits| Classification::of(logits)).collect())
+        self.logits(texts)?.iter().map(|logits| Classification::new(logits)).collect()
     }
 
-    /// The logits of texts, a row each.
+    /// The logits of texts, one row per text.
     ///
     /// # Errors
     ///
-    /// As [`classify`](Self::classify).
+    /// [`RunError::Text`], [`RunError::TooLong`] or [`RunError::Device`].
     pub fn logits<T: AsRef<str> + Sync>(&self, texts: &[T]) -> Result<Vec<Vec<f64>>, RunError> {
         let tokenizer = &self.run.tokenizer;
         if let Some(table) = self.table.as_ref().filter(|_| tokenizer.is_word_level()) {
@@ -66,11 +66,11 @@ impl Predictor {
         self.logits_of_ids(&ids.iter().map(Vec::as_slice).collect::<Vec<_>>())
     }
 
-    /// The logits of texts given as ids, a row each.
+    /// The logits of texts given as ids, one row per text.
     ///
     /// # Errors
     ///
-    /// [`RunError::Device`].
+    /// [`RunError::TooLong`] or [`RunError::Device`].
     pub fn logits_of_ids(&self, texts: &[&[u32]]) -> Result<Vec<Vec<f64>>, RunError> {
         match &self.table {
             Some(table) => Ok(texts.par_iter().with_min_len(CHUNK).map(|ids| table.logits(ids)).collect()),
@@ -83,14 +83,11 @@ impl Predictor {
 }
 
 impl Classification {
-    fn of(logits: &[f64]) -> Self {
-        let probabilities = probabilities(logits);
-        let label = most_probable(&probabilities);
-        Self { label, probabilities }
+    fn new(logits: &[f64]) -> Result<Self, RunError> {
+        if logits.iter().all(|logit| logit.is_finite()) {
+            Ok(Self { label: predicted_label(logits), probabilities: probabilities(logits) })
+        } else {
+            Err(RunError::Overflow)
+        }
     }
-}
-
-/// The index of the highest.
-pub(crate) fn most_probable(probabilities: &[f64]) -> usize {
-    (0..probabilities.len()).max_by(|&a, &b| probabilities[a].total_cmp(&probabilities[b])).unwrap_or(0)
 }

@@ -1,4 +1,4 @@
-//! A trained model: opened from its folder, text in and explained prediction out.
+//! A trained model, opened from its folder.
 
 use std::path::Path;
 
@@ -12,6 +12,11 @@ use crate::folder::{CONFIG, TOKENIZER, WEIGHTS};
 use crate::packed::{self, Precision};
 use crate::{Prediction, RunConfig, RunError, RunFolder, WordTable, logits, to_host, weights};
 
+/// The most bytes of a `tokenizer.json` besides those of its tokens.
+const MOST_TOKENIZER: u64 = 16 << 20;
+/// The most bytes of a `tokenizer.json` for each token; a token takes some twenty.
+const MOST_PER_TOKEN: u64 = 1 << 10;
+
 /// The contents of the files that make a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RunFiles {
@@ -24,21 +29,14 @@ pub struct RunFiles {
 }
 
 impl RunFiles {
-    /// The settings, which a model can be built of, and the tokenizer that goes with them.
+    /// The settings, and the tokenizer that goes with them.
     pub(crate) fn read_texts(&self, folder: &Path) -> Result<(RunConfig, Tokenizer), RunError> {
         let config = RunConfig::from_json(&self.config, &folder.join(CONFIG))?;
-        config.model.check()?;
-        let path = folder.join(TOKENIZER);
-        let tokenizer = Tokenizer::from_json(&self.tokenizer)
-            .map_err(|error| RunError::Tokenizer { path: path.clone(), message: error.to_string() })?;
-        let (words, model) = (tokenizer.vocab_size(), config.model.vocab_size);
-        match words == model {
-            true => Ok((config, tokenizer)),
-            false => Err(RunError::TokenizerSize { path, tokenizer: words, model }),
-        }
+        let tokenizer = read_tokenizer(&config, &self.tokenizer, folder)?;
+        Ok((config, tokenizer))
     }
 
-    /// The same with the embeddings in fewer bytes.
+    /// These files with the embeddings in fewer bytes.
     ///
     /// # Errors
     ///
@@ -50,7 +48,7 @@ impl RunFiles {
     }
 }
 
-/// A trained model with all it needs.
+/// A trained model with its configuration and tokenizer.
 #[derive(Debug)]
 pub struct Run {
     /// Its configuration.
@@ -59,52 +57,67 @@ pub struct Run {
     pub tokenizer: Tokenizer,
     /// Its model.
     pub model: TextModel,
-    /// Where it computes.
+    /// The device that it computes on.
     pub device: Device,
 }
 
 impl Run {
-    /// Opens a run folder, to compute on the CPU.
+    /// Opens a run folder on the CPU.
+    ///
+    /// The files may come from a stranger: whatever they say, this returns a run or an error, and a file
+    /// much larger than the others allow for is not read.
     ///
     /// # Errors
     ///
-    /// [`RunError`], naming the file that is missing, damaged, newer or of another run.
+    /// [`RunError`], naming the file that is missing, damaged, too large, newer or of another run.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, RunError> {
         Self::open_on(&RunFolder::open(path.as_ref())?, &Device::flex())
     }
 
-    /// Opens a run folder, to compute on `device`.
+    /// Opens a run folder on `device`.
     ///
     /// # Errors
     ///
     /// As [`open`](Self::open).
     pub fn open_on(folder: &RunFolder, device: &Device) -> Result<Self, RunError> {
-        let config = folder.read(CONFIG)?;
-        let tokenizer = folder.read(TOKENIZER)?;
+        let config = folder.config()?;
+        let most = (config.model.vocab_size as u64).saturating_mul(MOST_PER_TOKEN).saturating_add(MOST_TOKENIZER);
+        let json = folder.read_up_to(TOKENIZER, most)?;
         if !folder.file(WEIGHTS).exists() {
             return Err(RunError::Untrained { path: folder.path().into() });
         }
-        let weights = folder.read(WEIGHTS)?;
-        Self::of(RunFiles { config, tokenizer, weights }, folder.path(), device)
+        let tokenizer = read_tokenizer(&config, &json, folder.path())?;
+        let model = config.model.init(device)?; // its weights are drawn when they are first read
+        let weights = folder.read_up_to(WEIGHTS, weights::most_bytes(&model))?;
+        Self::with_weights(config, tokenizer, model, weights, &digest(&json), folder.path())
     }
 
-    /// A run from the contents of its files, wherever they are from.
+    /// Opens a run from the contents of its files.
     ///
     /// # Errors
     ///
     /// As [`open`](Self::open).
     pub fn from_files(files: RunFiles, device: &Device) -> Result<Self, RunError> {
-        Self::of(files, Path::new(""), device)
+        let (config, tokenizer) = files.read_texts(Path::new(""))?;
+        let model = config.model.init(device)?;
+        Self::with_weights(config, tokenizer, model, files.weights, &digest(&files.tokenizer), Path::new(""))
     }
 
-    fn of(files: RunFiles, folder: &Path, device: &Device) -> Result<Self, RunError> {
-        let (config, tokenizer) = files.read_texts(folder)?;
-        let mut model = config.model.init(device)?;
-        weights::load(&mut model, files.weights, &digest(&files.tokenizer), &folder.join(WEIGHTS))?;
-        Ok(Self { config, tokenizer, model, device: device.clone() })
+    fn with_weights(
+        config: RunConfig,
+        tokenizer: Tokenizer,
+        mut model: TextModel,
+        weights: Vec<u8>,
+        tokenizer_digest: &str,
+        folder: &Path,
+    ) -> Result<Self, RunError> {
+        weights::load(&mut model, weights, tokenizer_digest, &folder.join(WEIGHTS))?;
+        let device = model.device();
+        Ok(Self { config, tokenizer, model, device })
     }
 
-    /// The contents of the files that make the run.
+    /// The contents of the files that make the run, to be published: the configuration holds the names
+    /// of the user's files but not their paths.
     ///
     /// # Errors
     ///
@@ -112,10 +125,10 @@ impl Run {
     pub fn files(&self) -> Result<RunFiles, RunError> {
         let tokenizer = self.tokenizer.to_json()?.into_bytes();
         let weights = weights::to_bytes(&self.model, &digest(&tokenizer)).map_err(RunError::Device)?;
-        Ok(RunFiles { config: self.config.to_json(), tokenizer, weights })
+        Ok(RunFiles { config: self.config.without_paths().to_json(), tokenizer, weights })
     }
 
-    /// Writes the weights of a run whose tokenizer is in the folder already.
+    /// Writes a model's weights into a folder that already holds the tokenizer.
     ///
     /// # Errors
     ///
@@ -125,17 +138,21 @@ impl Run {
         folder.write(WEIGHTS, &bytes.map_err(RunError::Device)?)
     }
 
-    /// Classifies a text, and says which phrases made it so.
+    /// Classifies a text and scores its phrases.
+    ///
+    /// A long text is read in windows; its cost is proportional to its length.
     ///
     /// # Errors
     ///
-    /// [`RunError::Text`] or [`RunError::Device`].
+    /// [`RunError::Text`], [`RunError::Device`], [`RunError::Overflow`], or [`RunError::TooLong`] if the
+    /// model can only read the text as a whole and it has more than
+    /// [`MOST_TOKENS`](crate::MOST_TOKENS) tokens.
     pub fn predict(&self, text: &str) -> Result<Prediction, RunError> {
         Prediction::new(self, text)
     }
 
-    /// As [`predict`](Self::predict), where a device can only be read from while the program goes
-    /// on with other work, as in a browser.
+    /// As [`predict`](Self::predict), for platforms that can only read from a device asynchronously,
+    /// such as browsers.
     ///
     /// # Errors
     ///
@@ -144,28 +161,28 @@ impl Run {
         Prediction::new_async(self, text).await
     }
 
-    /// The logits of texts given as ids, a row each.
+    /// The logits of texts given as ids, one row per text; see [`logits()`].
     ///
     /// # Errors
     ///
-    /// [`RunError::Device`].
+    /// [`RunError::TooLong`] or [`RunError::Device`].
     pub fn logits(&self, texts: &[&[u32]]) -> Result<Vec<Vec<f32>>, RunError> {
         let padding = self.config.model.padding;
         let values = logits(&self.model, texts, padding, self.pad_id(), &self.device, &|_| {})?;
         Ok(values.chunks(self.config.model.outputs).map(<[f32]>::to_vec).collect())
     }
 
-    /// Texts given as ids, as the model reads them.
+    /// Texts given as ids, as a batch for the model.
     pub fn batch(&self, texts: &[&[u32]]) -> Batch {
         Batch::new(texts, self.config.model.padding, self.pad_id(), &self.device)
     }
 
-    /// The id of padding; 0 where the tokenizer knows none, and then it is never looked at.
+    /// The id of padding; 0 if the tokenizer has none, in which case the value does not matter.
     pub fn pad_id(&self) -> u32 {
         self.tokenizer.pad_id().unwrap_or(0)
     }
 
-    /// What each logit is where there is no evidence.
+    /// The logits of a text without evidence.
     ///
     /// # Errors
     ///
@@ -177,7 +194,7 @@ impl Run {
         }
     }
 
-    /// The table that the model folds into, where it is linear up to its pooling.
+    /// The table that the model folds into; none if it is not linear up to its pooling.
     ///
     /// # Errors
     ///
@@ -186,12 +203,20 @@ impl Run {
         WordTable::new(self)
     }
 
-    /// The names of the logits: with two labels there is one logit, the second label's.
+    /// The names of the logits. With two labels there is one logit, the second label's.
     pub fn outputs(&self) -> &[String] {
         self.config.outputs()
     }
 }
 
+fn read_tokenizer(config: &RunConfig, json: &[u8], folder: &Path) -> Result<Tokenizer, RunError> {
+    let path = folder.join(TOKENIZER);
+    let tokenizer = Tokenizer::from_json(json)
+        .map_err(|error| RunError::Tokenizer { path: path.clone(), message: error.to_string() })?;
+    let (tokens, model) = (tokenizer.vocab_size(), config.model.vocab_size);
+    if tokens == model { Ok(tokenizer) } else { Err(RunError::TokenizerSize { path, tokenizer: tokens, model }) }
+}
+
 fn digest(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+    hex::encode(Sha256::digest(bytes))
 }

@@ -6,7 +6,7 @@ use convlens_text::{TokenizerKind, train};
 
 use crate::{DatasetConfig, FORMAT, Run, RunConfig, Task, TextConfig, TokenizerSource, TrainingConfig};
 
-/// Three classes over the words of "a good film a bad film".
+/// Three classes; the vocabulary is the words of "a good film a bad film".
 pub(crate) fn run(encoder: EncoderConfig, padding: Padding) -> Run {
     let device = Device::flex();
     device.seed(7);
@@ -33,9 +33,17 @@ pub(crate) fn run(encoder: EncoderConfig, padding: Padding) -> Run {
         weight_decay: 0.0,
         patience: None,
         validation_fraction: 0.1,
+        max_tokens: TrainingConfig::MAX_TOKENS,
     };
-    let dataset =
-        DatasetConfig { name: "x".into(), file: None, fingerprint: String::new(), train: 0, validation: 0, test: 0 };
+    let dataset = DatasetConfig {
+        name: "x".into(),
+        file: None,
+        revision: None,
+        fingerprint: String::new(),
+        train: 0,
+        validation: 0,
+        test: 0,
+    };
     let config = RunConfig {
         format: FORMAT,
         convlens: "0".into(),

@@ -2,21 +2,18 @@
 
 use std::path::Path;
 
-use burn::module::{Module, ModuleVisitor, Param};
 use burn::store::{ModuleSnapshot, SafetensorsStore};
-use burn::tensor::Tensor;
-use convlens_model::TextModel;
+use convlens_model::{TextModel, parameter_name, parameter_shapes};
 use safetensors::SafeTensors;
 
 use crate::RunError;
-use crate::packed::unpack;
+use crate::packed::{FACTORS, floats, unpack};
 
-/// The metadata entry that ties weights to the tokenizer they were trained with. It is the only
-/// one: the library writes several in an order that differs from run to run, and equal weights
-/// shall be equal files.
+/// The metadata entry that ties weights to the tokenizer they were trained with. It is the only entry,
+/// because the library writes several in random order, and equal weights should give equal files.
 const TOKENIZER_KEY: &str = "tokenizer";
 
-/// The weights as SafeTensors, marked with the digest of the tokenizer that they belong to.
+/// The weights as SafeTensors, with the digest of the tokenizer that they belong to.
 pub(crate) fn to_bytes(model: &TextModel, tokenizer_digest: &str) -> Result<Vec<u8>, String> {
     let mut store = SafetensorsStore::from_bytes(None)
         .skip_enum_variants(true)
@@ -26,53 +23,59 @@ pub(crate) fn to_bytes(model: &TextModel, tokenizer_digest: &str) -> Result<Vec<
     store.get_bytes().map_err(|error| error.to_string())
 }
 
-/// Loads weights into a model, after a look at whether they are whole and fit.
+/// The most bytes of a `model.safetensors` besides the values of its tensors.
+const MOST_HEADER: u64 = 1 << 20;
+
+/// The most bytes that the weights of a model take up, packed or not.
+pub(crate) fn most_bytes(model: &TextModel) -> u64 {
+    let size = |shape: &[usize]| shape.iter().fold(4u64, |size, &length| size.saturating_mul(length as u64));
+    shapes(model)
+        .iter()
+        .fold(MOST_HEADER, |sum, (name, shape)| sum.saturating_add(size(shape)).saturating_add(256 + name.len() as u64))
+}
+
+/// Loads weights into a model. Names, shapes and types are compared with the model's before anything is
+/// allocated.
 pub(crate) fn load(model: &mut TextModel, bytes: Vec<u8>, tokenizer_digest: &str, path: &Path) -> Result<(), RunError> {
     let damaged = |message: String| RunError::DamagedWeights { path: path.into(), message };
     let misfit = |message: String| RunError::MisfitWeights { path: path.into(), message };
 
-    let bytes = unpack(bytes).map_err(|error| damaged(error.to_string()))?;
+    let shapes = shapes(model);
     let tensors = SafeTensors::deserialize(&bytes).map_err(|error| damaged(error.to_string()))?;
-    for (name, shape) in shapes(model) {
-        let found = tensors.tensor(&name).map_err(|_| misfit(format!("it has no tensor {name}")))?;
+    for (name, shape) in &shapes {
+        let found = tensors.tensor(name).map_err(|_| misfit(format!("it has no tensor {name}")))?;
         if found.shape() != shape {
             return Err(misfit(format!("{name} is {:?}, not {shape:?}", found.shape())));
         }
-        if found.dtype() != safetensors::Dtype::F32 {
-            return Err(misfit(format!("{name} is {:?}, not F32", found.dtype())));
-        }
+    }
+    if let Some(name) = tensors.names().into_iter().find(|name| !is_known(name, &shapes)) {
+        return Err(misfit(format!("the model has no tensor {name:?}")));
     }
     let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|error| damaged(error.to_string()))?;
     let trained_with = header.metadata().as_ref().and_then(|metadata| metadata.get(TOKENIZER_KEY));
     if trained_with.is_some_and(|digest| digest != tokenizer_digest) {
-        return Err(misfit("it was trained with another tokenizer".into()));
+        return Err(misfit("it was trained with another tokenizer.json".into()));
+    }
+    let bytes = unpack(bytes).map_err(|error| damaged(error.to_string()))?;
+    let tensors = SafeTensors::deserialize(&bytes).map_err(|error| damaged(error.to_string()))?;
+    for (name, shape) in &shapes {
+        let found = tensors.tensor(name).map_err(|error| damaged(error.to_string()))?;
+        if found.shape() != shape || found.dtype() != safetensors::Dtype::F32 {
+            return Err(misfit(format!("{name} is {:?} {:?}, not F32 {shape:?}", found.dtype(), found.shape())));
+        }
+        if !floats(found.data()).all(f32::is_finite) {
+            return Err(damaged(format!("{name} holds a value that is not a finite number")));
+        }
     }
     let mut store = SafetensorsStore::from_bytes(Some(bytes)).skip_enum_variants(true);
     model.load_from(&mut store).map(|_| ()).map_err(|error| damaged(error.to_string()))
 }
 
-/// Each parameter's name and shape.
+fn is_known(name: &str, shapes: &[(String, Vec<usize>)]) -> bool {
+    name == FACTORS || shapes.iter().any(|(known, _)| known == name)
+}
+
+/// Each parameter's name in the file, and its shape.
 fn shapes(model: &TextModel) -> Vec<(String, Vec<usize>)> {
-    #[derive(Default)]
-    struct Shapes {
-        path: Vec<String>,
-        found: Vec<(String, Vec<usize>)>,
-    }
-    impl ModuleVisitor for Shapes {
-        fn enter_module(&mut self, name: &str, _container: &str) {
-            self.path.push(name.into());
-        }
-        fn exit_module(&mut self, _name: &str, _container: &str) {
-            self.path.pop();
-        }
-        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-            // The name of an encoder's variant is no part of PyTorch's path.
-            let path = self.path.iter().filter(|name| !name.starts_with(char::is_uppercase));
-            let path: Vec<_> = path.map(String::as_str).collect();
-            self.found.push((path.join("."), param.lazy_shape().to_vec()));
-        }
-    }
-    let mut visitor = Shapes::default();
-    model.visit(&mut visitor);
-    visitor.found
+    parameter_shapes(model).into_iter().map(|(path, shape)| (parameter_name(&path), shape)).collect()
 }

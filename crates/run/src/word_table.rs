@@ -1,10 +1,10 @@
-//! A linear model as numbers: what each word adds, by its place in a phrase.
+//! A linear model as a table: the score of each word at each place of a phrase.
 
 use convlens_model::{ModelConfig, Padding, ReceptiveField, Seen};
 
 use crate::{Prediction, Run, RunError, to_host};
 
-/// The table that a linear model folds into: word × place in the phrase × logit.
+/// The table that a linear model folds into: word × place in a phrase × logit.
 #[derive(Clone, Debug, PartialEq)]
 pub struct WordTable {
     /// `[vocab_size, places, outputs]`
@@ -18,25 +18,25 @@ pub struct WordTable {
     pad_id: u32,
 }
 
-/// What one token adds to the score of a phrase that it stands in.
+/// The part of a phrase's score that is due to one token.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Part {
-    /// The token, by its index in the prediction; none for padding.
+    /// The token's index in the prediction; none for padding.
     pub token: Option<usize>,
-    /// Its place, counted from the phrase's centre: -1 is the word before.
+    /// Its place relative to the phrase's centre: -1 is the word before.
     pub place: isize,
-    /// What it adds to each logit.
+    /// Its part of each logit.
     pub score: Vec<f64>,
 }
 
 impl WordTable {
     pub(crate) fn new(run: &Run) -> Result<Option<Self>, RunError> {
         let Some(folded) = run.model.fold() else { return Ok(None) };
-        Ok(Some(Self::of(to_host(folded.table)?, run.bias()?, &run.config.model, run.pad_id())))
+        Ok(Some(Self::from_values(to_host(folded.table)?, run.bias()?, &run.config.model, run.pad_id())))
     }
 
-    /// Of a table's values, `[vocab_size, places, outputs]`.
-    pub(crate) fn of(values: Vec<f32>, bias: Vec<f64>, config: &ModelConfig, pad_id: u32) -> Self {
+    /// A table from its values, `[vocab_size, places, outputs]`.
+    pub(crate) fn from_values(values: Vec<f32>, bias: Vec<f64>, config: &ModelConfig, pad_id: u32) -> Self {
         let (outputs, field) = (config.outputs, config.encoder.settings().receptive_field());
         let contributions = values
             .chunks_exact(field.size() * outputs)
@@ -45,54 +45,58 @@ impl WordTable {
         Self { values, contributions, outputs, field, bias, padding: config.padding, pad_id }
     }
 
-    /// How many words there are.
+    /// The number of words.
     pub fn vocab_size(&self) -> usize {
         self.values.len() / (self.places() * self.outputs)
     }
 
-    /// How many places a phrase has.
+    /// The number of places in a phrase.
     pub fn places(&self) -> usize {
         self.field.size()
     }
 
-    /// How many logits there are.
+    /// The number of logits.
     pub fn outputs(&self) -> usize {
         self.outputs
     }
 
-    /// A place, counted from the phrase's centre: -1 is the word before.
+    /// A place relative to the phrase's centre: -1 is the word before.
     pub fn offset(&self, place: usize) -> isize {
         place as isize - self.field.left as isize
     }
 
-    /// All numbers, `[vocab_size, places, outputs]`.
+    /// All values, `[vocab_size, places, outputs]`.
     pub fn values(&self) -> &[f32] {
         &self.values
     }
 
-    /// Each logit where there is no evidence.
+    /// The logits of a text without evidence.
     pub fn bias(&self) -> &[f64] {
         &self.bias
     }
 
-    /// What a word adds to each logit of a phrase that it stands in at `place`.
+    /// The score of a word at `place` of a phrase, for each logit.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such word or place.
     pub fn get(&self, id: u32, place: usize) -> &[f32] {
         let start = (id as usize * self.places() + place) * self.outputs;
         &self.values[start..start + self.outputs]
     }
 
-    /// What a word in the midst of a text adds to each logit, but for the mean's divisor: the sum
-    /// over its places.
+    /// The score of a word away from the edges of a text, for each logit: the sum over all places. The
+    /// mean over the text's positions still has to be taken.
     pub fn contribution(&self, id: u32) -> Vec<f64> {
         let start = id as usize * self.outputs;
         self.contributions[start..start + self.outputs].iter().map(|&value| f64::from(value)).collect()
     }
 
-    /// The logits of a text, by looking its words up: nothing else of the model is needed.
+    /// The logits of a text, by look-ups alone.
     pub fn logits(&self, ids: &[u32]) -> Vec<f64> {
         let (kept, padding, counted) = self.seen(ids);
         let mut sums = self.bag(kept, padding);
-        // At the edges of the text a word has not all its places.
+        // At the edges of the text some places of a word belong to no phrase.
         let length = padding + kept.len();
         let id = |at: usize| if at < padding { self.pad_id } else { kept[at - padding] };
         let (left, right) = (self.field.left, self.field.right);
@@ -111,7 +115,7 @@ impl WordTable {
         }
     }
 
-    /// What each position of a text adds to each logit, padding's included, `[positions, outputs]`.
+    /// The score of each position of a text, including those of padding, `[positions, outputs]`.
     pub(crate) fn scores(&self, ids: &[u32]) -> Vec<f64> {
         let (kept, padding, counted) = self.seen(ids);
         let length = padding + kept.len();
@@ -127,8 +131,8 @@ impl WordTable {
         scores
     }
 
-    /// What each token of a text adds to each logit, over all phrases that it stands in; with the
-    /// bias and the padding's they make up the logit. Tokens that the model does not see add zero.
+    /// Each token's part of each logit, summed over the phrases that contain it. With the bias and the
+    /// padding's part they add up to the logit. Tokens that the model does not see have zero.
     pub fn shares(&self, ids: &[u32]) -> Vec<Vec<f64>> {
         let (kept, padding, counted) = self.seen(ids);
         let length = padding + kept.len();
@@ -143,10 +147,10 @@ impl WordTable {
         (0..ids.len()).map(share).collect()
     }
 
-    /// Adds what a word at `at`, of `length` positions, gives to all phrases that it stands in.
+    /// Adds the scores of a word at position `at` of `length`, over the phrases that contain it.
     fn add(&self, id: u32, at: usize, length: usize, sums: &mut [f64]) {
         for place in 0..self.places() {
-            // It stands at `place` of the phrase whose centre is here.
+            // The centre of the phrase that has the word at `place`.
             let center = (at + self.field.left).checked_sub(place);
             if center.is_some_and(|center| center < length) {
                 for (sum, &value) in sums.iter_mut().zip(self.get(id, place)) {
@@ -156,18 +160,18 @@ impl WordTable {
         }
     }
 
-    /// As [`logits`](Self::logits), of a text without order and edges: each word adds what it adds
-    /// in the midst of a text.
+    /// As [`logits`](Self::logits), for a bag of words: each word counts as it does away from the
+    /// edges of a text.
     pub fn bag_logits(&self, ids: &[u32]) -> Vec<f64> {
         let (kept, padding, counted) = self.seen(ids);
         self.pooled(&self.bag(kept, padding), counted)
     }
 
-    /// The sum of what all words add in the midst of a text.
+    /// The sum of all words' contributions.
     fn bag(&self, ids: &[u32], padding: usize) -> Vec<f64> {
         let mut sums: Vec<f64> = self.contribution(self.pad_id).iter().map(|value| padding as f64 * value).collect();
         match self.outputs {
-            // Four sums side by side, so that no addition waits for the one before.
+            // Four sums in parallel, so that no addition waits for the one before.
             1 => {
                 let (fours, rest) = ids.as_chunks::<4>();
                 let value = |id: u32| f64::from(self.contributions[id as usize]);
@@ -184,8 +188,7 @@ impl WordTable {
         sums
     }
 
-    /// What the model sees of a text, how many positions of padding before it, and the mean's
-    /// divisor.
+    /// The ids that the model sees, the number of padding positions before them, and the mean's divisor.
     fn seen<'a>(&self, ids: &'a [u32]) -> (&'a [u32], usize, usize) {
         let Seen { first, padding, positions } = self.padding.seen(ids.len());
         (&ids[first..], padding, positions.max(1))
@@ -195,7 +198,11 @@ impl WordTable {
         sums.iter().zip(&self.bias).map(|(sum, bias)| sum / counted as f64 + bias).collect()
     }
 
-    /// A phrase's score, word by word, in order; none for the entry that sums up the padding.
+    /// A phrase's score, word by word, in order; empty for the entry that sums up the padding.
+    ///
+    /// # Panics
+    ///
+    /// If the prediction has no such phrase.
     pub fn parts(&self, prediction: &Prediction, phrase: usize) -> Vec<Part> {
         let Some(center) = prediction.phrases[phrase].center else { return Vec::new() };
         let tokens = prediction.tokens.len();
@@ -215,7 +222,7 @@ impl WordTable {
     }
 }
 
-/// What a word adds to one output, place by place.
+/// A word's scores for one output, place by place.
 fn of_output(word: &[f32], output: usize, outputs: usize) -> impl Iterator<Item = f64> + '_ {
     word.iter().skip(output).step_by(outputs).map(|&value| f64::from(value))
 }
@@ -227,7 +234,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_the_tokens_share_makes_up_the_logits(
+        fn bias_and_shares_add_up_to_the_logits(
             ids in prop::collection::vec(0u32..5, 0..14), left in 0usize..3, right in 0usize..3, outputs in 1usize..4,
             length in prop::option::of(1usize..9),
         ) {
@@ -240,7 +247,7 @@ mod tests {
             let padding = length.map_or(Padding::Masked, |length| Padding::Counted { length });
             let bias: Vec<f64> = (0..outputs).map(|output| output as f64).collect();
             let table = WordTable { values, contributions, outputs, field, bias: bias.clone(), padding, pad_id: 0 };
-            // Padding written out is a text of so many more words.
+            // Padding counts as words in front of the text.
             let (kept, before, _) = table.seen(&ids);
             let padded = [vec![0; before], kept.to_vec()].concat();
             let shares = table.shares(&padded);

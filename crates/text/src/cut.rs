@@ -1,4 +1,4 @@
-//! Texts cut into lower-case tokens, in one pass over the bytes.
+//! Splits texts into lower-case tokens, in one pass over the bytes.
 
 use std::ops::Range;
 
@@ -6,19 +6,19 @@ use serde_json::{Value, json};
 
 use crate::TokenizerKind;
 
-/// What separates words: the characters that Keras's text tokenizer filters out (document A's
-/// data set was made with it), and white space.
+/// What separates words: the characters that Keras's text tokenizer filters out, and white space. Ben
+/// Bolte's convolutional sentiment models (codekansas/language_conv_visualizations) read such words.
 const KERAS_FILTERS: &str = r##"[!"#$%&()*+,\-./:;<=>?@\[\\\]^_`{|}~\s]+"##;
-/// White space, and the line breaks of HTML, which IMDB's reviews are full of.
+/// White space, and the line breaks of HTML, which are common in IMDB's reviews.
 const BLANKS: &str = r"<br />|\s+";
 const LINE_BREAK: &str = "<br />";
-/// Anything that stands in no word.
+/// Any character that cannot be part of a word.
 const PUNCTUATION_MARK: &str = r"[^\w\s']";
-/// Any one character, line ends too.
+/// Any single character, including line ends.
 const ONE_CHARACTER: &str = r"(?s).";
 
 impl TokenizerKind {
-    /// How the `tokenizers` library is told what [`cut`] does; none for bytes and their pairs.
+    /// What [`cut`] does, in the format of the `tokenizers` library; `None` for bytes and byte pairs.
     pub(crate) fn pre_tokenizer(self) -> Option<Value> {
         let split = |pattern: &str, behavior: &str| json!({ "type": "Split", "pattern": { "Regex": pattern }, "behavior": behavior, "invert": false });
         Some(match self {
@@ -33,10 +33,10 @@ impl TokenizerKind {
     }
 }
 
-/// What a lower-case character does.
+/// The role of a lower-case character.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Role {
-    /// It goes on with a word.
+    /// It is part of a word.
     Word,
     /// It is a token of its own.
     Single,
@@ -64,17 +64,17 @@ fn role(kind: TokenizerKind, character: char) -> Role {
     }
 }
 
-/// The roles of ASCII, of words and of words with punctuation.
-static OF_ASCII: std::sync::LazyLock<[[Role; 128]; 2]> = std::sync::LazyLock::new(|| {
+/// The roles of the ASCII characters, for words and for words with punctuation.
+static ASCII_ROLES: std::sync::LazyLock<[[Role; 128]; 2]> = std::sync::LazyLock::new(|| {
     [TokenizerKind::Words, TokenizerKind::Punctuated]
         .map(|kind| std::array::from_fn(|byte| role(kind, char::from(byte as u8))))
 });
 
-/// Hands on each token of a text, lower-cased, and the bytes of the text that it is from.
+/// Calls `found` with each token of a text, in lower case, and its byte range in the text.
 pub(crate) fn cut(kind: TokenizerKind, text: &str, mut found: impl FnMut(&str, Range<usize>)) {
-    let of_ascii = match kind {
-        TokenizerKind::Words => OF_ASCII[0],
-        TokenizerKind::Punctuated => OF_ASCII[1],
+    let ascii_roles = match kind {
+        TokenizerKind::Words => ASCII_ROLES[0],
+        TokenizerKind::Punctuated => ASCII_ROLES[1],
         TokenizerKind::Characters | TokenizerKind::Bytes | TokenizerKind::Bpe => [Role::Single; 128],
     };
     let bytes = text.as_bytes();
@@ -99,7 +99,7 @@ pub(crate) fn cut(kind: TokenizerKind, text: &str, mut found: impl FnMut(&str, R
                 at += LINE_BREAK.len();
                 continue;
             }
-            let role = of_ascii[usize::from(byte)];
+            let role = ascii_roles[usize::from(byte)];
             if role != Role::Word {
                 end_word(&mut word, first..at);
             }

@@ -1,19 +1,22 @@
-//! What can go wrong between text and ids.
+//! The errors of this crate.
 
 /// An error of this crate.
 #[derive(Debug, thiserror::Error)]
 pub enum TextError {
-    /// The bytes are no `tokenizer.json` that this version reads.
+    /// The bytes are not a `tokenizer.json` that this version reads.
     #[error("not a tokenizer.json: {0}")]
     Format(String),
-    /// The corpus held no token to build a vocabulary from.
-    #[error("the training texts hold no word to build a vocabulary from")]
+    /// The tokenizer would need an unreasonable amount of memory, or does not keep to its vocabulary.
+    #[error("this tokenizer cannot be used: {0}")]
+    Unsafe(String),
+    /// The corpus contains no tokens to build a vocabulary from.
+    #[error("the training texts contain no words, so there is nothing to build a vocabulary from")]
     EmptyCorpus,
-    /// The vocabulary size leaves no room beside the special tokens.
-    #[error("a vocabulary of {0} leaves no room beside the three special tokens; ask for 4 or more")]
+    /// The vocabulary is too small for a token besides the special tokens.
+    #[error("a vocabulary of {0} is too small: three tokens are special, so 4 is the minimum")]
     VocabularyTooSmall(usize),
-    /// Byte pairs and tokenizers that are not this crate's own want the feature `library`.
-    #[error("this tokenizer wants the tokenizers library, which this build is without")]
+    /// The tokenizer needs the feature `library`, as byte pairs and those of other programs do.
+    #[error("this tokenizer needs the tokenizers library, which is not included in this build")]
     NoLibrary,
     /// The tokenizers library refused a text or a configuration.
     #[cfg(feature = "library")]

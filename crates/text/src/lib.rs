@@ -1,15 +1,17 @@
 #![doc = include_str!("../README.md")]
 
 mod cut;
+mod encoding;
 mod error;
+mod kind;
 #[cfg(feature = "library")]
 mod library;
 mod tokenizer;
 mod train;
 mod word_level;
 
+pub use encoding::{Encoding, PAD, START, UNK};
 pub use error::TextError;
-#[cfg(feature = "library")]
-use tokenizer::UNKNOWN;
-pub use tokenizer::{Encoding, PAD, START, Tokenizer, UNK};
-pub use train::{TokenizerKind, train};
+pub use kind::TokenizerKind;
+pub use tokenizer::Tokenizer;
+pub use train::train;

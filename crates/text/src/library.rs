@@ -1,6 +1,13 @@
-//! What the `tokenizers` library does here: byte pairs, and every `tokenizer.json` that is not this
-//! crate's own.
+//! What the `tokenizers` library does in this crate: byte pairs, and every `tokenizer.json` that another
+//! program wrote.
+//!
+//! Such a file may come from a stranger. The library panics on some, and would ask for any amount of
+//! memory for others, so a file is checked before it is used, and a panic becomes an error.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use serde::Deserialize;
+use serde_json::Value;
 use tokenizers::models::TrainerWrapper;
 use tokenizers::models::bpe::{BPE, BpeTrainer};
 use tokenizers::normalizers::Lowercase;
@@ -8,33 +15,68 @@ use tokenizers::pre_tokenizers::byte_level::ByteLevel;
 use tokenizers::processors::template::TemplateProcessing;
 use tokenizers::{AddedToken, Tokenizer as Inner};
 
-use crate::{Encoding, PAD, START, TextError, UNK, UNKNOWN};
+use crate::TextError;
+use crate::encoding::{Encoding, PAD, START, UNK, UNKNOWN_TOKENS};
 
-/// A tokenizer of the library's.
+/// How many ids may be unused, beside as many as there are tokens: some tokenizers reserve a block.
+const UNUSED_IDS: usize = 1_000;
+/// How many special tokens a text may get.
+const SPECIAL_TOKENS: usize = 100;
+/// How many times longer replacements may make a text.
+const GROWTH: u64 = 256;
+
+/// A tokenizer of the library.
 #[derive(Clone, Debug)]
 pub(crate) struct Library {
     inner: Box<Inner>,
-    /// The ids that stand for no word; a few.
+    /// Every id is smaller.
+    vocab_size: usize,
+    /// The ids of tokens that are not words; a few.
     special: Vec<u32>,
+}
+
+/// The part of a `tokenizer.json` that is checked before the library reads it.
+#[derive(Deserialize)]
+struct Format {
+    #[serde(default)]
+    normalizer: Value,
+    #[serde(default)]
+    pre_tokenizer: Value,
 }
 
 impl Library {
     pub(crate) fn read(json: &[u8]) -> Result<Self, TextError> {
-        let inner = Inner::from_bytes(json).map_err(|error| TextError::Format(error.to_string()))?;
-        Self::new(inner)
+        let format: Format = serde_json::from_slice(json).map_err(|error| TextError::Format(error.to_string()))?;
+        let [normalizer, pre_tokenizer] = [format.normalizer, format.pre_tokenizer].map(|step| growth(&step));
+        let growth = normalizer.zip(pre_tokenizer).and_then(|(one, other)| one.checked_mul(other));
+        if growth.is_none_or(|growth| growth > GROWTH) {
+            return Err(TextError::Unsafe(format!("its replacements can make a text over {GROWTH} times longer")));
+        }
+        guarded(|| Self::new(Inner::from_bytes(json).map_err(|error| TextError::Format(error.to_string()))?))
     }
 
     fn new(mut inner: Inner) -> Result<Self, TextError> {
         inner.with_padding(None);
         inner.with_truncation(None)?;
         inner.set_encode_special_tokens(true);
-        let is_special = |token: &AddedToken| token.special && !UNKNOWN.contains(&token.content.as_str());
+        let is_special = |token: &AddedToken| token.special && !UNKNOWN_TOKENS.contains(&token.content.as_str());
         let added = inner.get_added_tokens_decoder();
         let special = added.iter().filter(|(_, token)| is_special(token)).map(|(&id, _)| id).collect();
-        Ok(Self { inner: Box::new(inner), special })
+        let vocab = inner.get_vocab(true);
+        let vocab_size = vocab.values().max().map_or(0, |&highest| highest as usize + 1);
+        if vocab_size > 2 * vocab.len() + UNUSED_IDS {
+            let tokens = vocab.len();
+            return Err(TextError::Unsafe(format!("its highest id is {}, but it has {tokens} tokens", vocab_size - 1)));
+        }
+        let library = Self { inner: Box::new(inner), vocab_size, special };
+        let added = library.ids("")?.len();
+        if added > SPECIAL_TOKENS {
+            return Err(TextError::Unsafe(format!("it adds {added} special tokens to every text")));
+        }
+        Ok(library)
     }
 
-    /// Byte pairs of the lower-case text, learnt from a corpus.
+    /// Learns byte pairs of the lower-case texts.
     pub(crate) fn train_byte_pairs<T: AsRef<str> + Send>(
         vocab_size: usize,
         texts: impl Iterator<Item = T> + Send,
@@ -44,7 +86,7 @@ impl Library {
         Self::learn(tokenizer, vocab_size, texts)
     }
 
-    /// Bytes: no pair of them is learnt.
+    /// Single bytes, without pairs.
     pub(crate) fn bytes() -> Result<Self, TextError> {
         Self::learn(Inner::new(BPE::default()), 0, std::iter::empty::<&str>())
     }
@@ -72,22 +114,35 @@ impl Library {
     }
 
     pub(crate) fn encode(&self, text: &str) -> Result<Encoding, TextError> {
-        let encoding = self.inner.encode(text, true)?;
-        Ok(Encoding { ids: encoding.get_ids().to_vec(), offsets: encoding.get_offsets().to_vec() })
+        let encoding = guarded(|| Ok(self.inner.encode(text, true)?))?;
+        // The byte tokens of a character may each be a part of it.
+        let whole = |&(start, end): &(usize, usize)| {
+            let (start, end) = (start.min(end), end);
+            (text.floor_char_boundary(start), text.ceil_char_boundary(end))
+        };
+        let offsets = encoding.get_offsets().iter().map(whole).collect();
+        Ok(Encoding { ids: self.checked(encoding.get_ids())?, offsets })
     }
 
     pub(crate) fn ids(&self, text: &str) -> Result<Vec<u32>, TextError> {
-        Ok(self.inner.encode_fast(text, true)?.get_ids().to_vec())
+        self.checked(guarded(|| Ok(self.inner.encode_fast(text, true)?))?.get_ids())
     }
 
     pub(crate) fn encode_ids(&self, texts: &[&str]) -> Result<Vec<Vec<u32>>, TextError> {
-        let encodings = self.inner.encode_batch_fast(texts.to_vec(), true)?;
-        Ok(encodings.iter().map(|encoding| encoding.get_ids().to_vec()).collect())
+        let encodings = guarded(|| Ok(self.inner.encode_batch_fast(texts.to_vec(), true)?))?;
+        encodings.iter().map(|encoding| self.checked(encoding.get_ids())).collect()
+    }
+
+    /// The ids, if all are in the vocabulary.
+    fn checked(&self, ids: &[u32]) -> Result<Vec<u32>, TextError> {
+        match ids.iter().find(|id| **id as usize >= self.vocab_size) {
+            Some(id) => Err(TextError::Unsafe(format!("it produces the id {id}, which is not in its vocabulary"))),
+            None => Ok(ids.to_vec()),
+        }
     }
 
     pub(crate) fn vocab_size(&self) -> usize {
-        let vocab = self.inner.get_vocab(true);
-        vocab.values().max().map_or(0, |&highest| highest as usize + 1)
+        self.vocab_size
     }
 
     pub(crate) fn token(&self, id: u32) -> Option<String> {
@@ -110,4 +165,189 @@ fn start_token() -> Result<TemplateProcessing, TextError> {
         .special_tokens(vec![(START, 1)])
         .build()
         .map_err(|error| TextError::Format(error.to_string()))
+}
+
+/// How many times longer a normalizer or pre-tokenizer can make a text; `None` if the number is too
+/// large to count.
+fn growth(step: &Value) -> Option<u64> {
+    let content = step.get("content").and_then(Value::as_str).map_or(0, str::len);
+    let pattern = step.get("pattern").and_then(|pattern| pattern.get("String")).and_then(Value::as_str);
+    let own = match step.get("type").and_then(Value::as_str) {
+        // Each byte becomes a character of one or two bytes.
+        Some("ByteLevel") => 2,
+        // A table of replacements, in a binary format.
+        Some("Precompiled") => 16,
+        _ => match pattern {
+            Some(pattern) if !pattern.is_empty() => content.div_ceil(pattern.len()).max(1),
+            // A regular expression may match at every character.
+            _ => 1 + content,
+        },
+    };
+    let parts = ["normalizers", "pretokenizers"].into_iter().filter_map(|key| step.get(key)?.as_array()).flatten();
+    parts.map(growth).try_fold(own as u64, |all, part| all.checked_mul(part?))
+}
+
+/// Turns a panic of the library into an error.
+fn guarded<T>(work: impl FnOnce() -> Result<T, TextError>) -> Result<T, TextError> {
+    catch_unwind(AssertUnwindSafe(work))
+        .unwrap_or_else(|_| Err(TextError::Unsafe("the tokenizers library fails on it".into())))
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{TextError, Tokenizer, TokenizerKind, train};
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+
+    fn read(json: &Value) -> Result<Tokenizer, TextError> {
+        Tokenizer::from_json(json.to_string().as_bytes())
+    }
+
+    /// Valid files of every kind of model.
+    fn files() -> Vec<Value> {
+        let trained = [TokenizerKind::Words, TokenizerKind::Bpe].map(|kind| {
+            let tokenizer = train(kind, 270, ["a good film, a bad film"].into_iter()).expect("trains");
+            serde_json::from_str(&tokenizer.to_json().expect("JSON")).expect("JSON")
+        });
+        let file = |model: Value| {
+            json!({
+                "version": "1.0",
+                "truncation": { "direction": "Right", "max_length": 12, "strategy": "LongestFirst", "stride": 0 },
+                "padding": {
+                    "strategy": { "Fixed": 12 }, "direction": "Right", "pad_to_multiple_of": null,
+                    "pad_id": 0, "pad_type_id": 0, "pad_token": "[PAD]",
+                },
+                "added_tokens": [{
+                    "id": 0, "content": "[PAD]", "single_word": false, "lstrip": false, "rstrip": false,
+                    "normalized": false, "special": true,
+                }],
+                "normalizer": { "type": "Sequence", "normalizers": [
+                    { "type": "NFKD" }, { "type": "Lowercase" },
+                    { "type": "Replace", "pattern": { "String": " " }, "content": "\u{2581}" },
+                    { "type": "Prepend", "prepend": "\u{2581}" },
+                ]},
+                "pre_tokenizer": { "type": "Metaspace", "replacement": "\u{2581}", "prepend_scheme": "always", "split": true },
+                "post_processor": {
+                    "type": "TemplateProcessing",
+                    "single": [{ "SpecialToken": { "id": "[PAD]", "type_id": 0 } }, { "Sequence": { "id": "A", "type_id": 0 } }],
+                    "pair": [{ "Sequence": { "id": "A", "type_id": 0 } }, { "Sequence": { "id": "B", "type_id": 1 } }],
+                    "special_tokens": { "[PAD]": { "id": "[PAD]", "ids": [0], "tokens": ["[PAD]"] } },
+                },
+                "decoder": null,
+                "model": model,
+            })
+        };
+        let unigram = json!({
+            "type": "Unigram", "unk_id": 1, "byte_fallback": false,
+            "vocab": [["[PAD]", 0.0], ["<unk>", 0.0], ["\u{2581}", -2.0], ["\u{2581}a", -1.5], ["good", -3.0], ["b", -4.0]],
+        });
+        let word_piece = json!({
+            "type": "WordPiece", "unk_token": "<unk>", "continuing_subword_prefix": "##", "max_input_chars_per_word": 100,
+            "vocab": { "[PAD]": 0, "<unk>": 1, "\u{2581}a": 2, "##b": 3, "\u{2581}good": 4 },
+        });
+        let bytes = json!({
+            "type": "BPE", "dropout": null, "unk_token": "<unk>", "continuing_subword_prefix": null,
+            "end_of_word_suffix": null, "fuse_unk": false, "byte_fallback": true, "ignore_merges": false,
+            "vocab": { "[PAD]": 0, "<unk>": 1, "a": 2, "b": 3, "ab": 4, "<0xC3>": 5, "<0xA9>": 6 }, "merges": [["a", "b"]],
+        });
+        trained.into_iter().chain([unigram, word_piece, bytes].map(file)).collect()
+    }
+
+    fn numbers<'a>(json: &'a mut Value, found: &mut Vec<&'a mut Value>) {
+        match json {
+            Value::Number(_) => found.push(json),
+            Value::Array(items) => items.iter_mut().for_each(|item| numbers(item, found)),
+            Value::Object(items) => items.values_mut().for_each(|item| numbers(item, found)),
+            _ => {}
+        }
+    }
+
+    /// Reads a file that may say anything: it gives an error, or a tokenizer that keeps its promises.
+    fn check(json: &[u8]) -> Result<(), TestCaseError> {
+        let Ok(tokenizer) = Tokenizer::from_json(json) else { return Ok(()) };
+        prop_assert!(tokenizer.vocab_size() <= 2 * json.len() + super::UNUSED_IDS);
+        for text in ["", "a good film", "ab Aé\u{1f3ac} <unk>[PAD]", "\u{0} \r\n"] {
+            let Ok(encoding) = tokenizer.encode(text) else { continue };
+            prop_assert_eq!(encoding.ids.len(), encoding.offsets.len());
+            prop_assert!(encoding.ids.iter().all(|&id| (id as usize) < tokenizer.vocab_size()));
+            prop_assert!(encoding.offsets.iter().all(|&(start, end)| text.get(start..end).is_some()));
+            prop_assert!(tokenizer.encode_ids(&[text]).is_ok());
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn the_files_that_are_damaged_below_are_valid() {
+        for file in files() {
+            let tokenizer = read(&file).expect("reads");
+            assert!(tokenizer.encode("a good film é").expect("encodes").ids.len() > 2);
+            check(file.to_string().as_bytes()).expect("keeps its promises");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_damaged_file_is_read_or_refused(
+            file in 0usize..5,
+            kind in 0usize..4,
+            place: prop::sample::Index,
+            byte: u8,
+            number in prop_oneof![
+                Just(json!(0)), Just(json!(-1)), Just(json!(1_000_000_000)), Just(json!(u32::MAX)), Just(json!(u64::MAX)),
+                Just(json!(1e300)), Just(json!(0.5)), (0u32..300).prop_map(Value::from),
+            ],
+        ) {
+            let mut json = files().swap_remove(file);
+            if kind == 0 {
+                let mut found = Vec::new();
+                numbers(&mut json, &mut found);
+                let index = place.index(found.len());
+                *found[index] = number;
+            }
+            let mut bytes = json.to_string().into_bytes();
+            let index = place.index(bytes.len());
+            match kind {
+                1 => bytes.truncate(index),
+                2 => bytes[index] ^= byte,
+                3 => _ = bytes.drain(index..(index + usize::from(byte)).min(json.to_string().len())),
+                _ => {}
+            }
+            check(&bytes)?;
+        }
+    }
+
+    #[test]
+    fn ids_out_of_all_proportion_are_refused() {
+        for file in files() {
+            let Some(vocab) = file["model"]["vocab"].as_object() else { continue };
+            let last = vocab.keys().next_back().expect("a token").clone();
+            let mut file = file;
+            file["model"]["vocab"][last.as_str()] = json!(1_000_000_000);
+            let error = read(&file).expect_err("is refused").to_string();
+            assert!(error.contains("its highest id is 1000000000"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_special_token_outside_the_vocabulary_is_refused() {
+        let mut file = files().remove(2);
+        file["post_processor"]["special_tokens"]["[PAD]"]["ids"] = json!([4_000_000_000u32]);
+        let error = read(&file).expect_err("is refused").to_string();
+        assert!(error.contains("the id 4000000000, which is not in its vocabulary"), "{error}");
+    }
+
+    #[test]
+    fn replacements_that_multiply_a_text_are_refused() {
+        let mut file = files().remove(2);
+        let double = json!({ "type": "Replace", "pattern": { "String": "a" }, "content": "aa" });
+        file["normalizer"] = json!({ "type": "Sequence", "normalizers": vec![double; 40] });
+        let error = read(&file).expect_err("is refused").to_string();
+        assert!(error.contains("over 256 times longer"), "{error}");
+        file["normalizer"] = Value::Null;
+        let bytes =
+            json!({ "type": "ByteLevel", "add_prefix_space": false, "trim_offsets": false, "use_regex": false });
+        file["pre_tokenizer"] = json!({ "type": "Sequence", "pretokenizers": vec![bytes; 70] });
+        let error = read(&file).expect_err("is refused").to_string();
+        assert!(error.contains("over 256 times longer"), "{error}");
+    }
 }

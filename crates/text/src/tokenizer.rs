@@ -1,64 +1,50 @@
-//! A tokenizer in the Hugging Face format: text to ids with offsets, and ids to tokens.
+//! A tokenizer in the Hugging Face format: from texts to ids with offsets, and from ids to tokens.
 
 use rayon::prelude::*;
 
 use crate::TextError;
+use crate::encoding::{Encoding, PAD, UNKNOWN_TOKENS};
 #[cfg(feature = "library")]
 use crate::library::Library;
 use crate::word_level::WordLevel;
 
-/// The padding token of the tokenizers that this crate trains; id 0.
-pub const PAD: &str = "[PAD]";
-/// The token at the start of every text; id 1.
-pub const START: &str = "[START]";
-/// The token that stands for every word outside the vocabulary; id 2.
-pub const UNK: &str = "[UNK]";
-/// What tokenizers call that token.
-pub(crate) const UNKNOWN: [&str; 3] = [UNK, "<unk>", "<UNK>"];
-
-/// A text as ids.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Encoding {
-    /// One id a token, special tokens included.
-    pub ids: Vec<u32>,
-    /// Each token's byte range in the text; empty (`start == end`) for a token that stands
-    /// for nothing in it, as the start token does.
-    pub offsets: Vec<(usize, usize)>,
-}
-
-/// Text to ids and back.
+/// Converts texts to ids and back.
 #[derive(Clone, Debug)]
-pub struct Tokenizer(Way);
+pub struct Tokenizer(Implementation);
 
-/// Who does it.
+/// Who does the work.
 #[derive(Clone, Debug)]
-enum Way {
+enum Implementation {
     WordLevel(WordLevel),
     #[cfg(feature = "library")]
     Library(Library),
 }
 
-/// The same call on whoever does it.
+/// Makes the same call on either implementation.
 macro_rules! either {
-    ($self:ident, $way:ident => $call:expr) => {
+    ($self:ident, $tokenizer:ident => $call:expr) => {
         match &$self.0 {
-            Way::WordLevel($way) => $call,
+            Implementation::WordLevel($tokenizer) => $call,
             #[cfg(feature = "library")]
-            Way::Library($way) => $call,
+            Implementation::Library($tokenizer) => $call,
         }
     };
 }
 
 impl Tokenizer {
-    /// Reads a `tokenizer.json`, this crate's own or any that the `tokenizers` library knows.
+    /// Reads a `tokenizer.json`: one that this crate wrote, or any that the `tokenizers` library reads.
     ///
-    /// Padding and truncation set in it are put aside: the model decides on both. Special
-    /// tokens written out in a text are read as plain text, so that no text can smuggle one in.
+    /// Padding and truncation settings in the file are ignored, because the model decides on both. A
+    /// special token that is spelled out in a text is read as plain text.
+    ///
+    /// The file may come from a stranger: whatever it says, it costs memory in proportion to its size.
+    /// Ids may have gaps, but at most as many as there are tokens.
     ///
     /// # Errors
     ///
-    /// [`TextError::Format`] where the bytes are no tokenizer; [`TextError::NoLibrary`] where they
-    /// may be one of the library's and this crate was built without it.
+    /// [`TextError::Format`] if the bytes are not a tokenizer; [`TextError::Unsafe`] if the tokenizer
+    /// would need an unreasonable amount of memory or produce ids outside its vocabulary;
+    /// [`TextError::NoLibrary`] if it needs the library and this crate was built without it.
     pub fn from_json(json: &[u8]) -> Result<Self, TextError> {
         match WordLevel::read(json) {
             Some(words) => Ok(words.into()),
@@ -76,88 +62,90 @@ impl Tokenizer {
     ///
     /// # Errors
     ///
-    /// [`TextError::Library`] where the library cannot write it.
+    /// [`TextError::Library`] if the library cannot write it.
     pub fn to_json(&self) -> Result<String, TextError> {
         match &self.0 {
-            Way::WordLevel(words) => Ok(words.to_json().into()),
+            Implementation::WordLevel(words) => Ok(words.to_json().into()),
             #[cfg(feature = "library")]
-            Way::Library(library) => library.to_json(),
+            Implementation::Library(library) => library.to_json(),
         }
     }
 
-    /// A text as ids with the byte range of each.
+    /// The ids of a text, with the byte range of each.
     ///
     /// # Errors
     ///
-    /// [`TextError::Library`] where the tokenizer has no unknown token and needs one.
+    /// [`TextError::Library`] if the tokenizer needs an unknown token and has none;
+    /// [`TextError::Unsafe`] if it produces an id outside its vocabulary. A tokenizer that this crate
+    /// trained has neither problem.
     pub fn encode(&self, text: &str) -> Result<Encoding, TextError> {
         match &self.0 {
-            Way::WordLevel(words) => Ok(words.encode(text)),
+            Implementation::WordLevel(words) => Ok(words.encode(text)),
             #[cfg(feature = "library")]
-            Way::Library(library) => library.encode(text),
+            Implementation::Library(library) => library.encode(text),
         }
     }
 
-    /// A text as ids.
+    /// The ids of a text.
     ///
     /// # Errors
     ///
     /// As [`encode`](Self::encode).
     pub fn ids(&self, text: &str) -> Result<Vec<u32>, TextError> {
         match &self.0 {
-            Way::WordLevel(words) => Ok(words.ids(text)),
+            Implementation::WordLevel(words) => Ok(words.ids(text)),
             #[cfg(feature = "library")]
-            Way::Library(library) => library.ids(text),
+            Implementation::Library(library) => library.ids(text),
         }
     }
 
-    /// Many texts as ids, on all cores.
+    /// The ids of many texts, computed on all cores.
     ///
     /// # Errors
     ///
     /// As [`encode`](Self::encode).
     pub fn encode_ids(&self, texts: &[&str]) -> Result<Vec<Vec<u32>>, TextError> {
         match &self.0 {
-            Way::WordLevel(words) => Ok(texts.par_iter().map(|text| words.ids(text)).collect()),
+            Implementation::WordLevel(words) => Ok(texts.par_iter().map(|text| words.ids(text)).collect()),
             #[cfg(feature = "library")]
-            Way::Library(library) => library.encode_ids(texts),
+            Implementation::Library(library) => library.encode_ids(texts),
         }
     }
 
-    /// Whether it is one of the word-level tokenizers that this crate trains: texts go to ids in one
-    /// pass over their bytes, without the `tokenizers` library; the ids are the library's.
+    /// Whether it is one of the word-level tokenizers that this crate trains. These convert a text in
+    /// one pass over its bytes, without the `tokenizers` library, and give the library's ids.
     pub fn is_word_level(&self) -> bool {
-        matches!(self.0, Way::WordLevel(_))
+        matches!(self.0, Implementation::WordLevel(_))
     }
 
-    /// How many ids there are; each id is smaller than this.
+    /// The size of the vocabulary. Every id is smaller.
     pub fn vocab_size(&self) -> usize {
-        either!(self, way => way.vocab_size())
+        either!(self, tokenizer => tokenizer.vocab_size())
     }
 
-    /// The token of an id, if there is one.
+    /// The token with an id, if there is one.
     pub fn token(&self, id: u32) -> Option<String> {
-        either!(self, way => way.token(id))
+        either!(self, tokenizer => tokenizer.token(id))
     }
 
-    /// The id of a token, if the vocabulary has it.
+    /// The id of a token, if it is in the vocabulary.
     pub fn id(&self, token: &str) -> Option<u32> {
-        either!(self, way => way.id(token))
+        either!(self, tokenizer => tokenizer.id(token))
     }
 
-    /// Whether an id is a token that stands for no word, such as padding or the start.
+    /// Whether an id belongs to a token that is not a word, such as the padding or start token.
     pub fn is_special(&self, id: u32) -> bool {
-        either!(self, way => way.is_special(id))
+        either!(self, tokenizer => tokenizer.is_special(id))
     }
 
-    /// The id that fills a batch's empty places.
+    /// The id of the padding token, if there is one.
     pub fn pad_id(&self) -> Option<u32> {
         self.first_of(&[PAD, "<pad>", "<PAD>", "<|padding|>"])
     }
 
-    /// The id of words outside the vocabulary; byte-level tokenizers have none.
+    /// The id for words outside the vocabulary. Byte-level tokenizers have none.
     pub fn unk_id(&self) -> Option<u32> {
-        self.first_of(&UNKNOWN)
+        self.first_of(&UNKNOWN_TOKENS)
     }
 
     fn first_of(&self, names: &[&str]) -> Option<u32> {
@@ -167,13 +155,13 @@ impl Tokenizer {
 
 impl From<WordLevel> for Tokenizer {
     fn from(words: WordLevel) -> Self {
-        Self(Way::WordLevel(words))
+        Self(Implementation::WordLevel(words))
     }
 }
 
 #[cfg(feature = "library")]
 impl From<Library> for Tokenizer {
     fn from(library: Library) -> Self {
-        Self(Way::Library(library))
+        Self(Implementation::Library(library))
     }
 }

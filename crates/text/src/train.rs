@@ -1,47 +1,30 @@
-//! Builds a tokenizer from a corpus: words, characters, bytes or byte pairs.
+//! Trains a tokenizer on a corpus: words, characters, bytes or byte pairs.
 
 use ahash::AHashMap;
-use serde::{Deserialize, Serialize};
 
 use crate::cut::cut;
 #[cfg(feature = "library")]
 use crate::library::Library;
 use crate::word_level::WordLevel;
-use crate::{TextError, Tokenizer};
+use crate::{TextError, Tokenizer, TokenizerKind};
 
 /// `[PAD]`, `[START]` and `[UNK]`.
 const SPECIAL_TOKENS: usize = 3;
-/// Byte pairs start from the 256 bytes, whatever the texts hold.
+/// Byte-pair encoding starts from the 256 bytes, whatever the texts are.
 #[cfg(feature = "library")]
 const BYTES: usize = 256;
 
-/// How a text is cut into tokens.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum TokenizerKind {
-    /// Lower-case words, cut at white space and Keras's filters; rare ones become `[UNK]`.
-    Words,
-    /// As words, but only white space and `<br />` are left out: every punctuation mark is a word of
-    /// its own.
-    Punctuated,
-    /// Lower-case characters; rare ones become `[UNK]`.
-    Characters,
-    /// The 256 bytes of the text as it stands, capitals and all: knows every text.
-    Bytes,
-    /// Byte-pair encoding of the lower-case text (Sennrich, Haddow and Birch 2016, on bytes):
-    /// knows every word, in pieces.
-    Bpe,
-}
-
-/// Trains a tokenizer on `texts`: the `vocab_size` most frequent tokens, `[PAD]`, `[START]`
-/// and `[UNK]` (ids 0, 1, 2) among them, ties in alphabetical order; every text then begins
-/// with `[START]`.
+/// Trains a tokenizer on `texts`.
+///
+/// Its vocabulary is the `vocab_size` most frequent tokens, of which the first three are `[PAD]`,
+/// `[START]` and `[UNK]` (ids 0, 1 and 2). Equally frequent tokens are in alphabetical order. Every text
+/// then begins with `[START]`.
 ///
 /// # Errors
 ///
-/// [`TextError::VocabularyTooSmall`] below four tokens, [`TextError::EmptyCorpus`] where the
-/// texts hold none, [`TextError::NoLibrary`] for bytes and byte pairs in a build without the `tokenizers`
-/// library.
+/// [`TextError::VocabularyTooSmall`] for fewer than four tokens; [`TextError::EmptyCorpus`] if the texts
+/// contain no tokens; [`TextError::NoLibrary`] for bytes and byte pairs in a build without the
+/// `tokenizers` library.
 pub fn train<T: AsRef<str> + Send>(
     kind: TokenizerKind,
     vocab_size: usize,
@@ -60,10 +43,8 @@ pub fn train<T: AsRef<str> + Send>(
         TokenizerKind::Bpe => {
             let tokenizer = Tokenizer::from(Library::train_byte_pairs(vocab_size, texts)?);
             let least = SPECIAL_TOKENS + BYTES;
-            match tokenizer.vocab_size() > least || vocab_size <= least {
-                true => Ok(tokenizer),
-                false => Err(TextError::EmptyCorpus),
-            }
+            let has_learnt = tokenizer.vocab_size() > least || vocab_size <= least;
+            if has_learnt { Ok(tokenizer) } else { Err(TextError::EmptyCorpus) }
         }
         #[cfg(not(feature = "library"))]
         TokenizerKind::Bytes | TokenizerKind::Bpe => Err(TextError::NoLibrary),
@@ -81,10 +62,10 @@ fn train_word_level(
     }
     counts.sort_unstable_by(|(word, count), (other, others)| others.cmp(count).then_with(|| word.cmp(other)));
     let words = counts.into_iter().map(|(word, _)| word).take(vocab_size - SPECIAL_TOKENS);
-    Ok(WordLevel::of(kind, words)?.into())
+    Ok(WordLevel::from_words(kind, words)?.into())
 }
 
-/// How often each token occurs.
+/// Counts the tokens.
 fn count(kind: TokenizerKind, texts: impl Iterator<Item = impl AsRef<str>>) -> AHashMap<String, u64> {
     let mut counts: AHashMap<String, u64> = AHashMap::new();
     for text in texts {
@@ -109,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn words_are_keras_words() {
+    fn words_are_those_of_keras() {
         // from keras.src.legacy.preprocessing.text import text_to_word_sequence
         // text_to_word_sequence("It's GOOD, isn't it? (very-good)<br />")
         // ["it's", 'good', "isn't", 'it', 'very', 'good', 'br']
@@ -139,7 +120,7 @@ mod tests {
 
     #[test]
     #[cfg(feature = "library")]
-    fn words_are_learnt_as_the_library_learns_them() {
+    fn the_library_learns_the_same_words() {
         use tokenizers::models::wordlevel::{WordLevel, WordLevelTrainer};
 
         let texts = ["A b b'c, d--D <br />", "it's b İx İX ß", "", "zz zz a a \u{2003}q"];
@@ -167,11 +148,11 @@ mod tests {
 
     #[test]
     #[cfg(feature = "library")]
-    fn bytes_are_the_texts_own() {
+    fn bytes_are_those_of_the_text() {
         let tokenizer = train(TokenizerKind::Bytes, 4, [""].into_iter()).expect("trains");
         assert_eq!(tokenizer.vocab_size(), 259);
         let encoding = tokenizer.encode("Aé 🎬").expect("encodes");
-        // The start, and 1 + 2 + 1 + 4 bytes; those of a character share its place in the text.
+        // The start token and 1 + 2 + 1 + 4 bytes; the bytes of a character have the same offsets.
         assert_eq!(encoding.ids.len(), 9);
         assert_eq!(encoding.offsets[1..], [(0, 1), (1, 3), (1, 3), (3, 4), (4, 8), (4, 8), (4, 8), (4, 8)]);
         let other = tokenizer.encode("a").expect("encodes");
@@ -202,7 +183,7 @@ mod tests {
 
     #[test]
     #[cfg(feature = "library")]
-    fn byte_pairs_know_every_word() {
+    fn byte_pairs_leave_no_word_unknown() {
         let corpus = ["low lower lowest newer newest"; 20];
         let tokenizer = train(TokenizerKind::Bpe, 300, corpus.into_iter()).expect("trains");
         let encoding = tokenizer.encode("lowest ☃").expect("encodes");
@@ -220,7 +201,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn offsets_name_the_words_in_the_text(text in "\\PC{0,60}") {
+        fn offsets_point_to_the_words_in_the_text(text in "\\PC{0,60}") {
             let tokenizer = words(&["a b c d e f g"], 100);
             let encoding = tokenizer.encode(&text).expect("encodes");
             prop_assert_eq!(encoding.ids.len(), encoding.offsets.len());
@@ -232,7 +213,7 @@ mod tests {
         }
 
         #[test]
-        fn json_keeps_the_ids(text in "[a-zA-Z ,.!?']{0,60}") {
+        fn a_tokenizer_written_and_read_gives_the_same_ids(text in "[a-zA-Z ,.!?']{0,60}") {
             let kinds = [TokenizerKind::Words, TokenizerKind::Characters, TokenizerKind::Bpe];
             for kind in kinds.into_iter().take(if cfg!(feature = "library") { 3 } else { 2 }) {
                 let tokenizer = train(kind, 300, ["a b c abc cab the quick fox's"].into_iter()).expect("trains");

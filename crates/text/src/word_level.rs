@@ -1,6 +1,8 @@
-//! The word-level tokenizers that this crate trains: lower-case, cut, look up, the start token in
-//! front. What the `tokenizers` library does for them, in one pass over the bytes and without the
-//! library; any other `tokenizer.json` goes the library's way.
+//! The word-level tokenizers that this crate trains: they convert a text to lower case, split it, look
+//! the words up and put the start token in front.
+//!
+//! This does in one pass over the bytes what the `tokenizers` library does, and does not need the
+//! library. The library reads every other `tokenizer.json`.
 
 use std::fmt;
 
@@ -9,12 +11,13 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::cut::cut;
-use crate::{Encoding, PAD, START, TextError, TokenizerKind, UNK};
+use crate::encoding::{Encoding, PAD, START, UNK};
+use crate::{TextError, TokenizerKind};
 
-/// The special tokens; each one's id is its place.
+/// The special tokens, in the order of their ids.
 const SPECIAL: [&str; 3] = [PAD, START, UNK];
 
-/// What the library calls it.
+/// The library's name for this kind of model.
 const MODEL: &str = "WordLevel";
 
 /// A word-level tokenizer.
@@ -22,14 +25,14 @@ const MODEL: &str = "WordLevel";
 pub(crate) struct WordLevel {
     kind: TokenizerKind,
     ids: AHashMap<Box<str>, u32>,
-    /// By id.
+    /// The tokens by id; `None` where an id is not used.
     tokens: Vec<Option<Box<str>>>,
     unknown: u32,
-    /// As it was read, or is to be written.
+    /// The `tokenizer.json`.
     json: String,
 }
 
-/// What is read of a `tokenizer.json`.
+/// The part of a `tokenizer.json` that is read.
 #[derive(Deserialize)]
 struct Format {
     added_tokens: Vec<Added>,
@@ -54,14 +57,14 @@ struct Model {
 }
 
 impl WordLevel {
-    /// None for a tokenizer that does anything else than those of this crate, or is none.
+    /// Reads a `tokenizer.json`; `None` if it is not one that this crate writes.
     pub(crate) fn read(json: &[u8]) -> Option<Self> {
         let json = std::str::from_utf8(json).ok()?;
         let format: Format = serde_json::from_str(json).ok()?;
         let kinds = [TokenizerKind::Words, TokenizerKind::Punctuated, TokenizerKind::Characters];
         let kind = kinds.into_iter().find(|kind| kind.pre_tokenizer() == Some(format.pre_tokenizer.clone()))?;
         let ids = format.model.vocab;
-        // A special token in a text is plain text; another added token would be cut out of it.
+        // A special token in a text is read as plain text, but any other added token would be a token.
         let is_ours = |token: &Added| token.special && ids.get(token.content.as_str()) == Some(&token.id);
         let fits = format.model.r#type == MODEL
             && format.normalizer == normalizer()
@@ -72,8 +75,8 @@ impl WordLevel {
         Self::new(kind, ids, unknown, json.into())
     }
 
-    /// The words of a vocabulary, by id; the special tokens come first.
-    pub(crate) fn of(kind: TokenizerKind, words: impl Iterator<Item = String>) -> Result<Self, TextError> {
+    /// A tokenizer with the special tokens and the given words, in the order of their ids.
+    pub(crate) fn from_words(kind: TokenizerKind, words: impl Iterator<Item = String>) -> Result<Self, TextError> {
         let words = SPECIAL.into_iter().map(String::from).chain(words);
         let ids: AHashMap<Box<str>, u32> = words.map(String::into_boxed_str).zip(0..).collect();
         let pre_tokenizer = kind.pre_tokenizer().ok_or_else(|| TextError::Format("not word-level".into()))?;
@@ -98,12 +101,11 @@ impl WordLevel {
             "decoder": null,
             "model": { "type": MODEL, "vocab": vocab, "unk_token": UNK },
         });
-        let wrong = |error: serde_json::Error| TextError::Format(error.to_string());
-        let json = serde_json::to_string_pretty(&format).map_err(wrong)?;
+        let json = serde_json::to_string_pretty(&format).map_err(|error| TextError::Format(error.to_string()))?;
         Self::new(kind, ids, 2, json).ok_or_else(|| TextError::Format("not word-level".into()))
     }
 
-    /// None where ids are so sparse that a list of them would be mostly holes.
+    /// `None` if more than half of the ids up to the highest are not used.
     fn new(kind: TokenizerKind, ids: AHashMap<Box<str>, u32>, unknown: u32, json: String) -> Option<Self> {
         let highest = ids.values().max().map_or(0, |&highest| highest as usize);
         let mut tokens = vec![None; highest.checked_add(1).filter(|&size| size <= 2 * ids.len())?];
@@ -164,7 +166,7 @@ fn normalizer() -> Value {
     json!({ "type": "Lowercase" })
 }
 
-/// The start token in front of every text.
+/// Puts the start token in front of every text.
 fn post_processor() -> Value {
     let sequence = |id: &str, type_id: u32| json!({ "Sequence": { "id": id, "type_id": type_id } });
     json!({
@@ -187,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn other_tokenizers_go_the_librarys_way() {
+    fn the_library_reads_other_tokenizers() {
         let fast = |kind| train(kind, 300, std::iter::once("a good film")).expect("trains").is_word_level();
         assert!(fast(TokenizerKind::Words) && fast(TokenizerKind::Punctuated) && fast(TokenizerKind::Characters));
         assert!(!fast(TokenizerKind::Bpe));
@@ -204,7 +206,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_text_gets_the_librarys_ids_and_offsets(
+        fn ids_and_offsets_are_those_of_the_library(
             text in r#"(\PC|good|film|It's|<br />|<BR />|<b|[A-Z]{1,3}|[İßΑΣςⒶ\u{a0}\u{300}\u{2028}\u{3000}\n\t\x1c'_.,<>()\[\]-]){0,30}"#
         ) {
             for kind in [TokenizerKind::Words, TokenizerKind::Punctuated, TokenizerKind::Characters] {

@@ -1,7 +1,7 @@
-//! The files that `cargo xtask bench growth` trains on, as CSV: `corpora FOLDER`.
+//! Writes the CSV files that `cargo xtask bench growth` trains on: `corpora FOLDER`.
 //!
-//! IMDB's training split repeated; texts of made-up words, as frequent as Zipf's law has them, whose
-//! label is told by some of the words.
+//! They are IMDB's training split, repeated, and texts of made-up words with the frequencies of Zipf's
+//! law, in which some of the words depend on the label.
 #![allow(clippy::unwrap_used)]
 
 use std::fs::File;
@@ -12,7 +12,7 @@ use convlens_data::{Examples, OnDownload, known};
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
 
-/// How many words there are to draw from.
+/// The size of the vocabulary to draw from.
 const WORDS: f64 = 300_000.0;
 
 fn main() {
@@ -58,7 +58,7 @@ fn write_made_up(count: usize, length: usize, path: &Path) {
         write!(file, "w0").unwrap();
         for _ in 1..length {
             let word = WORDS.powf(rng.random::<f64>()) as usize;
-            // A word in twenty is of the label's own kind.
+            // One word in twenty depends on the label.
             let word = if rng.random_bool(0.05) { word / 2 * 2 + label } else { word };
             write!(file, " w{word}").unwrap();
         }

@@ -1,6 +1,6 @@
-//! The inner loops by themselves, on the CPU: `cargo bench --workspace --bench kernels`.
+//! Measures the inner loops on the CPU: `cargo bench --workspace --bench kernels`.
 //!
-//! Texts are of made-up words, as frequent as Zipf's law has them.
+//! The texts consist of made-up words with the frequencies of Zipf's law.
 #![allow(clippy::unwrap_used)]
 
 use burn::tensor::module::conv1d;
@@ -17,7 +17,7 @@ use divan::counter::BytesCount;
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
 
-/// As the program has it.
+/// The allocator of the program.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
@@ -62,7 +62,7 @@ fn relu() -> EncoderConfig {
     EncoderConfig::Conv(ConvConfig::new(128, &[3]))
 }
 
-/// A step of training: batch, forward, backward, Adam.
+/// Measures a training step: batch, forward, backward, Adam.
 fn train_step(bencher: Bencher, encoder: EncoderConfig, by_layer: bool) {
     let device = Device::flex().autodiff();
     let rows = rows();
@@ -71,9 +71,10 @@ fn train_step(bencher: Bencher, encoder: EncoderConfig, by_layer: bool) {
     bencher.bench_local(|| {
         let (model, mut adam) = state.take().unwrap();
         let batch = Batch::counted(&texts, 0, LENGTH, &device);
-        let logits = match by_layer {
-            true => model.pool(model.predict_positions_by_layer(&batch), batch.mask.clone()),
-            false => model.forward(&batch),
+        let logits = if by_layer {
+            model.pool(model.predict_positions_by_layer(&batch), batch.mask.clone())
+        } else {
+            model.forward(&batch)
         };
         let gradients = logits.square().mean().backward();
         state = Some((adam.step(model, gradients, 1e-3), adam));
@@ -119,7 +120,7 @@ fn text_to_ids(bencher: Bencher) {
     bencher.counter(BytesCount::of_str(&text)).bench_local(|| tokenizer.encode_ids(&[&text]).unwrap());
 }
 
-/// A dilated convolution as the stacks have it, forward and backward: 32 texts of 400 positions, 64
+/// Measures a dilated convolution as in the stacks, forward and backward: 32 texts of 400 positions, 64
 /// channels.
 fn dilated(bencher: Bencher, convolve: impl Fn(&ConvLayer, Tensor<3>) -> Tensor<3>) {
     let device = Device::flex().autodiff();

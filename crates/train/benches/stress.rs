@@ -1,5 +1,5 @@
-//! The two stress tests of Bai, Kolter and Koltun (2018, section 4.1) that need no data, on the CPU:
-//! copy memory, and the adding problem; a TCN beside an LSTM of as many parameters.
+//! Two stress tests of Bai, Kolter and Koltun (2018, section 4.1) that need no data, on the CPU: copy
+//! memory and the adding problem. They compare a TCN with an LSTM of about as many parameters.
 //!
 //! usage: stress memory|adding tcn|lstm STEPS [SEED]
 #![allow(clippy::unwrap_used)]
@@ -17,29 +17,29 @@ use convlens_train::Adam;
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
 
-/// As the program has it.
+/// The allocator of the program.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const BATCH: usize = 32;
-/// How many digits are to be remembered.
+/// The number of digits to remember.
 const DIGITS: usize = 10;
-/// Blank, eight digits, and the sign to speak.
+/// A blank, eight digits, and the signal to repeat the digits.
 const SYMBOLS: usize = 10;
-/// The mean loss is told after so many steps.
+/// The number of steps between two reports of the mean loss.
 const REPORT: usize = 100;
 
-/// A task: its length, its inputs and outputs a position, and the sizes of both networks.
+/// A task: its length, its inputs and outputs per position, and the sizes of both networks.
 struct Task {
     name: &'static str,
     length: usize,
     inputs: usize,
     outputs: usize,
-    /// Channels, blocks, width of a filter.
+    /// The number of channels and blocks, and the width of a filter.
     tcn: (usize, usize, usize),
     lstm: usize,
     rate: f64,
-    /// Whether the TCN's weights begin as those of their code.
+    /// Whether the TCN's weights are initialised as in the code of the paper.
     as_theirs: bool,
 }
 
@@ -107,7 +107,7 @@ impl Network {
         let head = if task.as_theirs { head.with_initializer(SMALL) } else { head }.init(device);
         let mut encoder = config.init(task.inputs, device);
         if let (Encoder::Residual(residual), true) = (&mut encoder, task.as_theirs) {
-            residual.blocks.iter_mut().for_each(|block| begin_as_theirs(block, device));
+            residual.blocks.iter_mut().for_each(|block| initialize_as_theirs(block, device));
         }
         Self { encoder, head }
     }
@@ -120,9 +120,10 @@ impl Network {
     }
 }
 
-/// What their code begins with: filters as PyTorch draws them, of length 1 / √3, and small weights where
-/// nothing normalises them. At He's length the sum of eight blocks drowns the input.
-fn begin_as_theirs(block: &mut Block, device: &Device) {
+/// Initialises a block as the code of the paper does: filters as PyTorch draws them, of norm 1 / √3, and
+/// small weights where nothing normalises them. With He's norm the sum of eight blocks would drown the
+/// input.
+fn initialize_as_theirs(block: &mut Block, device: &Device) {
     for layer in [&mut block.first, &mut block.second] {
         layer.gain = layer.gain.take().map(|gain| Param::from_tensor(gain.val().full_like(1.0 / 3f32.sqrt())));
     }
@@ -133,7 +134,7 @@ fn begin_as_theirs(block: &mut Block, device: &Device) {
 
 const SMALL: Initializer = Initializer::Normal { mean: 0.0, std: 0.01 };
 
-/// Digits, a long pause, the sign to speak; and the digits again at the end.
+/// Inputs: digits, a long pause, and the signal to repeat. Outputs: the digits at the end.
 fn memory(rng: &mut ChaCha8Rng, length: usize) -> (Vec<f32>, Vec<i32>) {
     let (mut x, mut y) = (Vec::new(), Vec::new());
     for _ in 0..BATCH {
@@ -147,7 +148,7 @@ fn memory(rng: &mut ChaCha8Rng, length: usize) -> (Vec<f32>, Vec<i32>) {
     (x, y)
 }
 
-/// Numbers from 0 to 1, two of them marked, and the sum of those two.
+/// Inputs: numbers from 0 to 1, two of which are marked. Outputs: the sum of these two.
 fn adding(rng: &mut ChaCha8Rng, length: usize) -> (Vec<f32>, Vec<f32>) {
     let (mut x, mut y) = (Vec::new(), Vec::new());
     for _ in 0..BATCH {
@@ -201,7 +202,7 @@ fn main() {
         let loss = task.loss(&network, &mut rng, &device);
         let gradients = loss.backward();
         sum += loss.into_scalar::<f32>();
-        // The rate falls to zero over the second half.
+        // The learning rate falls to zero over the second half.
         let left = (2.0 * (steps - step + 1) as f64 / steps as f64).min(1.0);
         network = adam.step(network, gradients, task.rate * left);
         if step % REPORT == 0 {

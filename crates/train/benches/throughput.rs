@@ -1,5 +1,6 @@
-//! What `cargo xtask bench` sets beside the peers, on the real IMDB: inference from ids and from
-//! text by batch size, text to ids, and a training step with ReLU. A line of JSON each.
+//! The measurements that `cargo xtask bench` compares with those of other programs, on the real IMDB:
+//! inference from ids and from text by batch size, text to ids, and a training step with ReLU. Each is
+//! one line of JSON.
 //!
 //! usage: throughput RUN, the folder of a `seed` run
 #![allow(clippy::unwrap_used)]
@@ -14,11 +15,11 @@ use convlens_run::model::{Batch, ConvConfig, EncoderConfig, ModelConfig, Padding
 use convlens_run::{Predictor, Run, RunFolder};
 use convlens_train::Adam;
 
-/// As the program has it.
+/// The allocator of the program.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// How long each is measured, at least, after one round that is not.
+/// The minimum duration of a measurement, after one round that is not measured.
 const SECONDS: f64 = 2.0;
 const BATCHES: [usize; 3] = [1, 32, 256];
 
@@ -51,7 +52,7 @@ fn main() {
     train_relu(&run().config.model, &rows, &test);
 }
 
-/// Steps of 32 reviews, cut and padded to 400 ids, as the peer's.
+/// Measures steps of 32 reviews, cut and padded to 400 ids, as in the other program.
 fn train_relu(config: &ModelConfig, rows: &[&[u32]], test: &Examples) {
     const LENGTH: usize = 400;
     let device = Device::flex().autodiff();
@@ -74,7 +75,7 @@ fn train_relu(config: &ModelConfig, rows: &[&[u32]], test: &Examples) {
     });
 }
 
-/// Runs `round`, which does `count` things, for a while.
+/// Repeats `round`, which processes `count` items, and prints the time per item.
 fn measure(what: &str, count: usize, mut round: impl FnMut()) {
     round();
     let (clock, cpu) = (Instant::now(), cpu_seconds());
@@ -88,9 +89,16 @@ fn measure(what: &str, count: usize, mut round: impl FnMut()) {
     println!("{}", serde_json::json!({ "what": what, "wall_us": wall, "cpu_us": cpu }));
 }
 
-/// User and system time of this process, from Linux's `/proc/self/stat`, at 100 ticks a second.
+/// The user and system time of this process; 0 where the system does not tell.
+#[cfg(unix)]
 fn cpu_seconds() -> f64 {
-    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
-    [11, 12].iter().filter_map(|&field| fields.get(field)?.parse::<f64>().ok()).sum::<f64>() / 100.0
+    use nix::sys::resource::{UsageWho, getrusage};
+    use nix::sys::time::TimeValLike;
+    let usage = getrusage(UsageWho::RUSAGE_SELF).unwrap();
+    (usage.user_time() + usage.system_time()).num_microseconds() as f64 / 1e6
+}
+
+#[cfg(not(unix))]
+fn cpu_seconds() -> f64 {
+    0.0
 }

@@ -1,32 +1,29 @@
-//! A data set as ids: its tokenizer trained or read, its texts encoded, both cached by content.
+//! A data set as ids: trains or reads its tokenizer and encodes its texts; both are cached.
 
 use std::borrow::Cow;
 use std::fs;
-use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::io::{Read, Write};
+use std::path::Path;
 
 use convlens_data::{Dataset, Examples, choose};
 use convlens_run::text::{Tokenizer, train};
 use convlens_run::{TextConfig, TokenizerSource};
-use etcetera::BaseStrategy;
-use sha2::{Digest, Sha256};
 
-use crate::texts::{self, TextsBuilder};
-use crate::{Texts, TrainError};
+use crate::cache::key;
+use crate::texts::{EncodedTexts, TextsBuilder};
+use crate::{Cache, CacheEntryKind, Texts, TrainError};
 
-/// The version of what is cached; another one never reads it.
-const VERSION: &str = "2";
 /// How many texts are encoded between two reports of progress.
 const CHUNK: usize = 500;
 
-/// How far the preparation is: what it does, how many texts are done, of how many.
+/// The progress of one stage of a longer task.
 #[derive(Clone, Copy, Debug)]
 pub struct Stage {
     /// What is being done.
     pub name: &'static str,
-    /// Texts done.
+    /// How many items are done, mostly texts.
     pub done: usize,
-    /// Texts in all.
+    /// How many items there are.
     pub total: usize,
 }
 
@@ -37,23 +34,27 @@ pub struct Corpus {
     pub tokenizer: Tokenizer,
     /// The tokenizer as `tokenizer.json`.
     pub tokenizer_json: String,
-    /// What is trained on.
+    /// The texts to train on.
     pub train: Texts,
-    /// What the epoch is chosen on, cut from the training split.
+    /// The texts to choose the best epoch with, cut from the training split.
     pub validation: Texts,
-    /// What is read once, at the end.
+    /// The texts to measure the trained model with, once.
     pub test: Texts,
-    /// The digest of the data set.
+    /// The digest of the data set; see [`Dataset::fingerprint`].
     pub fingerprint: String,
 }
 
 impl Corpus {
-    /// Trains or reads the tokenizer, encodes both splits, and cuts the validation split off.
+    /// Trains or reads the tokenizer, encodes both splits, and cuts the validation split from the
+    /// training split.
     ///
     /// # Errors
     ///
-    /// [`TrainError::Tokenizer`] for a `tokenizer.json` that is none, [`TrainError::Text`],
-    /// [`TrainError::Data`] where there are too few texts to cut.
+    /// - [`TrainError::Tokenizer`] if the configured `tokenizer.json` cannot be read.
+    /// - [`TrainError::Text`] if no tokenizer can be trained, or a text cannot be encoded.
+    /// - [`TrainError::Data`] if a text cannot be read, or there are fewer than two texts.
+    /// - [`TrainError::Cache`] if encoded texts that do not fit in memory cannot be written.
+    /// - [`TrainError::CacheLimit`] if the environment sets a limit that is not a size.
     pub fn prepare(
         dataset: &Dataset,
         text: &TextConfig,
@@ -62,24 +63,20 @@ impl Corpus {
         cache: &Cache,
         on_stage: &(dyn Fn(Stage) + Sync),
     ) -> Result<Self, TrainError> {
+        cache.limit()?;
         let fingerprint = dataset.fingerprint()?;
         let tokenizer_json = tokenizer_json(dataset, &fingerprint, text, cache, on_stage)?;
         let tokenizer = Tokenizer::from_json(tokenizer_json.as_bytes())?;
 
-        let path = cache.path(&key(&["texts", &tokenizer_json, &fingerprint]), "ids");
-        let labels = [dataset.train.labels.as_slice(), &dataset.test.labels];
-        let cached = path.as_ref().and_then(|path| texts::open(path, labels));
-        let [all, test] = match cached {
-            Some(splits) => splits,
-            None => {
-                let mut texts = TextsBuilder::new(&cache.spill_folder());
-                encode_into(&mut texts, &tokenizer, &dataset.train, on_stage)?;
-                encode_into(&mut texts, &tokenizer, &dataset.test, on_stage)?;
-                texts.finish(labels, path.as_deref())?
-            }
+        let key = key(&["texts", &tokenizer_json, &fingerprint]);
+        let encoded = match cached_texts(cache, &key, dataset) {
+            Some(encoded) => encoded,
+            None => encode_and_keep(dataset, &tokenizer, cache, &key, on_stage)?,
         };
+        let [all, test] = encoded.split([&dataset.train.labels, &dataset.test.labels]);
         if all.len() < 2 {
-            return Err(convlens_data::DataError::TooFew(dataset.name.clone()).into());
+            let (name, count) = (dataset.name.clone(), all.len());
+            return Err(convlens_data::DataError::TooFew { name, count, purpose: "validation" }.into());
         }
         let (validation, train) = all.part(&choose(all.len(), validation_fraction, seed));
         Ok(Self { tokenizer, tokenizer_json, train, validation, test, fingerprint })
@@ -98,11 +95,11 @@ fn tokenizer_json(
         TokenizerSource::Trained(kind) => *kind,
     };
     let key = key(&["tokenizer", &format!("{kind:?}"), &text.vocab_size.to_string(), fingerprint]);
-    if let Some(json) = cache.read(&key, "json").and_then(|bytes| String::from_utf8(bytes).ok()) {
+    if let Some(json) = cached_tokenizer(cache, &key) {
         return Ok(json);
     }
     let total = dataset.train.len();
-    // The first text that cannot be read ends the texts, and is the error.
+    // The iterator ends at the first text that cannot be read; the error is returned below.
     let mut unread = None;
     let texts = dataset.train.texts.iter().enumerate().map_while(|(done, text)| {
         on_stage(Stage { name: "learning the vocabulary", done, total });
@@ -114,14 +111,43 @@ fn tokenizer_json(
     }
     let json = tokenizer?.to_json()?;
     on_stage(Stage { name: "learning the vocabulary", done: total, total });
-    cache.write(&key, "json", json.as_bytes());
+    cache.write(CacheEntryKind::Tokenizer, &key, json.len() as u64, |file| file.write_all(json.as_bytes()));
     Ok(json)
 }
 
+fn cached_tokenizer(cache: &Cache, key: &str) -> Option<String> {
+    let mut json = String::new();
+    cache.open(CacheEntryKind::Tokenizer, key)?.read_to_string(&mut json).ok()?;
+    // A damaged file is replaced by a new one.
+    Tokenizer::from_json(json.as_bytes()).ok().map(|_| json)
+}
+
+fn cached_texts(cache: &Cache, key: &str, dataset: &Dataset) -> Option<EncodedTexts> {
+    let (file, path) = (cache.open(CacheEntryKind::EncodedTexts, key)?, cache.path(CacheEntryKind::EncodedTexts, key)?);
+    EncodedTexts::read(file, &path, dataset.train.len() + dataset.test.len()).ok()
+}
+
+fn encode_and_keep(
+    dataset: &Dataset,
+    tokenizer: &Tokenizer,
+    cache: &Cache,
+    key: &str,
+    on_stage: &(dyn Fn(Stage) + Sync),
+) -> Result<EncodedTexts, TrainError> {
+    let mut texts = TextsBuilder::new(&cache.spill_folder());
+    encode_into(&mut texts, tokenizer, &dataset.train, on_stage)?;
+    encode_into(&mut texts, tokenizer, &dataset.test, on_stage)?;
+    let encoded = texts.finish()?;
+    let kept = cache.write(CacheEntryKind::EncodedTexts, key, encoded.bytes(), |file| encoded.write(file));
+    // Reading the cached copy frees the disk space of the temporary file.
+    let is_doubled = kept.is_some() && encoded.is_on_disk();
+    Ok(is_doubled.then(|| cached_texts(cache, key, dataset)).flatten().unwrap_or(encoded))
+}
+
 fn read_tokenizer(path: &Path) -> Result<String, TrainError> {
-    let wrong = |message: String| TrainError::Tokenizer { path: path.into(), message };
-    let json = fs::read_to_string(path).map_err(|error| wrong(error.to_string()))?;
-    Tokenizer::from_json(json.as_bytes()).map_err(|error| wrong(error.to_string()))?;
+    let unreadable = |message: String| TrainError::Tokenizer { path: path.into(), message };
+    let json = fs::read_to_string(path).map_err(|error| unreadable(error.to_string()))?;
+    Tokenizer::from_json(json.as_bytes()).map_err(|error| unreadable(error.to_string()))?;
     Ok(json)
 }
 
@@ -143,7 +169,7 @@ fn encode_into(
     Ok(())
 }
 
-/// Texts as ids, for once.
+/// Texts as ids; they are not cached.
 pub(crate) fn encode(
     tokenizer: &Tokenizer,
     examples: &Examples,
@@ -151,64 +177,8 @@ pub(crate) fn encode(
 ) -> Result<Texts, TrainError> {
     let mut texts = TextsBuilder::new(&Cache::of_user().spill_folder());
     encode_into(&mut texts, tokenizer, examples, on_stage)?;
-    let [texts, _] = texts.finish([&examples.labels, &[]], None)?;
+    let [texts, _] = texts.finish()?.split([&examples.labels, &[]]);
     Ok(texts)
-}
-
-fn key(parts: &[&str]) -> String {
-    let mut hash = Sha256::new_with_prefix(VERSION);
-    for part in parts {
-        hash.update((part.len() as u64).to_le_bytes());
-        hash.update(part);
-    }
-    hash.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// Where tokenizers and encoded texts are kept between runs. It may be emptied at any time; what
-/// cannot be read from it is made anew, and what cannot be written to it is not missed.
-#[derive(Clone, Debug)]
-pub struct Cache {
-    folder: Option<PathBuf>,
-}
-
-impl Cache {
-    /// The user's: `CONVLENS_CACHE`, or `convlens` in the system's cache folder.
-    pub fn of_user() -> Self {
-        let system = || Some(etcetera::choose_base_strategy().ok()?.cache_dir().join("convlens"));
-        Self { folder: std::env::var_os("CONVLENS_CACHE").map(PathBuf::from).or_else(system) }
-    }
-
-    /// One in a folder of the caller's.
-    pub fn at(folder: &Path) -> Self {
-        Self { folder: Some(folder.into()) }
-    }
-
-    /// Where encoded texts go that do not fit in memory.
-    fn spill_folder(&self) -> PathBuf {
-        self.folder.clone().unwrap_or_else(std::env::temp_dir)
-    }
-
-    fn path(&self, key: &str, extension: &str) -> Option<PathBuf> {
-        Some(self.folder.as_ref()?.join(format!("{key}.{extension}")))
-    }
-
-    fn read(&self, key: &str, extension: &str) -> Option<Vec<u8>> {
-        fs::read(self.path(key, extension)?).ok()
-    }
-
-    fn write(&self, key: &str, extension: &str, content: &[u8]) {
-        let Some(folder) = &self.folder else { return };
-        let write = || {
-            fs::create_dir_all(folder)?;
-            let mut file = tempfile::NamedTempFile::new_in(folder)?;
-            file.write_all(content)?;
-            file.persist(folder.join(format!("{key}.{extension}")))?;
-            std::io::Result::Ok(())
-        };
-        if let Err(error) = write() {
-            log::warn!("{}: {error}; encoded texts are not kept for the next run", folder.display());
-        }
-    }
 }
 
 #[cfg(test)]
@@ -222,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn the_second_time_nothing_is_encoded_and_all_is_the_same() {
+    fn cached_texts_are_the_same_and_are_not_encoded_again() {
         let folder = tempfile::tempdir().expect("a folder");
         let cache = Cache::at(folder.path());
         let dataset = convlens_data::generate_sample(1);
@@ -239,11 +209,9 @@ mod tests {
         assert_eq!((&first.train, &first.test, &first.validation), (&second.train, &second.test, &second.validation));
         assert_eq!((first.train.len(), first.validation.len()), (2_700, 300));
 
-        // A damaged cache is no obstacle.
-        for entry in fs::read_dir(folder.path()).expect("lists").flatten() {
-            if entry.path().extension().is_some_and(|extension| extension == "ids") {
-                fs::write(entry.path(), b"damaged").expect("writes");
-            }
+        // Damaged files are replaced.
+        for entry in cache.entries().expect("lists") {
+            fs::write(entry.path, b"damaged").expect("writes");
         }
         let (third, work) = prepare(&cache);
         assert!(work > 0 && third.test == first.test);

@@ -1,4 +1,4 @@
-//! What can go wrong in training.
+//! The errors of this crate.
 
 use std::path::PathBuf;
 
@@ -16,21 +16,21 @@ pub enum TrainError {
     Text(#[from] convlens_run::text::TextError),
     #[error("{0}")]
     Model(#[from] convlens_run::model::ConfigError),
+    #[error(transparent)]
+    Learn(#[from] convlens_learn::LearnError),
     #[error("{}: {message}", path.display())]
     Tokenizer { path: PathBuf, message: String },
-    #[error("{}: {source}; encoded texts that do not fit in memory are kept there: make room, or set CONVLENS_CACHE to another folder", path.display())]
+    #[error("{}: {source}; the cache is in this folder: make room, or set CONVLENS_CACHE to another folder", path.display())]
     Cache { path: PathBuf, source: std::io::Error },
-    #[error("{}: damaged ({message}); train anew into another --out", path.display())]
+    #[error("CONVLENS_CACHE_GIB={value}: not a size; set it to a number of GiB, such as 10, or to 0 to keep nothing")]
+    CacheLimit { value: String },
+    #[error("{}: damaged ({message})", path.display())]
     Checkpoint { path: PathBuf, message: String },
     #[error(
-        "the loss is no longer a number (epoch {epoch}, step {step}); try a smaller --learning-rate (it is {learning_rate}); the weights of the last good epoch, if any, are kept"
+        "the {quantity} is no longer a finite number (epoch {epoch}, step {step}, learning rate {learning_rate}); the weights of the last good epoch, if any, are kept"
     )]
-    NotFinite { epoch: usize, step: usize, learning_rate: f64 },
-    #[error("--{flag} {value}: {mend}")]
-    Setting { flag: &'static str, value: String, mend: &'static str },
-    #[error(
-        "preset {0:?} counts padding, and the tokenizer has no padding token; choose another preset or a tokenizer with [PAD]"
-    )]
+    NotFinite { quantity: &'static str, epoch: usize, step: usize, learning_rate: f64 },
+    #[error("preset {0:?} counts padding, and the tokenizer has no padding token")]
     NoPadding(String),
     #[error("reading from the device: {0}")]
     Device(String),

@@ -1,53 +1,54 @@
-//! How well a model does on labelled texts.
+//! Evaluation of a model on labelled texts.
 
 use burn::tensor::Device;
 use convlens_data::Examples;
-use convlens_learn::{Tally, log_probabilities, most_likely};
+use convlens_learn::Tally;
 use convlens_run::model::{Padding, TextModel};
-use convlens_run::{ClassMetrics, Run};
+use convlens_run::{ClassMetrics, Run, predicted_label, probabilities};
 use serde::Serialize;
 
 use crate::corpus::encode;
 use crate::{Stage, Texts, TrainError};
 
-/// The number of bins of equal width that the calibration error is taken over (Guo et al. 2017,
-/// equation 3).
+/// The number of bins of equal width for the calibration error (Guo et al. 2017, equation 3).
 const BINS: usize = 15;
 
-/// How many texts are read together, at most, to be batched by length.
-const AT_ONCE: usize = 50_000;
+/// How many texts are read at once, to be batched by length.
+const TEXTS_AT_ONCE: usize = 50_000;
+/// How many tokens are read at once, unless a single text has more: 256 MiB of ids.
+const TOKENS_AT_ONCE: usize = 64 << 20;
 
-/// A classifier's showing on labelled texts.
+/// The metrics of a classifier on labelled texts.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Evaluation {
-    /// How many texts there were.
+    /// How many texts there are.
     pub count: usize,
-    /// The share of texts whose label was found.
+    /// The share of texts whose label was predicted.
     pub accuracy: f64,
     /// The mean cross-entropy, in nats.
     pub loss: f64,
-    /// The mean of the classes' F1.
+    /// The mean of the classes' F1 scores.
     pub macro_f1: f64,
-    /// The expected calibration error: how far confidence and accuracy lie apart.
+    /// The expected calibration error: the mean difference between confidence and accuracy.
     pub calibration_error: f64,
-    /// A row a class.
+    /// One report per class.
     pub classes: Vec<ClassReport>,
-    /// How many texts of each class (row) were given each label (column).
+    /// How many texts of each class (row) were predicted to be of each class (column).
     pub confusion: Vec<Vec<usize>>,
 }
 
-/// A classifier's showing on one class. A ratio whose denominator is zero is zero.
+/// The metrics of a classifier on one class. A ratio whose denominator is zero is zero.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ClassReport {
     /// The class.
     pub label: String,
-    /// Of the texts that were given this label, the share that have it.
+    /// The share of the texts predicted to have this label that have it.
     pub precision: f64,
-    /// Of the texts that have this label, the share that were given it.
+    /// The share of the texts with this label that were predicted to have it.
     pub recall: f64,
-    /// The harmonic mean of both.
+    /// The harmonic mean of precision and recall.
     pub f1: f64,
-    /// How many texts have it.
+    /// How many texts have the label.
     pub support: usize,
 }
 
@@ -55,7 +56,10 @@ pub struct ClassReport {
 ///
 /// # Errors
 ///
-/// [`TrainError::Text`] or [`TrainError::Device`].
+/// - [`TrainError::Data`] if a text cannot be read.
+/// - [`TrainError::Text`] if a text cannot be encoded.
+/// - [`TrainError::Cache`] if encoded texts that do not fit in memory cannot be written or read.
+/// - [`TrainError::Run`] if the device cannot be read.
 pub fn evaluate(run: &Run, examples: &Examples, on_stage: &(dyn Fn(Stage) + Sync)) -> Result<Evaluation, TrainError> {
     let texts = encode(&run.tokenizer, examples, on_stage)?;
     let pad_id = run.tokenizer.pad_id().unwrap_or(0);
@@ -77,7 +81,7 @@ pub(crate) fn metrics(
     Ok(tally.metrics())
 }
 
-/// The logits of every text, a row after the other.
+/// The logits of every text, one row after the other: `[texts, outputs]`, flattened.
 fn logits(
     model: &TextModel,
     texts: &Texts,
@@ -88,14 +92,26 @@ fn logits(
 ) -> Result<Vec<f32>, TrainError> {
     let total = texts.len();
     let mut logits = Vec::with_capacity(total);
-    for start in (0..total).step_by(AT_ONCE) {
-        let rows = (start..total.min(start + AT_ONCE)).map(|index| texts.ids(index));
+    let mut start = 0;
+    while start < total {
+        let count = count_at_once((start..total).map(|index| texts.length(index)));
+        let rows = (start..start + count).map(|index| texts.ids(index));
         let rows = rows.collect::<Result<Vec<_>, _>>()?;
         let rows: Vec<&[u32]> = rows.iter().map(AsRef::as_ref).collect();
         let on_done = |done| on_stage(Stage { name: "reading texts", done: start + done, total });
         logits.extend(convlens_run::logits(model, &rows, padding, pad_id, device, &on_done)?);
+        start += count;
     }
     Ok(logits)
+}
+
+/// How many of the texts with these lengths are read at once; at least one.
+fn count_at_once(lengths: impl Iterator<Item = usize>) -> usize {
+    let ends = lengths.take(TEXTS_AT_ONCE).scan(0, |tokens: &mut usize, length| {
+        *tokens += length;
+        Some(*tokens)
+    });
+    ends.take_while(|&tokens| tokens <= TOKENS_AT_ONCE).count().max(1)
 }
 
 fn report(logits: &[f32], labels: &[usize], names: &[String], outputs: usize) -> Evaluation {
@@ -104,12 +120,11 @@ fn report(logits: &[f32], labels: &[usize], names: &[String], outputs: usize) ->
     let mut confusion = vec![vec![0; names.len()]; names.len()];
     let mut bins = [(0.0, 0usize, 0usize); BINS]; // confidence, hits, count
     for (row, &label) in logits.chunks(outputs).zip(labels) {
-        let log_probabilities = log_probabilities(row);
-        let given = most_likely(&log_probabilities);
-        confusion[label][given] += 1;
-        let confidence = log_probabilities[given].exp();
+        let predicted = predicted_label(row);
+        confusion[label][predicted] += 1;
+        let confidence = probabilities(row)[predicted];
         let bin = &mut bins[((confidence * BINS as f64) as usize).min(BINS - 1)];
-        *bin = (bin.0 + confidence, bin.1 + usize::from(given == label), bin.2 + 1);
+        *bin = (bin.0 + confidence, bin.1 + usize::from(predicted == label), bin.2 + 1);
     }
     let gap: f64 = bins.iter().map(|(confidence, hits, _)| (confidence - *hits as f64).abs()).sum();
     let classes: Vec<ClassReport> =
@@ -130,12 +145,12 @@ fn class_report(class: usize, name: &str, confusion: &[Vec<usize>]) -> ClassRepo
     let ratio = |part: usize, whole: usize| if whole == 0 { 0.0 } else { part as f64 / whole as f64 };
     let hits = confusion[class][class];
     let support: usize = confusion[class].iter().sum();
-    let given: usize = confusion.iter().map(|row| row[class]).sum();
+    let predicted: usize = confusion.iter().map(|row| row[class]).sum();
     ClassReport {
         label: name.into(),
-        precision: ratio(hits, given),
+        precision: ratio(hits, predicted),
         recall: ratio(hits, support),
-        f1: ratio(2 * hits, given + support),
+        f1: ratio(2 * hits, predicted + support),
         support,
     }
 }
@@ -149,17 +164,25 @@ mod tests {
     // precision_recall_fscore_support(y, p, zero_division=0)
     //   ([.5, .6667, 0], [.5, 1, 0], [.5, .8, 0], [2, 2, 1])
     #[test]
-    fn figures_are_scikit_learns() {
+    fn texts_are_read_in_groups() {
+        let count = |lengths: &[usize]| count_at_once(lengths.iter().copied());
+        assert_eq!(count(&[10; 60_000]), TEXTS_AT_ONCE);
+        assert_eq!(count(&[TOKENS_AT_ONCE / 2, TOKENS_AT_ONCE / 2, 1]), 2);
+        assert_eq!(count(&[TOKENS_AT_ONCE + 1, 1]), 1);
+    }
+
+    #[test]
+    fn metrics_match_scikit_learn() {
         let row = |class: usize| (0..3).map(move |at| if at == class { 2.0f32 } else { 0.0 });
         let logits: Vec<f32> = [0, 1, 1, 1, 0].into_iter().flat_map(row).collect();
         let names = ["a", "b", "c"].map(String::from);
         let evaluation = report(&logits, &[0, 0, 1, 1, 2], &names, 3);
-        let figures: Vec<[f64; 3]> = evaluation.classes.iter().map(|c| [c.precision, c.recall, c.f1]).collect();
+        let metrics: Vec<[f64; 3]> = evaluation.classes.iter().map(|c| [c.precision, c.recall, c.f1]).collect();
         let expected = [[0.5, 0.5, 0.5], [2.0 / 3.0, 1.0, 0.8], [0.0, 0.0, 0.0]];
-        assert_eq!(figures, expected);
+        assert_eq!(metrics, expected);
         assert_eq!(evaluation.confusion, [[1, 1, 0], [0, 2, 0], [1, 0, 0]]);
         assert!((evaluation.accuracy - 0.6).abs() < 1e-12);
-        // All five lie in one bin: confidence e²/(e² + 2) = 0.78699, accuracy 0.6.
+        // All five are in one bin: confidence e²/(e² + 2) = 0.78699, accuracy 0.6.
         assert!((evaluation.calibration_error - 0.186_986_04).abs() < 1e-6, "{}", evaluation.calibration_error);
     }
 }

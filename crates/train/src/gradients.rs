@@ -1,10 +1,13 @@
-//! How large the gradient of each layer is, at the start and in training: whether it vanishes on
-//! its way down through a deep stack (document B; Hochreiter 1991, He et al. 2016).
+//! The size of each layer's gradient, at the start and in training: whether it vanishes in the
+//! backward pass through a deep stack (Tal Perry, "Convolutional Methods for Text"; Hochreiter 1991;
+//! He et al. 2016).
 
-use burn::module::{Module, ModuleVisitor, Param};
+use burn::module::{Module, Param};
 use burn::tensor::{Device, Gradients, Tensor};
 use convlens_learn::{Adam, cross_entropy, epoch_order};
-use convlens_run::model::{Batch, EncoderConfig, ModelConfig, Padding, Pooling, TextModel};
+use convlens_run::model::{
+    Batch, EncoderConfig, ModelConfig, Padding, ParameterVisitor, Pooling, TextModel, visit_parameters,
+};
 use serde::Serialize;
 
 use crate::{Corpus, Stage, TrainError};
@@ -12,33 +15,36 @@ use crate::{Corpus, Stage, TrainError};
 /// The gradients of one encoder of one depth.
 #[derive(Clone, Debug, Serialize)]
 pub struct DepthGradients {
-    /// How many layers the encoder was asked for.
+    /// The number of layers of the encoder.
     pub layers: usize,
-    /// The norm of the gradient of each layer's filters, from the words up, before the first step:
-    /// the mean over some batches.
+    /// The norm of the gradient of each layer's filters before the first step, the layer next to the
+    /// embeddings first; the mean over some batches.
     pub at_start: Vec<f64>,
-    /// As `at_start`, of the same batches after the last step.
+    /// As `at_start`, for the same batches after the last step.
     pub trained: Vec<f64>,
-    /// The first layer's norm through training: the mean over each ten steps, by the last of them.
+    /// The first layer's norm during training: the mean over every ten steps, with the last of these
+    /// steps.
     pub course: Vec<(usize, f64)>,
-    /// The loss of those batches after the last step, in nats.
+    /// The loss on those batches after the last step, in nats.
     pub loss: f64,
-    /// How many numbers the encoder learns.
+    /// The number of parameters of the encoder.
     pub parameters: usize,
 }
 
-/// How many batches a norm is averaged over.
+/// The number of batches that a norm is averaged over.
 const BATCHES: usize = 8;
 const BATCH_SIZE: usize = 32;
-/// How many steps make one point of the course.
+/// The number of steps per point of the course.
 const POINT: usize = 10;
 
-/// Trains an encoder over embeddings of some dimensions for some steps of Adam, and follows its
-/// gradients.
+/// Trains an encoder over embeddings of `embedding` dimensions for `steps` steps of Adam, and
+/// measures its gradients. `layers` is only recorded.
 ///
 /// # Errors
 ///
-/// [`TrainError::Model`] for settings that make no model, [`TrainError::Device`].
+/// - [`TrainError::Model`] if no model can be built from the settings.
+/// - [`TrainError::Cache`] if the encoded texts cannot be read.
+/// - [`TrainError::Run`] if the device cannot be read.
 pub fn depth_gradients(
     encoder: &EncoderConfig,
     embedding: usize,
@@ -65,12 +71,8 @@ pub fn depth_gradients(
     let lengths = corpus.train.lengths();
     let order = (1..).flat_map(|epoch| epoch_order(&lengths, BATCH_SIZE, true, seed, epoch));
     let mut batches = order.take(steps.max(BATCHES) + BATCHES);
-    let mut first = Vec::new();
-    let at_start = {
-        let some: Vec<Vec<usize>> = batches.by_ref().take(BATCHES).collect();
-        first.extend(some.iter().cloned());
-        mean_norms(&model, &some, corpus, &device)?.0
-    };
+    let first: Vec<Vec<usize>> = batches.by_ref().take(BATCHES).collect();
+    let at_start = mean_norms(&model, &first, corpus, &device)?.0;
     let (mut course, mut sum) = (Vec::new(), 0.0);
     for (step, indices) in (1..).zip(batches.take(steps)) {
         on_stage(Stage { name: "training a stack", done: step - 1, total: steps });
@@ -115,34 +117,25 @@ fn mean_norms(
 }
 
 fn norms(model: &TextModel, gradients: &Gradients) -> Result<Vec<f64>, TrainError> {
-    let mut norms = Norms { gradients, path: Vec::new(), found: Vec::new(), failed: None };
-    model.encoder.visit(&mut norms);
+    let mut norms = Norms { gradients, found: Vec::new(), failed: None };
+    visit_parameters(&model.encoder, &mut norms);
     match norms.failed {
         Some(error) => Err(error),
         None => Ok(norms.found),
     }
 }
 
-/// The norm of the gradient of every convolution that is wider than one position.
+/// Collects the norm of the gradient of every convolution that is wider than one position.
 struct Norms<'a> {
     gradients: &'a Gradients,
-    path: Vec<String>,
     found: Vec<f64>,
     failed: Option<TrainError>,
 }
 
-impl ModuleVisitor for Norms<'_> {
-    fn enter_module(&mut self, name: &str, _container: &str) {
-        self.path.push(name.into());
-    }
-
-    fn exit_module(&mut self, _name: &str, _container: &str) {
-        self.path.pop();
-    }
-
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        let weight = param.val();
-        let is_filter = D == 3 && weight.dims()[D - 1] > 1 && self.path.last().is_some_and(|name| name == "weight");
+impl ParameterVisitor for Norms<'_> {
+    fn visit<const D: usize>(&mut self, path: &str, parameter: &Param<Tensor<D>>) {
+        let weight = parameter.val();
+        let is_filter = D == 3 && weight.dims()[D - 1] > 1 && path.ends_with(".weight");
         let Some(gradient) = weight.grad(self.gradients).filter(|_| is_filter) else { return };
         match convlens_run::to_host(gradient.powi_scalar(2).sum()) {
             Ok(square) => self.found.push(square.iter().map(|&value| f64::from(value)).sum::<f64>().sqrt()),
@@ -171,7 +164,8 @@ mod tests {
         let [plain, residual] = [EncoderConfig::Plain(plain), EncoderConfig::Residual(residual)]
             .map(|encoder| depth_gradients(&encoder, 8, 24, &corpus, 40, 0, &|_| {}).expect("follows"));
         assert_eq!((plain.at_start.len(), residual.at_start.len(), plain.course.len()), (24, 24, 4));
-        // How many times less of the last layer's gradient reaches the first after training than before.
+        // The factor by which training reduces the share of the last layer's gradient that reaches
+        // the first layer.
         let reaching = |norms: &[f64]| norms[0] / norms[23];
         let lost = |found: &DepthGradients| reaching(&found.at_start) / reaching(&found.trained);
         assert!(lost(&plain) > 5.0 && lost(&residual) < 3.0, "{plain:?} {residual:?}");

@@ -1,15 +1,19 @@
 #![doc = include_str!("../README.md")]
 
+mod batches;
+mod cache;
 mod checkpoint;
 mod corpus;
 mod error;
 mod evaluate;
 mod gradients;
+mod memory;
 mod texts;
 mod trainer;
 
+pub use cache::{Cache, CacheEntry, CacheEntryKind};
 pub use convlens_learn::{Adam, PRESETS, Preset, UnknownPreset, epoch_order, preset};
-pub use corpus::{Cache, Corpus, Stage};
+pub use corpus::{Corpus, Stage};
 pub use error::TrainError;
 pub use evaluate::{ClassReport, Evaluation, evaluate};
 pub use gradients::{DepthGradients, depth_gradients};

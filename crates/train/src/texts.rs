@@ -1,28 +1,28 @@
-//! Texts as ids: in memory while they are few, read from disk batch by batch when they are many.
+//! Texts as ids: in memory if there are few, else read from disk batch by batch.
 
 use std::borrow::Cow;
 use std::fs::File;
-use std::io::{BufWriter, ErrorKind, Read, Seek, SeekFrom, Write};
+use std::io::{self, BufWriter, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use convlens_data::read_exact_at;
-use tempfile::NamedTempFile;
 
 use crate::TrainError;
 
-/// How many ids are held in memory: 256 MiB of them; IMDB has 12 million in both splits.
+/// How many ids are held in memory: 256 MiB. Both splits of IMDB have 12 million ids.
 const IN_MEMORY: usize = 64 << 20;
-/// Bytes of an id, and of a text's start.
+/// The size of an id in a file, in bytes.
 const ID: usize = size_of::<u32>();
+/// The size of a text's start in a file, in bytes.
 const START: usize = size_of::<u64>();
 
-/// Texts as ids, with labels. A part shares what it is a part of.
+/// Texts as ids, with labels. A part of them shares their memory or file.
 #[derive(Clone, Debug)]
 pub struct Texts {
     store: Arc<Store>,
-    /// Where each text lies in the store, in ids.
+    /// The range of each text in the store, in ids.
     spans: Vec<Range<u64>>,
     /// Each text's label.
     pub labels: Vec<usize>,
@@ -45,17 +45,17 @@ impl Texts {
         Self { store: Arc::new(Store::Memory(rows.concat())), spans: spans(&starts), labels }
     }
 
-    /// How many there are.
+    /// How many texts there are.
     pub fn len(&self) -> usize {
         self.labels.len()
     }
 
-    /// Whether there are none.
+    /// Whether there are no texts.
     pub fn is_empty(&self) -> bool {
         self.labels.is_empty()
     }
 
-    /// Whether the ids are read from disk, being too many for the memory.
+    /// Whether the ids are read from disk, because there are too many for the memory.
     pub fn is_on_disk(&self) -> bool {
         matches!(*self.store, Store::Disk(..))
     }
@@ -74,7 +74,7 @@ impl Texts {
     ///
     /// # Errors
     ///
-    /// [`TrainError::Cache`] where they are on disk and cannot be read.
+    /// [`TrainError::Cache`] if they are on disk and cannot be read.
     pub fn ids(&self, index: usize) -> Result<Cow<'_, [u32]>, TrainError> {
         let span = &self.spans[index];
         match &*self.store {
@@ -88,14 +88,14 @@ impl Texts {
         }
     }
 
-    /// The texts for which `is_chosen` holds, and the others.
+    /// The texts whose entry in `is_chosen` is true, and the others.
     pub fn part(&self, is_chosen: &[bool]) -> (Self, Self) {
-        let pick = |wanted: bool| {
-            let chosen = || (0..self.len()).filter(|&index| is_chosen[index] == wanted);
+        let pick = |choice: bool| {
+            let picked = || (0..self.len()).filter(|&index| is_chosen[index] == choice);
             Self {
                 store: self.store.clone(),
-                spans: chosen().map(|index| self.spans[index].clone()).collect(),
-                labels: chosen().map(|index| self.labels[index]).collect(),
+                spans: picked().map(|index| self.spans[index].clone()).collect(),
+                labels: picked().map(|index| self.labels[index]).collect(),
             }
         };
         (pick(true), pick(false))
@@ -117,20 +117,18 @@ fn ids_of(bytes: &[u8]) -> Vec<u32> {
     bytes.as_chunks().0.iter().map(|&id| u32::from_le_bytes(id)).collect()
 }
 
-/// The texts of both splits as they are encoded.
-///
-/// Their file, in the cache or for as long as the program runs: every id as 32 bits, then where
-/// each text begins, in ids, as 64 bits, and where the last ends; all little-endian.
+/// Collects the texts of both splits as they are encoded.
 pub(crate) struct TextsBuilder {
     memory: Vec<u32>,
-    disk: Option<BufWriter<NamedTempFile>>,
+    /// A file that has no name, so the system removes it even if this process is killed.
+    disk: Option<BufWriter<File>>,
     starts: Vec<u64>,
     folder: PathBuf,
     in_memory: usize,
 }
 
 impl TextsBuilder {
-    /// What does not fit in memory goes to `folder`.
+    /// A builder that writes ids which do not fit in memory to a file in `folder`.
     pub(crate) fn new(folder: &Path) -> Self {
         Self { memory: Vec::new(), disk: None, starts: vec![0], folder: folder.into(), in_memory: IN_MEMORY }
     }
@@ -138,20 +136,11 @@ impl TextsBuilder {
     pub(crate) fn push(&mut self, ids: &[u32]) -> Result<(), TrainError> {
         self.starts.push(self.starts[self.starts.len() - 1] + ids.len() as u64);
         if self.disk.is_none() && self.memory.len() + ids.len() > self.in_memory {
-            let folder = &self.folder;
-            let begin = || {
-                std::fs::create_dir_all(folder)?;
-                let mut file = BufWriter::new(NamedTempFile::new_in(folder)?);
-                write_ids(&mut file, &self.memory)?;
-                std::io::Result::Ok(file)
-            };
-            self.disk = Some(begin().map_err(|source| TrainError::Cache { path: folder.clone(), source })?);
+            self.disk = Some(self.move_to_disk().map_err(|source| self.failed(source))?);
             self.memory = Vec::new();
         }
         match &mut self.disk {
-            Some(file) => {
-                write_ids(file, ids).map_err(|source| TrainError::Cache { path: self.folder.clone(), source })
-            }
+            Some(file) => write_ids(file, ids).map_err(|source| self.failed(source)),
             None => {
                 self.memory.extend_from_slice(ids);
                 Ok(())
@@ -159,82 +148,114 @@ impl TextsBuilder {
         }
     }
 
-    /// The texts of both splits, told apart by their labels; kept at `path` for the next run, if
-    /// there is one.
-    pub(crate) fn finish(self, labels: [&[usize]; 2], path: Option<&Path>) -> Result<[Texts; 2], TrainError> {
-        let Self { memory, disk, starts, folder, .. } = self;
-        let wrong = |source| TrainError::Cache { path: folder.clone(), source };
-        let store = match disk {
-            None => {
-                if let Some(Err(error)) = path.map(|path| keep(&folder, path, &memory, &starts)) {
-                    log::warn!("{}: {error}; encoded texts are not kept for the next run", folder.display());
-                }
-                Store::Memory(memory)
-            }
-            Some(mut file) => {
-                write_starts(&mut file, &starts).map_err(wrong)?;
-                let file = file.into_inner().map_err(|error| wrong(error.into_error()))?;
-                match path {
-                    Some(path) => Store::Disk(file.persist(path).map_err(|error| wrong(error.error))?, path.into()),
-                    None => Store::Disk(file.into_file(), folder.clone()),
-                }
+    fn move_to_disk(&self) -> io::Result<BufWriter<File>> {
+        std::fs::create_dir_all(&self.folder)?;
+        let mut file = BufWriter::new(tempfile::tempfile_in(&self.folder)?);
+        write_ids(&mut file, &self.memory)?;
+        Ok(file)
+    }
+
+    fn failed(&self, source: io::Error) -> TrainError {
+        TrainError::Cache { path: self.folder.clone(), source }
+    }
+
+    pub(crate) fn finish(mut self) -> Result<EncodedTexts, TrainError> {
+        let store = match self.disk.take() {
+            None => Store::Memory(std::mem::take(&mut self.memory)),
+            Some(file) => {
+                let file = file.into_inner().map_err(|error| self.failed(error.into_error()))?;
+                Store::Disk(file, self.folder)
             }
         };
-        Ok(split(Arc::new(store), &starts, labels))
+        Ok(EncodedTexts { store, starts: self.starts })
     }
 }
 
-/// What [`TextsBuilder::finish`] kept, if it is there and whole.
-pub(crate) fn open(path: &Path, labels: [&[usize]; 2]) -> Option<[Texts; 2]> {
-    let read = || -> std::io::Result<(Store, Vec<u64>)> {
-        let mut file = File::open(path)?;
+/// The texts of both splits, one after the other.
+///
+/// A cached file holds every id as 32 bits; then where each text begins, in ids, and where the last
+/// one ends, as 64 bits; all little-endian.
+#[derive(Debug)]
+pub(crate) struct EncodedTexts {
+    store: Store,
+    starts: Vec<u64>,
+}
+
+impl EncodedTexts {
+    /// Reads what [`write`](Self::write) wrote for `count` texts.
+    ///
+    /// # Errors
+    ///
+    /// Those of the file; [`ErrorKind::InvalidData`] and [`ErrorKind::UnexpectedEof`] if it is
+    /// damaged.
+    pub(crate) fn read(mut file: File, path: &Path, count: usize) -> io::Result<Self> {
         let size = file.metadata()?.len();
-        let tail = ((labels[0].len() + labels[1].len() + 1) * START) as u64;
-        let count = size.checked_sub(tail).ok_or(ErrorKind::UnexpectedEof)? / ID as u64;
-        file.seek(SeekFrom::Start(count * ID as u64))?;
+        let tail = ((count + 1) * START) as u64;
+        let ids = size.checked_sub(tail).ok_or(ErrorKind::UnexpectedEof)? / ID as u64;
+        file.seek(SeekFrom::Start(ids * ID as u64))?;
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes)?;
         let starts: Vec<u64> = bytes.as_chunks().0.iter().map(|&start| u64::from_le_bytes(start)).collect();
         let is_in_order = starts.first() == Some(&0) && starts.windows(2).all(|pair| pair[0] <= pair[1]);
-        if !is_in_order || starts.last() != Some(&count) || bytes.len() as u64 != tail {
+        if !is_in_order || starts.last() != Some(&ids) || bytes.len() as u64 != tail {
             return Err(ErrorKind::InvalidData.into());
         }
-        if count > IN_MEMORY as u64 {
-            return Ok((Store::Disk(file, path.into()), starts));
+        if ids > IN_MEMORY as u64 {
+            return Ok(Self { store: Store::Disk(file, path.into()), starts });
         }
-        let mut bytes = vec![0; count as usize * ID];
+        let mut bytes = vec![0; ids as usize * ID];
         read_exact_at(&file, &mut bytes, 0)?;
-        Ok((Store::Memory(ids_of(&bytes)), starts))
-    };
-    let (store, starts) = read().ok()?;
-    Some(split(Arc::new(store), &starts, labels))
+        Ok(Self { store: Store::Memory(ids_of(&bytes)), starts })
+    }
+
+    /// Writes the texts as a cached file holds them.
+    ///
+    /// # Errors
+    ///
+    /// Those of both files.
+    pub(crate) fn write(&self, file: &mut File) -> io::Result<()> {
+        match &self.store {
+            Store::Memory(ids) => {
+                let mut file = BufWriter::new(&mut *file);
+                write_ids(&mut file, ids)?;
+                file.flush()?;
+            }
+            Store::Disk(spilled, _) => {
+                let mut spilled = spilled;
+                spilled.seek(SeekFrom::Start(0))?;
+                io::copy(&mut spilled, file)?;
+            }
+        }
+        let mut file = BufWriter::new(file);
+        self.starts.iter().try_for_each(|start| file.write_all(&start.to_le_bytes()))?;
+        file.flush()
+    }
+
+    /// How many bytes [`write`](Self::write) writes.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.starts.last().map_or(0, |&ids| ids * ID as u64) + (self.starts.len() * START) as u64
+    }
+
+    /// Whether the ids are read from disk, because there are too many for the memory.
+    pub(crate) fn is_on_disk(&self) -> bool {
+        matches!(self.store, Store::Disk(..))
+    }
+
+    /// The texts of each split, given the labels of each split.
+    pub(crate) fn split(self, labels: [&[usize]; 2]) -> [Texts; 2] {
+        let (train, test) = self.starts.split_at(labels[0].len());
+        let train: Vec<u64> = train.iter().chain(test.first()).copied().collect();
+        let store = Arc::new(self.store);
+        [(train.as_slice(), labels[0]), (test, labels[1])].map(|(starts, labels)| Texts {
+            store: store.clone(),
+            spans: spans(starts),
+            labels: labels.to_vec(),
+        })
+    }
 }
 
-fn split(store: Arc<Store>, starts: &[u64], labels: [&[usize]; 2]) -> [Texts; 2] {
-    let (train, test) = starts.split_at(labels[0].len());
-    let train: Vec<u64> = train.iter().chain(test.first()).copied().collect();
-    [(train.as_slice(), labels[0]), (test, labels[1])].map(|(starts, labels)| Texts {
-        store: store.clone(),
-        spans: spans(starts),
-        labels: labels.to_vec(),
-    })
-}
-
-fn keep(folder: &Path, path: &Path, ids: &[u32], starts: &[u64]) -> std::io::Result<()> {
-    std::fs::create_dir_all(folder)?;
-    let mut file = BufWriter::new(NamedTempFile::new_in(folder)?);
-    write_ids(&mut file, ids)?;
-    write_starts(&mut file, starts)?;
-    file.into_inner().map_err(std::io::IntoInnerError::into_error)?.persist(path)?;
-    Ok(())
-}
-
-fn write_ids(file: &mut impl Write, ids: &[u32]) -> std::io::Result<()> {
+fn write_ids(file: &mut impl Write, ids: &[u32]) -> io::Result<()> {
     ids.iter().try_for_each(|id| file.write_all(&id.to_le_bytes()))
-}
-
-fn write_starts(file: &mut impl Write, starts: &[u64]) -> std::io::Result<()> {
-    starts.iter().try_for_each(|start| file.write_all(&start.to_le_bytes()))
 }
 
 #[cfg(test)]
@@ -262,14 +283,21 @@ mod tests {
             let labels = [&labels[..cut], &labels[cut..]];
             let mut builder = TextsBuilder { in_memory, ..TextsBuilder::new(folder.path()) };
             rows.iter().try_for_each(|ids| builder.push(ids)).expect("takes them");
-            let texts = builder.finish(labels, Some(&path)).expect("holds them");
+            let entries = std::fs::read_dir(folder.path()).expect("lists").count();
+            prop_assert_eq!(entries, 0, "a kill leaves nothing behind");
+            let encoded = builder.finish().expect("holds them");
+            let mut file = File::create(&path).expect("creates");
+            encoded.write(&mut file).expect("writes");
+            prop_assert_eq!(file.metadata().expect("a size").len(), encoded.bytes());
+            let texts = encoded.split(labels);
             let expected = [(&rows[..cut], labels[0]), (&rows[cut..], labels[1])]
                 .map(|(rows, labels)| Texts::from_rows(rows, labels.to_vec()));
             prop_assert_eq!(texts[0].is_on_disk(), rows.concat().len() > in_memory);
             prop_assert!(texts == expected);
-            prop_assert!(open(&path, labels).is_some_and(|texts| texts == expected));
+            let read = || EncodedTexts::read(File::open(&path)?, &path, rows.len());
+            prop_assert!(read().is_ok_and(|encoded| encoded.split(labels) == expected));
             std::fs::write(&path, b"damaged").expect("writes");
-            prop_assert!(open(&path, labels).is_none());
+            prop_assert!(read().is_err());
         }
     }
 }

@@ -1,30 +1,43 @@
 //! The training loop.
 //!
-//! It is this crate's own, not burn-train's: docs/architecture.md says what was measured.
+//! It is this crate's own, not burn-train's; docs/architecture.md says why.
 
+use std::borrow::Cow;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use convlens_learn::{Learner, Moment, epoch_order};
+use convlens_learn::{Learner, Moment};
 use convlens_run::model::Padding;
 use convlens_run::{
     ChosenDevice, EpochMetrics, METRICS, METRICS_BY_EPOCH, Run, RunConfig, RunError, RunFolder, RunMetrics, model_card,
     to_host,
 };
 
+use crate::batches::{batches, most_tokens};
 use crate::checkpoint::{self, Progress};
 use crate::evaluate::metrics;
+use crate::memory::peak_rss_bytes;
 use crate::{Corpus, TrainError};
 
-/// What happens in training, as it happens.
+/// An event of training.
 #[derive(Clone, Debug)]
 pub enum Event<'a> {
-    /// Training goes on from a checkpoint.
+    /// Training continues from a checkpoint.
     Resumed {
         /// The epoch, from 1.
         epoch: usize,
         /// How many of its steps are done.
         step: usize,
+    },
+    /// Some training texts are longer than [`TrainingConfig::max_tokens`], and training reads only
+    /// their beginnings.
+    ///
+    /// [`TrainingConfig::max_tokens`]: convlens_run::TrainingConfig::max_tokens
+    Truncated {
+        /// How many texts.
+        texts: usize,
+        /// How many tokens of each are read.
+        max_tokens: usize,
     },
     /// A step is done.
     Step {
@@ -32,18 +45,18 @@ pub enum Event<'a> {
         epoch: usize,
         /// How many of its steps are done.
         step: usize,
-        /// How many it has.
+        /// How many steps it has.
         steps: usize,
-        /// The mean loss of the epoch so far.
+        /// The mean loss of the epoch so far, in nats.
         loss: f64,
         /// The accuracy of the epoch so far.
         accuracy: f64,
     },
     /// An epoch is done.
     Epoch {
-        /// How it went.
+        /// Its metrics.
         metrics: &'a EpochMetrics,
-        /// Whether its weights are the best so far, and kept.
+        /// Whether its weights are the best so far. The best weights are kept.
         is_best: bool,
     },
 }
@@ -51,9 +64,9 @@ pub enum Event<'a> {
 /// How training ended.
 #[derive(Clone, Debug)]
 pub enum Outcome {
-    /// All is done and written.
+    /// Training is complete, and the results are written.
     Finished(RunMetrics),
-    /// It was asked to stop, and wrote a checkpoint.
+    /// Training was asked to stop, and wrote a checkpoint.
     Interrupted {
         /// The epoch, from 1.
         epoch: usize,
@@ -62,48 +75,61 @@ pub enum Outcome {
     },
 }
 
-/// All that training needs.
+/// A model to train, and everything that training needs.
 pub struct Trainer<'a> {
-    /// Where the run is written; its configuration and tokenizer are there already.
+    /// The run folder. It must hold the configuration and the tokenizer.
     pub folder: &'a RunFolder,
-    /// What to train.
+    /// The configuration.
     pub config: &'a RunConfig,
-    /// What to train it on.
+    /// The data.
     pub corpus: &'a Corpus,
-    /// Where.
+    /// The device to train on.
     pub device: &'a ChosenDevice,
-    /// How long training goes on before it writes a checkpoint within an epoch; at the end of
-    /// each it writes one anyway.
+    /// The time between two checkpoints within an epoch. There is always one at the end of an
+    /// epoch.
     pub checkpoint_every: Duration,
 }
 
-/// The model in training, and where training stands.
+/// The model in training, and how far it is.
 struct State {
     learner: Learner,
     progress: Progress,
 }
 
 impl Trainer<'_> {
-    /// Trains from the start, or from the folder's checkpoint if it holds one, until the last
-    /// epoch, until patience ends or until `stop` is set; then reads the test split once.
+    /// Trains from the start, or from the folder's checkpoint if there is one. Training ends after
+    /// the last epoch, when patience runs out, or when `stop` is set. Unless it was stopped, the
+    /// model is then measured on the test split.
     ///
     /// On the CPU the weights are the same, bit for bit, however often training was stopped or
     /// killed and resumed.
     ///
+    /// A text longer than `max_tokens` is cut, and a batch of more than 2¹⁸ positions is split into
+    /// several steps, so that one long text does not exhaust the memory.
+    ///
     /// # Errors
     ///
-    /// [`TrainError::NotFinite`] where the loss is no longer a number,
-    /// [`TrainError::Checkpoint`] for a damaged checkpoint, [`TrainError::Run`] where the folder
-    /// cannot be written.
+    /// - [`TrainError::NotFinite`] if a loss or a weight is no longer a finite number. Nothing is
+    ///   written then; earlier weights and checkpoints are kept.
+    /// - [`TrainError::Checkpoint`] if the checkpoint is damaged.
+    /// - [`TrainError::NoPadding`] if the model counts padding and the tokenizer has none.
+    /// - [`TrainError::Run`] if a file of the folder cannot be read or written.
     pub fn train(&self, stop: &AtomicBool, on_event: &mut dyn FnMut(Event)) -> Result<Outcome, TrainError> {
-        let mut state = self.begin()?;
+        let mut state = self.start()?;
         if state.progress.steps > 0 {
             on_event(Event::Resumed { epoch: state.progress.epoch, step: state.progress.step });
         }
+        let max_tokens = self.most_tokens();
+        let lengths = self.corpus.train.lengths();
+        let truncated = lengths.iter().filter(|&&length| length > max_tokens).count();
+        if truncated > 0 {
+            on_event(Event::Truncated { texts: truncated, max_tokens });
+        }
+        let lengths: Vec<usize> = lengths.into_iter().map(|length| length.min(max_tokens)).collect();
         while !self.config.training.is_over(&state.progress.history) {
-            let is_whole;
-            (state, is_whole) = self.train_epoch(state, stop, on_event)?;
-            if !is_whole {
+            let is_complete;
+            (state, is_complete) = self.train_epoch(state, &lengths, stop, on_event)?;
+            if !is_complete {
                 return Ok(Outcome::Interrupted { epoch: state.progress.epoch, step: state.progress.step });
             }
             self.end_epoch(&mut state, on_event)?;
@@ -111,35 +137,39 @@ impl Trainer<'_> {
         self.finish(&state).map(Outcome::Finished)
     }
 
-    fn begin(&self) -> Result<State, TrainError> {
+    fn start(&self) -> Result<State, TrainError> {
         let (model, training) = (&self.config.model, &self.config.training);
         if matches!(model.padding, Padding::Counted { .. }) && self.corpus.tokenizer.pad_id().is_none() {
             return Err(TrainError::NoPadding(self.config.preset.clone()));
         }
         let mut learner = Learner::new(model, training, &self.corpus.tokenizer, &self.device.device)?;
-        let progress = checkpoint::load(self.folder, &mut learner, &self.device.device)?;
+        let texts = self.corpus.train.len();
+        let progress = checkpoint::load(self.folder, &mut learner, &self.device.device, texts)?;
         let progress = progress.unwrap_or_else(|| Progress { epoch: 1, ..Progress::default() });
         Ok(State { learner, progress })
     }
 
-    /// Trains to the end of the epoch; false where it was asked to stop before. The state is handed
-    /// through by value, so that a step may change the weights where they lie.
+    fn most_tokens(&self) -> usize {
+        most_tokens(&self.config.training, self.config.model.padding)
+    }
+
+    /// Trains to the end of the epoch; false if it was asked to stop earlier. The state is passed by
+    /// value, so that a step can change the weights in place.
     fn train_epoch(
         &self,
         mut state: State,
+        lengths: &[usize],
         stop: &AtomicBool,
         on_event: &mut dyn FnMut(Event),
     ) -> Result<(State, bool), TrainError> {
-        let training = &self.config.training;
         let epoch = state.progress.epoch;
-        let by_length = self.config.model.padding == Padding::Masked;
-        let batches = epoch_order(&self.corpus.train.lengths(), training.batch_size, by_length, training.seed, epoch);
+        let batches = batches(lengths, &self.config.training, self.config.model.padding, epoch);
         let steps = batches.len();
         let mut clock = Instant::now();
         for indices in batches.iter().skip(state.progress.step) {
             if stop.load(Ordering::Relaxed) {
                 state.progress.epoch_seconds += clock.elapsed().as_secs_f64();
-                checkpoint::save(self.folder, &state.learner, &state.progress)?;
+                self.write_checkpoint(&state)?;
                 return Ok((state, false));
             }
             state = self.train_step(state, indices, steps)?;
@@ -148,7 +178,7 @@ impl Trainer<'_> {
             on_event(Event::Step { epoch, step, steps, loss: metrics.loss, accuracy: metrics.accuracy });
             if clock.elapsed() > self.checkpoint_every {
                 state.progress.epoch_seconds += clock.elapsed().as_secs_f64();
-                checkpoint::save(self.folder, &state.learner, &state.progress)?;
+                self.write_checkpoint(&state)?;
                 clock = Instant::now();
             }
         }
@@ -156,42 +186,60 @@ impl Trainer<'_> {
         Ok((state, true))
     }
 
-    fn train_step(&self, state: State, indices: &[usize], steps_an_epoch: usize) -> Result<State, TrainError> {
+    fn train_step(&self, state: State, indices: &[usize], steps: usize) -> Result<State, TrainError> {
         let State { learner, mut progress } = state;
         let texts = &self.corpus.train;
-        let rows = indices.iter().map(|&index| texts.ids(index)).collect::<Result<Vec<_>, _>>()?;
+        let max_tokens = self.most_tokens();
+        let rows = indices.iter().map(|&index| Ok(truncated(texts.ids(index)?, max_tokens)));
+        let rows = rows.collect::<Result<Vec<_>, TrainError>>()?;
         let labels: Vec<usize> = indices.iter().map(|&index| texts.labels[index]).collect();
-        let steps = self.config.training.epochs * steps_an_epoch;
-        let moment = Moment { epoch: progress.epoch, step: progress.step + 1, done: progress.steps, steps };
-        let (learner, logits) = learner.step(rows, &labels, moment);
+        let moment = self.moment(&progress, steps);
+        let (learner, logits) = learner.step(rows, &labels, moment)?;
 
         let mut tally = progress.tally();
         tally.add(&to_host(logits)?, self.config.model.outputs, &labels);
         progress.step += 1;
         progress.steps += 1;
         if !tally.loss.is_finite() {
-            let learning_rate = self.config.training.learning_rate;
-            return Err(TrainError::NotFinite { epoch: progress.epoch, step: progress.step, learning_rate });
+            return Err(self.not_finite("training loss", &progress));
         }
         progress.set_tally(tally);
         Ok(State { learner, progress })
     }
 
-    /// Validates, keeps the weights if they are the best, and writes a checkpoint, in this order:
-    /// a kill between two of them leaves a checkpoint from which all is done again, alike.
+    /// The place of the next step in the learning rate's schedule, in an epoch of `steps` steps. The
+    /// schedule counts whole batches: an epoch with split batches has more steps, and each of them
+    /// counts less.
+    fn moment(&self, progress: &Progress, steps: usize) -> Moment {
+        let training = &self.config.training;
+        let batches = self.corpus.train.len().div_ceil(training.batch_size).max(1);
+        let done = (progress.epoch - 1).saturating_mul(batches) + progress.step * batches / steps.max(1);
+        let all = training.epochs.saturating_mul(batches);
+        Moment { epoch: progress.epoch, step: progress.step + 1, done, steps: all }
+    }
+
+    /// Validates, keeps the weights if they are the best, and writes a checkpoint, in this order: a
+    /// kill between two of them leaves a checkpoint from which the rest is repeated, with the same
+    /// result.
     fn end_epoch(&self, state: &mut State, on_event: &mut dyn FnMut(Event)) -> Result<(), TrainError> {
         let model = state.learner.trained();
         let pad_id = self.corpus.tokenizer.pad_id().unwrap_or(0);
         let padding = self.config.model.padding;
         let validation = metrics(&model, &self.corpus.validation, padding, pad_id, &self.device.device)?;
         let progress = &mut state.progress;
+        if !validation.loss.is_finite() {
+            return Err(self.not_finite("validation loss", progress));
+        }
+        if !checkpoint::is_finite(&state.learner) {
+            return Err(self.not_finite("model", progress));
+        }
         let epoch = EpochMetrics {
             epoch: progress.epoch,
             train: progress.tally().metrics(),
             validation,
             seconds: progress.epoch_seconds,
         };
-        let is_best = EpochMetrics::best(&progress.history).is_none_or(|best| validation.loss < best.validation.loss);
+        let is_best = epoch.is_better_than(EpochMetrics::best(&progress.history));
         if is_best {
             Run::save_weights(self.folder, &model)?;
         }
@@ -206,12 +254,15 @@ impl Trainer<'_> {
         Ok(())
     }
 
-    /// Reads the test split with the weights of the best epoch, and writes the end result.
+    /// Measures the weights of the best epoch on the test split, and writes the result.
     fn finish(&self, state: &State) -> Result<RunMetrics, TrainError> {
         let progress = &state.progress;
         let run = Run::open_on(self.folder, &self.device.device)?;
         let pad_id = run.tokenizer.pad_id().unwrap_or(0);
         let test = metrics(&run.model, &self.corpus.test, self.config.model.padding, pad_id, &run.device)?;
+        if !test.loss.is_finite() {
+            return Err(self.not_finite("test loss", progress));
+        }
         let metrics = RunMetrics::of(&run, &progress.history, self.corpus.train.len(), test)
             .ok_or_else(|| RunError::Untrained { path: self.folder.path().into() })?;
         let metrics = RunMetrics { peak_rss_bytes: peak_rss_bytes(), device: self.device.name.clone(), ..metrics };
@@ -219,13 +270,27 @@ impl Trainer<'_> {
         self.folder.write_card(&model_card(self.config, &metrics))?;
         Ok(metrics)
     }
+
+    fn write_checkpoint(&self, State { learner, progress }: &State) -> Result<(), TrainError> {
+        if !checkpoint::is_finite(learner) {
+            return Err(self.not_finite("model", progress));
+        }
+        checkpoint::save(self.folder, learner, progress)
+    }
+
+    fn not_finite(&self, quantity: &'static str, progress: &Progress) -> TrainError {
+        let learning_rate = self.config.training.learning_rate;
+        TrainError::NotFinite { quantity, epoch: progress.epoch, step: progress.step, learning_rate }
+    }
 }
 
-/// The most memory that this process held so far. One line of one file; no crate tells it on
-/// Linux without more than this.
-fn peak_rss_bytes() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    let kibibytes = line.and_then(|line| line.trim().strip_suffix("kB")).and_then(|number| number.trim().parse().ok());
-    kibibytes.map_or(0, |kibibytes: u64| kibibytes * 1024)
+/// The first `length` ids of a text.
+fn truncated(ids: Cow<'_, [u32]>, length: usize) -> Cow<'_, [u32]> {
+    match ids {
+        Cow::Borrowed(ids) => Cow::Borrowed(&ids[..ids.len().min(length)]),
+        Cow::Owned(mut ids) => {
+            ids.truncate(length);
+            Cow::Owned(ids)
+        }
+    }
 }

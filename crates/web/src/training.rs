@@ -177,6 +177,7 @@ impl Training {
         let dataset = DatasetConfig {
             name: settings.name.clone(),
             file: None,
+            revision: None,
             fingerprint: String::new(),
             train: rest.len(),
             validation: validation.len(),
@@ -197,6 +198,7 @@ impl Training {
             model,
             training,
         };
+        config.check()?;
         let (train, validation, test) = (split(rest), split(validation), split(test));
         let mut begun = Self {
             run: Run { config, tokenizer, model: learner.trained(), device },
@@ -235,7 +237,7 @@ impl Training {
         let steps = self.run.config.training.epochs * self.order.len();
         let moment = Moment { epoch: self.epoch, step: self.step + 1, done: self.done, steps };
         let learner = self.learner.take().ok_or("training broke off; begin anew")?;
-        let (learner, logits) = learner.step(rows, &labels, moment);
+        let (learner, logits) = learner.step(rows, &labels, moment).map_err(|error| error.to_string())?;
         self.learner = Some(learner);
         let logits = to_host_async(logits).await.map_err(|error| error.to_string())?;
         self.tally.add(&logits, self.run.config.model.outputs, &labels);
@@ -253,11 +255,12 @@ impl Training {
     fn end_epoch(&mut self) -> Result<(), String> {
         self.current();
         let validation = metrics(&self.run, &self.validation)?;
-        if EpochMetrics::best(&self.history).is_none_or(|best| validation.loss < best.validation.loss) {
+        let train = self.tally.metrics();
+        let epoch = EpochMetrics { epoch: self.epoch, train, validation, seconds: self.epoch_seconds };
+        if epoch.is_better_than(EpochMetrics::best(&self.history)) {
             self.best = Some(self.run.model.clone());
         }
-        let train = self.tally.metrics();
-        self.history.push(EpochMetrics { epoch: self.epoch, train, validation, seconds: self.epoch_seconds });
+        self.history.push(epoch);
         (self.step, self.epoch_seconds, self.tally) = (0, 0.0, Tally::default());
         self.epoch += 1;
         self.order = self.order();

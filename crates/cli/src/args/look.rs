@@ -1,4 +1,4 @@
-//! What `analyze` and `export` take.
+//! The arguments of `analyze` and `export`.
 
 use std::path::PathBuf;
 
@@ -14,39 +14,40 @@ Examples:
   convlens analyze --run runs/seed --text \"Not a good film.\" --sst sst/trees
   convlens analyze --run runs/seed --against runs/default
 
-Writes into RUN/analysis/: report.html, which holds everything, and every figure and picture by
-itself, as JSON, SVG and PNG.")]
+Writes into RUN/analysis/: report.html, which contains everything, and every figure and picture as a
+file of its own, in JSON, SVG and PNG.")]
 pub struct AnalyzeArgs {
     /// The run folder [default: the newest under runs/]
     #[arg(long, value_name = "RUN")]
     pub run: Option<PathBuf>,
-    /// A second run, to be compared on the same texts
+    /// A second run to compare with on the same texts
     #[arg(long, value_name = "RUN2")]
     pub against: Option<PathBuf>,
-    /// A known data set [default: what the run was trained on]
+    /// A known data set [default: the one that the run was trained on]
     #[arg(long, value_name = "D", conflicts_with = "data")]
     pub dataset: Option<String>,
     #[command(flatten)]
     pub file: FileArgs,
-    /// A text of your own to explain before all others; may be given several times
+    /// A text of your own to explain before the others; may be repeated
     #[arg(long, value_name = "TEXT")]
     pub text: Vec<String>,
-    /// How many texts of the test split are explained
+    /// How many texts of the test split to explain
     #[arg(long, value_name = "N", default_value_t = 1_000)]
     pub texts: usize,
-    /// How many words and phrases each list has
+    /// How many words and phrases to show in each list
     #[arg(long, value_name = "N", default_value_t = 10)]
     pub words: usize,
-    /// The folder of the Stanford Sentiment Treebank (train.txt, dev.txt, test.txt): how far phrase scores agree with people
+    /// The folder of the Stanford Sentiment Treebank (train.txt, dev.txt, test.txt), to compare the scores of
+    /// phrases with people's judgements
     #[arg(long, value_name = "DIR")]
     pub sst: Option<PathBuf>,
-    /// The most that may be left of a logit when its parts are taken off
+    /// The largest residual allowed: the difference between a logit and the sum of its parts
     #[arg(long, value_name = "X", default_value_t = 1e-4)]
     pub tolerance: f64,
-    /// What texts are chosen by
+    /// The seed that chooses the texts
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub seed: u64,
-    /// auto, cpu, wgpu, wgpu:N, cuda or cuda:N
+    /// The device: auto, cpu, wgpu, wgpu:N, cuda or cuda:N
     #[arg(long, value_name = "D", default_value = "auto")]
     pub device: DeviceChoice,
     /// Print the figures as JSON
@@ -57,13 +58,13 @@ pub struct AnalyzeArgs {
 #[derive(Debug, Args)]
 #[command(group = ArgGroup::new("form").args(["folded"]).required(true), after_help = "\
 Examples:
-  convlens export --folded                         the newest run's table: a row a word, a column a place
+  convlens export --folded                         the newest run's table, with one row per word
   convlens export --folded --run runs/seed --out seed.safetensors
 
-A text's logit is the bias plus the mean, over its positions, of what the words there add: the word
-itself from column 0, the word before from column -1, and so on.")]
+The logit of a text is the bias plus the mean, over its positions, of what the words there add: the
+word itself from column 0, the word before it from column -1, and so on.")]
 pub struct ExportArgs {
-    /// The table of word × place that a linear model folds into
+    /// The table of words and places that a linear model folds into
     #[arg(long)]
     pub folded: bool,
     /// The run folder [default: the newest under runs/]

@@ -1,4 +1,4 @@
-//! What `evaluate` and `predict` take.
+//! The arguments of `evaluate` and `predict`.
 
 use std::path::PathBuf;
 
@@ -17,15 +17,15 @@ pub struct EvaluateArgs {
     /// The run folder [default: the newest under runs/]
     #[arg(long, value_name = "RUN")]
     pub run: Option<PathBuf>,
-    /// A known data set [default: what the run was trained on]
+    /// A known data set [default: the one that the run was trained on]
     #[arg(long, value_name = "D", conflicts_with = "data")]
     pub dataset: Option<String>,
-    /// test or train
-    #[arg(long, value_name = "S", default_value = "test", value_parser = ["test", "train"])]
+    /// The split of the data set, which a file given with --data does not have: test or train
+    #[arg(long, value_name = "S", default_value = "test", value_parser = ["test", "train"], conflicts_with = "data")]
     pub split: String,
     #[command(flatten)]
     pub file: FileArgs,
-    /// auto, cpu, wgpu, wgpu:N, cuda or cuda:N
+    /// The device: auto, cpu, wgpu, wgpu:N, cuda or cuda:N
     #[arg(long, value_name = "D", default_value = "auto")]
     pub device: DeviceChoice,
     /// Print one JSON object
@@ -39,29 +39,35 @@ Examples:
   convlens predict \"A good film.\" \"Not a good film.\"
   convlens predict --run runs/seed --file reviews.csv --text-column review --json
   convlens predict --file reviews.parquet --brief --json > labels.jsonl
-  cat reviews.txt | convlens predict")]
+  cat reviews.txt | convlens predict
+
+A file without columns is read line by line, and so is a pipe such as /dev/stdin or <(COMMAND).
+A blank text gets the prediction of an empty one.")]
 pub struct PredictArgs {
-    /// Texts to classify [default: a text per line of standard input]
+    /// The texts to classify [default: the lines of standard input]
     pub text: Vec<String>,
     /// The run folder [default: the newest under runs/]
     #[arg(long, value_name = "RUN")]
     pub run: Option<PathBuf>,
-    /// A text per line; or a column of a .csv, .tsv, .parquet or .jsonl file
+    /// A file with one text per line, or a .csv, .tsv, .parquet or .jsonl file with a column of texts
     #[arg(long, value_name = "FILE")]
     pub file: Option<PathBuf>,
-    /// The column of the texts, where the file has columns
-    #[arg(long, value_name = "T", default_value = "text")]
-    pub text_column: String,
-    /// How many of the strongest phrases to list
-    #[arg(long, value_name = "N", default_value_t = 3)]
+    /// The column of --file that holds the texts, if the file has columns [default: text]
+    #[arg(long, value_name = "T", requires = "file", conflicts_with = "text")]
+    pub text_column: Option<String>,
+    /// Read quotation marks in a CSV or TSV file as part of the text, not as the enclosure of a field
+    #[arg(long, requires = "file", conflicts_with = "text")]
+    pub no_quotes: bool,
+    /// How many of the strongest phrases to show
+    #[arg(long, value_name = "N", default_value_t = 3, conflicts_with_all = ["json", "brief"])]
     pub phrases: usize,
-    /// Only the label and its probability: the fast way, for many texts
+    /// Print only the label and its probability, which is much faster for many texts
     #[arg(long)]
     pub brief: bool,
-    /// auto, cpu, wgpu, wgpu:N, cuda or cuda:N
+    /// The device: auto, cpu, wgpu, wgpu:N, cuda or cuda:N
     #[arg(long, value_name = "D", default_value = "auto")]
     pub device: DeviceChoice,
-    /// Print one JSON object a line: tokens with offsets, every phrase with its score, the logit that they sum to
+    /// Print one JSON object per text: tokens with offsets, every phrase with its score, and the logits
     #[arg(long)]
     pub json: bool,
 }

@@ -1,4 +1,4 @@
-//! What the user can type to avoid an error of `convlens-run`.
+//! Hints for the errors of `convlens-run`.
 
 use convlens_run::RunError;
 
@@ -6,6 +6,16 @@ use super::Hint;
 
 impl Hint for RunError {
     fn hint(&self) -> Option<String> {
-        None
+        Some(match self {
+            Self::NotARun { path } => format!("train one with `convlens train --out {}`", path.display()),
+            Self::NoRuns { .. } => "train one with `convlens train`".into(),
+            Self::Exists { .. } => "name another folder with --out, or continue it with --resume".into(),
+            Self::Locked { .. } => "wait until it ends, or name another folder with --out".into(),
+            Self::Untrained { path } => {
+                format!("continue the run with `convlens train --resume --out {}`", path.display())
+            }
+            Self::NoDevice { .. } => "choose another with --device, such as --device cpu".into(),
+            _ => return None,
+        })
     }
 }

@@ -1,4 +1,4 @@
-//! What the user can type to avoid an error of `convlens-train`.
+//! Hints for the errors of `convlens-train`.
 
 use convlens_train::TrainError;
 
@@ -6,6 +6,16 @@ use super::Hint;
 
 impl Hint for TrainError {
     fn hint(&self) -> Option<String> {
-        None
+        Some(match self {
+            Self::Run(error) => return error.hint(),
+            Self::Data(error) => return error.hint(),
+            Self::Checkpoint { .. } => "train again into another --out".into(),
+            Self::NotFinite { .. } => "try a smaller --learning-rate".into(),
+            Self::NoPadding(_) => "choose another --preset, or a --tokenizer with [PAD]".into(),
+            Self::Tokenizer { .. } => {
+                "give --tokenizer the path of a tokenizer.json, or words, punctuated, characters, bytes or bpe".into()
+            }
+            _ => return None,
+        })
     }
 }

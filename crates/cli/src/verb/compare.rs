@@ -1,7 +1,7 @@
-//! `convlens compare`: presets trained on the same data, side by side.
+//! `convlens compare`: presets trained on the same data and compared.
 
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use convlens_analysis::{Chart, Scale};
@@ -13,25 +13,28 @@ use serde_json::Value;
 use crate::args::CompareArgs;
 use crate::failure::{BAD_INPUT, DEFECT, Failure, INTERRUPTED};
 use crate::interruption::Children;
+use crate::message::message;
 use crate::output::{line, table, thousands, write_picture};
+use crate::source::absolute;
 
-/// The most rounds that inference is measured in, and after how long no other begins.
+/// The maximum number of rounds in which inference is measured.
 const ROUNDS: usize = 5;
+/// After this time no further round is started.
 const ENOUGH: Duration = Duration::from_secs(3);
 
-/// A preset and what it reached.
+/// A preset and its results.
 #[derive(Serialize)]
 struct Row {
     preset: String,
     metrics: RunMetrics,
-    /// Texts a second in inference, of the test split.
+    /// Texts per second in inference, over the test split.
     texts_per_second: f64,
 }
 
 pub fn run(args: &CompareArgs) -> Result<(), Failure> {
     args.presets.iter().try_for_each(|name| preset(name).map(|_| ()))?;
     args.source.file.config(args.source.test_data.as_deref())?;
-    // On Ctrl-C the preset in training writes its checkpoint and ends; then this says how to go on.
+    // On Ctrl-C the process that trains writes its checkpoint and ends. Then this one says how to continue.
     let children = Children::new();
     let mut rows: Vec<Row> = Vec::new();
     let mut data: Option<DatasetConfig> = None;
@@ -40,15 +43,16 @@ pub fn run(args: &CompareArgs) -> Result<(), Failure> {
             continue;
         }
         let folder = args.out.join(name);
-        match folder.join(convlens_run::METRICS).exists() {
-            true => check_done(name, &folder, args)?,
-            false => train(name, &folder, args, &children)?,
+        if folder.join(convlens_run::METRICS).exists() {
+            check_done(name, &folder, args)?;
+        } else {
+            train(name, &folder, args, &children)?;
         }
         let trained_on = RunFolder::open(&folder)?.config()?.dataset;
         match &data {
             Some(data) if data.fingerprint != trained_on.fingerprint => {
                 return Err(Failure::Input(format!(
-                    "{}: was trained on other texts ({}) than {} ({}); name the data, and another folder with --out",
+                    "{}: trained on other texts ({}) than {} ({}); name the data, and another folder with --out",
                     folder.display(),
                     trained_on.name,
                     args.presets[0],
@@ -58,7 +62,8 @@ pub fn run(args: &CompareArgs) -> Result<(), Failure> {
             _ => data = Some(trained_on),
         }
         let metrics = RunFolder::open(&folder)?.metrics()?;
-        let missing = || Failure::Input(format!("{}: no metrics; remove the folder and begin anew", folder.display()));
+        let missing =
+            || Failure::Input(format!("{}: no metrics; remove the folder and run the command again", folder.display()));
         let texts_per_second = fastest(name, &folder, args, &children)?;
         rows.push(Row { preset: name.clone(), metrics: metrics.ok_or_else(missing)?, texts_per_second });
     }
@@ -74,16 +79,14 @@ pub fn run(args: &CompareArgs) -> Result<(), Failure> {
     write_file(&args.out.join("comparison.md"), markdown.as_bytes())?;
     write_file(&args.out.join("comparison.json"), serde_json::json!(rows).to_string().as_bytes())?;
     write_picture(&args.out.join("comparison.svg"), &charts(&rows))?;
-    match args.json {
-        true => line(serde_json::json!(rows).to_string()),
-        false => {
-            table(&cells)?;
-            line(format!("{}: comparison.md, comparison.json, comparison.svg, and a run for each", args.out.display()))
-        }
+    if args.json {
+        return line(serde_json::json!(rows).to_string());
     }
+    table(&cells)?;
+    line(format!("{}: comparison.md, comparison.json, comparison.svg and one run per preset", args.out.display()))
 }
 
-/// What is done is not done again, but nor is it taken for something else.
+/// Checks that a finished run, which is not trained again, was trained as these flags ask.
 fn check_done(name: &str, folder: &Path, args: &CompareArgs) -> Result<(), Failure> {
     let config = RunFolder::open(folder)?.config()?;
     let file = args.source.file.config(args.source.test_data.as_deref())?;
@@ -93,7 +96,7 @@ fn check_done(name: &str, folder: &Path, args: &CompareArgs) -> Result<(), Failu
     let own_epochs = own.epochs(config.dataset.train, config.training.batch_size);
     let differs = [
         ("presets", config.preset != name || config.text != (own.text)() || config.model != own_model),
-        ("data", config.dataset.file != file),
+        ("data", config.dataset.file.map(absolute) != file.map(absolute)),
         ("dataset", dataset.is_some_and(|name| *name != config.dataset.name)),
         ("seed", config.training.seed != args.seed),
         ("epochs", args.epochs.unwrap_or(own_epochs) != config.training.epochs),
@@ -101,17 +104,20 @@ fn check_done(name: &str, folder: &Path, args: &CompareArgs) -> Result<(), Failu
     match differs.into_iter().find(|(_, differs)| *differs) {
         None => Ok(()),
         Some((flag, _)) => Err(Failure::Input(format!(
-            "--{flag}: {} was trained otherwise; name another folder with --out, or remove it",
+            "--{flag}: {} was trained with another value; name another folder with --out, or remove this one",
             folder.display()
         ))),
     }
 }
 
-/// In a process of its own, so that its peak memory is its own.
+/// Trains a preset in a process of its own, so that its peak memory can be measured.
 fn train(name: &str, folder: &Path, args: &CompareArgs, children: &Children) -> Result<(), Failure> {
-    anstream::eprintln!("{name}:");
-    let mut command = own()?;
-    command.args(["train", "--preset", name, "--resume"]);
+    message(format!("{name}:"));
+    let mut command = own_program()?;
+    command.args(["train", "--preset", name]);
+    if !RunFolder::is_vacant(folder) {
+        command.arg("--resume");
+    }
     command.args(args.source.words()).args(["--seed", &args.seed.to_string(), "--device", &args.device.to_string()]);
     command.arg("--out").arg(folder).stdout(Stdio::null());
     if let Some(epochs) = args.epochs {
@@ -119,20 +125,25 @@ fn train(name: &str, folder: &Path, args: &CompareArgs, children: &Children) -> 
     }
     let child = command.spawn().and_then(|child| children.wait(child));
     let (status, _) = child.map_err(|error| Failure::Input(format!("{name}: {error}")))?;
-    let failed = || Failure::Input(format!("{name}: could not be trained; the lines above say why"));
-    match status.code() {
-        Some(code) if [BAD_INPUT, DEFECT].map(i32::from).contains(&code) => Err(failed()),
-        code if children.are_stopped() || code == Some(INTERRUPTED.into()) => Err(stopped(name)),
-        Some(0) => Ok(()),
+    check_status(name, status, children)
+}
+
+/// Checks how a child process ended. If it failed, it has said why.
+fn check_status(name: &str, status: ExitStatus, children: &Children) -> Result<(), Failure> {
+    match status.code().map(u8::try_from) {
+        Some(Ok(code @ (BAD_INPUT | DEFECT))) => Err(Failure::Reported(code)),
+        Some(Ok(INTERRUPTED)) => Err(stopped(name)),
+        _ if children.are_stopped() => Err(stopped(name)),
+        Some(Ok(0)) => Ok(()),
         None => Err(Failure::Input(format!(
-            "{name}: its process was killed, as a system does that runs out of memory; the same command goes on from there"
+            "{name}: its process was killed, perhaps because memory ran out; run the same command again to continue"
         ))),
-        Some(_) => Err(failed()),
+        Some(code) => Err(Failure::Reported(code.unwrap_or(DEFECT))),
     }
 }
 
-/// Texts a second in inference: of a split that is read in a moment, the fastest of several rounds, for
-/// whatever else a machine does only slows it.
+/// Measures the texts per second in inference: the fastest of several rounds if a round is short,
+/// because whatever else the machine does only slows it down.
 fn fastest(name: &str, folder: &Path, args: &CompareArgs, children: &Children) -> Result<f64, Failure> {
     let begin = Instant::now();
     let mut fastest = evaluate(name, folder, args, children)?;
@@ -145,25 +156,27 @@ fn fastest(name: &str, folder: &Path, args: &CompareArgs, children: &Children) -
     Ok(fastest)
 }
 
-/// Texts a second, over the run's own test split.
+/// Measures the texts per second over the run's own test split.
 fn evaluate(name: &str, folder: &Path, args: &CompareArgs, children: &Children) -> Result<f64, Failure> {
-    let mut command = own()?;
+    let mut command = own_program()?;
     command.args(["evaluate", "--json", "--device", &args.device.to_string(), "--run"]).arg(folder);
     let child = command.stdout(Stdio::piped()).spawn().and_then(|child| children.wait(child));
+    let error = |message: String| Failure::Input(format!("{}: {message}", folder.display()));
+    let (status, output) = child.map_err(|source| error(source.to_string()))?;
+    check_status(name, status, children)?;
     if children.are_stopped() {
         return Err(stopped(name));
     }
-    let wrong = |message: String| Failure::Input(format!("{}: {message}", folder.display()));
-    let (_, said) = child.map_err(|error| wrong(error.to_string()))?;
-    let json: Value = serde_json::from_slice(&said).map_err(|_| wrong("could not be evaluated".into()))?;
+    let json: Value = serde_json::from_slice(&output).map_err(|_| error("could not be evaluated".into()))?;
     Ok(json["texts_per_second"].as_f64().unwrap_or(0.0))
 }
 
 fn stopped(name: &str) -> Failure {
-    Failure::Interrupted(format!("stopped at {name}; the same command goes on from there"))
+    Failure::Interrupted(format!("stopped at {name}; run the same command again to continue"))
 }
 
-fn own() -> Result<Command, Failure> {
+/// This program, to be run again.
+fn own_program() -> Result<Command, Failure> {
     let path = std::env::current_exe().map_err(|error| Failure::Input(format!("this program: {error}")))?;
     Ok(Command::new(path))
 }
@@ -174,8 +187,8 @@ fn cells(rows: &[Row]) -> Vec<Vec<String>> {
         "test accuracy",
         "parameters",
         "receptive field",
-        "trained, texts/s",
-        "read, texts/s",
+        "training, texts/s",
+        "inference, texts/s",
         "epochs",
         "peak MiB",
     ];
@@ -195,7 +208,7 @@ fn cells(rows: &[Row]) -> Vec<Vec<String>> {
     std::iter::once(head.map(String::from).to_vec()).chain(cells).collect()
 }
 
-/// Accuracy against the speed of training and of reading, a point a preset.
+/// Accuracy against the speed of training and of inference, with one point per preset.
 fn charts(rows: &[Row]) -> [Chart; 2] {
     let chart = |title: &str, axis: &str, value: fn(&Row) -> f64| Chart {
         title: title.into(),
@@ -207,7 +220,7 @@ fn charts(rows: &[Row]) -> [Chart; 2] {
             .collect(),
     };
     [
-        chart("Training", "texts a second", |row| row.metrics.examples_per_second),
-        chart("Reading", "texts a second", |row| row.texts_per_second),
+        chart("Training", "texts per second", |row| row.metrics.examples_per_second),
+        chart("Inference", "texts per second", |row| row.texts_per_second),
     ]
 }

@@ -4,10 +4,10 @@ use clap::CommandFactory;
 
 use crate::args::{Cli, CompletionsArgs};
 use crate::failure::Failure;
-use crate::output::line;
+use crate::output::verbatim;
 
 pub fn run(args: &CompletionsArgs) -> Result<(), Failure> {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut Cli::command(), "convlens", &mut script);
-    line(String::from_utf8_lossy(&script).trim_end())
+    verbatim(&String::from_utf8_lossy(&script))
 }

@@ -1,4 +1,4 @@
-//! `convlens data`: the known data sets listed, or one described.
+//! `convlens data`: lists the known data sets, or describes one.
 
 use convlens_data::{Dataset, Examples, KNOWN};
 use convlens_run::text::TokenizerKind;
@@ -22,10 +22,7 @@ pub fn run(args: &DataArgs) -> Result<(), Failure> {
         (name, file) => {
             let dataset = dataset(name.as_deref(), file.as_ref(), 0)?;
             let description = describe(&dataset)?;
-            match args.json {
-                true => line(description.to_string()),
-                false => show(&dataset, &description),
-            }
+            if args.json { line(description.to_string()) } else { show(&dataset, &description) }
         }
     }
 }
@@ -40,7 +37,7 @@ fn list(as_json: bool) -> Result<(), Failure> {
         });
         return line(Value::Array(known.collect()).to_string());
     }
-    let head = ["name", "cached", "licence", "size", "what"].map(String::from).to_vec();
+    let head = ["name", "cached", "licence", "size", "description"].map(String::from).to_vec();
     let rows = KNOWN.iter().map(|known| {
         let cached = if known.is_cached() { "yes" } else { "no" };
         [known.name, cached, known.licence, known.size, known.summary].map(String::from).to_vec()
@@ -65,7 +62,7 @@ fn describe(dataset: &Dataset) -> Result<Value, Failure> {
 
 fn split(examples: &Examples, parts: &[&Texts], dataset: &Dataset, corpus: &Corpus) -> Result<Value, Failure> {
     let texts = || parts.iter().flat_map(|part| (0..part.len()).map(move |index| (part, index)));
-    // The start token is none of the text's own.
+    // The start token is not part of the text.
     let mut lengths: Vec<usize> = texts().map(|(part, index)| part.length(index) - 1).collect();
     lengths.sort_unstable();
     let tokens: usize = lengths.iter().sum();
@@ -76,11 +73,9 @@ fn split(examples: &Examples, parts: &[&Texts], dataset: &Dataset, corpus: &Corp
     let quantile = |(name, share): (&str, f64)| {
         (name.to_owned(), json!(lengths[(share * (lengths.len() - 1) as f64).round() as usize]))
     };
-    let balance = dataset
-        .labels
-        .iter()
-        .enumerate()
-        .map(|(label, name)| (name.clone(), json!(examples.labels.iter().filter(|&&own| own == label).count())));
+    let mut counts = vec![0usize; dataset.labels.len()];
+    examples.labels.iter().for_each(|&label| counts[label] += 1);
+    let balance = dataset.labels.iter().zip(counts).map(|(name, count)| (name.clone(), json!(count)));
     Ok(json!({
         "rows": examples.len(),
         "labels": balance.collect::<serde_json::Map<_, _>>(),
@@ -108,7 +103,7 @@ fn show(dataset: &Dataset, description: &Value) -> Result<(), Failure> {
     }
     let percent = |value: Value| format!("{:.2} %", 100.0 * value.as_f64().unwrap_or(0.0));
     let [train, test] = both("/unknown_words").map(percent);
-    rows.push(vec![format!("outside the {} commonest words", number(&description["vocabulary"])), train, test]);
+    rows.push(vec![format!("outside the {} most frequent words", number(&description["vocabulary"])), train, test]);
     table(&rows)?;
     line(format!("texts in both splits: {}", number(&description["texts_in_both_splits"])))
 }

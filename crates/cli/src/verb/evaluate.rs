@@ -1,4 +1,4 @@
-//! `convlens evaluate`: a trained model measured on labelled texts.
+//! `convlens evaluate`: measures a trained model on labelled texts.
 
 use convlens_run::Run;
 use convlens_train::{Evaluation, evaluate};
@@ -18,14 +18,13 @@ pub fn run(args: &EvaluateArgs) -> Result<(), Failure> {
     let clock = std::time::Instant::now();
     let evaluation = evaluate(&run, &texts, &|stage| stages.show(stage))?;
     let texts_per_second = evaluation.count as f64 / clock.elapsed().as_secs_f64().max(f64::MIN_POSITIVE);
-    match args.json {
-        true => {
-            let json = serde_json::json!({
-                "run": folder.path(), "dataset": name, "evaluation": evaluation, "texts_per_second": texts_per_second,
-            });
-            line(json.to_string())
-        }
-        false => show(&evaluation, &name, &folder.path().display().to_string(), &device.name),
+    if args.json {
+        let json = serde_json::json!({
+            "run": folder.path(), "dataset": name, "evaluation": evaluation, "texts_per_second": texts_per_second,
+        });
+        line(json.to_string())
+    } else {
+        show(&evaluation, &name, &folder.path().display().to_string(), &device.name)
     }
 }
 
@@ -38,8 +37,8 @@ fn show(evaluation: &Evaluation, name: &str, run: &str, device: &str) -> Result<
     });
     table(&std::iter::once(head).chain(rows).collect::<Vec<_>>())?;
     line("")?;
-    let head =
-        std::iter::once("is \\ given".to_owned()).chain(evaluation.classes.iter().map(|class| class.label.clone()));
+    let head = std::iter::once("actual \\ predicted".to_owned())
+        .chain(evaluation.classes.iter().map(|class| class.label.clone()));
     let rows = evaluation.classes.iter().zip(&evaluation.confusion).map(|(class, row)| {
         std::iter::once(class.label.clone()).chain(row.iter().map(|&count| thousands(count))).collect()
     });

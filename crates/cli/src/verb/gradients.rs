@@ -1,4 +1,4 @@
-//! `convlens gradients`: how much of the gradient reaches the first layer of a deep stack.
+//! `convlens gradients`: measures how much of the gradient reaches the first layer of a deep stack.
 
 use convlens_analysis::{Chart, Scale};
 use convlens_data::known;
@@ -39,19 +39,20 @@ pub fn run(args: &GradientsArgs) -> Result<(), Failure> {
     if let Some(path) = &args.plot {
         write_picture(path, &charts(&found, args.steps))?;
     }
-    match args.json {
-        true => found.iter().try_for_each(|(name, depths)| {
-            line(serde_json::json!({ "encoder": name.title(), "depths": depths }).to_string())
-        }),
-        false => show(&found, args),
+    if !args.json {
+        return show(&found, args);
     }
+    found.iter().try_for_each(|(name, depths)| {
+        line(serde_json::json!({ "encoder": name.title(), "depths": depths }).to_string())
+    })
 }
 
-/// Only stacks have a depth, and a block of two layers no half.
+/// Checks that every encoder has a depth, and that no block of two layers is cut in half.
 fn check(args: &GradientsArgs) -> Result<(), Failure> {
     use EncoderName::{ByteNet, Dense, Dilated, Gated, Plain, Residual};
-    if args.layers.contains(&0) || args.hidden == 0 {
-        return Err(Failure::Input("--layers and --hidden: 1 or more".into()));
+    let numbers = [("layers", args.layers.contains(&0)), ("hidden", args.hidden == 0)];
+    if let Some((flag, _)) = numbers.into_iter().find(|(_, is_zero)| *is_zero) {
+        return Err(Failure::Input(format!("--{flag} 0: it must be 1 or more")));
     }
     for &name in &args.encoders {
         if !matches!(name, Plain | Residual | Dense | Dilated | ByteNet | Gated) {
@@ -94,7 +95,7 @@ fn show(found: &[(EncoderName, Vec<DepthGradients>)], args: &GradientsArgs) -> R
     }
     table(&rows)?;
     let drawn = args.plot.as_ref().map_or_else(String::new, |path| format!("; drawn in {}", path.display()));
-    line(format!("the norm of the gradient of each layer's filters, at the start and after training{drawn}"))
+    line(format!("the columns are norms of the gradient of a layer's filters, before and after training{drawn}"))
 }
 
 fn norm(value: Option<&f64>) -> String {
@@ -122,9 +123,9 @@ fn charts(found: &[(EncoderName, Vec<DepthGradients>)], steps: usize) -> Vec<Cha
     let deepest = found.iter().flat_map(|(_, depths)| depths).map(|depth| depth.layers).max().unwrap_or(0);
     let charts = [
         chart("At the start".into(), "layers", Scale::LogLog, &by_depth(|depth| &depth.at_start)),
-        chart(format!("Through training, {deepest} layers"), "step", Scale::LogY, &course),
+        chart(format!("During training, {deepest} layers"), "step", Scale::LogY, &course),
         chart(format!("After {steps} steps"), "layers", Scale::LogLog, &by_depth(|depth| &depth.trained)),
     ];
-    // Fewer steps than make a point have no course.
+    // With few steps there are no points to draw the training by.
     charts.into_iter().filter(|chart| chart.lines.iter().any(|(_, points)| !points.is_empty())).collect()
 }

@@ -1,6 +1,7 @@
-//! The verbs, a file each.
+//! The verbs, one file each.
 
 pub mod analyze;
+pub mod cache;
 pub mod compare;
 pub mod completions;
 pub mod data;

@@ -1,126 +1,199 @@
-//! `convlens predict`: texts in, labels and the phrases that decide them out.
+//! `convlens predict`: the labels of texts, and the phrases that decide them.
 
-use std::fs::File;
 use std::io::{BufRead, BufReader, IsTerminal};
 use std::path::Path;
 
 use anstyle::Style;
 use convlens_analysis::{explained_output, paint, strongest_phrases};
-use convlens_data::{Format, read_pieces};
+use convlens_data::{Format, ReadOptions, open_file, read_pieces};
 use convlens_run::{Prediction, Predictor, Run};
 
 use crate::args::PredictArgs;
 use crate::failure::Failure;
-use crate::output::line;
+use crate::message::message;
+use crate::output::{self, line, styled_line};
+use crate::printable::printable;
 use crate::source::run_folder;
 
-/// How many lines are read before any of them is classified, where nobody waits for each.
+/// How many lines are read before they are classified, if nobody waits for the answer to each.
 const LINES: usize = 5_000;
+/// The column of the texts, unless `--text-column` names another.
+const TEXT_COLUMN: &str = "text";
+/// How many phrases are shown after a training.
+const PHRASES: usize = 3;
+/// Some programs write it at the start of a file; it is not part of the text.
+const BYTE_ORDER_MARK: char = '\u{feff}';
 
 pub fn run(args: &PredictArgs) -> Result<(), Failure> {
     let folder = run_folder(args.run.as_deref())?;
     let run = Run::open_on(&folder, &args.device.open()?.device)?;
-    match args.brief {
-        true => {
-            let predictor = Predictor::new(run)?;
-            each_part(args, &mut |texts| classify(&predictor, texts, args.json))
-        }
-        false => each_part(args, &mut |texts| {
-            texts.iter().try_for_each(|text| {
-                let prediction = run.predict(text)?;
-                match args.json {
-                    true => line(prediction.to_json().to_string()),
-                    false => explain(&prediction, args.phrases),
-                }
-            })
-        }),
+    if args.brief {
+        let predictor = Predictor::new(run)?;
+        return each_part(args, &mut |texts| classify(&predictor, texts, args.json));
     }
+    each_part(args, &mut |texts| {
+        texts.iter().try_for_each(|text| {
+            let prediction = run.predict(text)?;
+            if args.json { line(prediction.to_json().to_string()) } else { explain(&prediction, args.phrases) }
+        })
+    })
 }
 
 type OnTexts<'a> = &'a mut dyn FnMut(&[String]) -> Result<(), Failure>;
 
-/// Hands on the texts, some at a time: no file is in memory as a whole.
+/// Passes the texts on, a few at a time, so that no file is in memory as a whole.
 fn each_part(args: &PredictArgs, on_texts: OnTexts) -> Result<(), Failure> {
     match &args.file {
-        _ if !args.text.is_empty() => on_texts(&args.text),
+        _ if !args.text.is_empty() => {
+            on_texts(&args.text)?;
+            let mut blank = Blank::default();
+            let numbered = args.text.iter().zip(1..);
+            numbered.filter(|(text, _)| text.trim().is_empty()).for_each(|(_, number)| blank.add(number));
+            blank.warn("command line", "text");
+            Ok(())
+        }
+        Some(path) if args.no_quotes && Format::of(path).is_none_or(|format| !format.has_quotes()) => {
+            Err(Failure::Input(format!("--no-quotes: {} is neither a CSV nor a TSV file", path.display())))
+        }
         Some(path) if Format::of(path).is_some() => {
-            read_pieces(path, &args.text_column, None)?.try_for_each(|piece| on_texts(&piece?.texts))
+            let column = args.text_column.as_deref().unwrap_or(TEXT_COLUMN);
+            let options = ReadOptions { quotes: !args.no_quotes, ..ReadOptions::texts(column) };
+            let mut blank = Blank::default();
+            read_pieces(path, &options)?.try_for_each(|piece| {
+                let piece = piece?;
+                piece.blank_rows.iter().for_each(|&row| blank.add(row));
+                on_texts(&piece.texts)
+            })?;
+            blank.warn(&path.display().to_string(), "row");
+            Ok(())
         }
         Some(path) => {
-            let file = File::open(path).map_err(|error| Failure::Input(format!("{}: {error}", path.display())))?;
-            each_line(BufReader::new(file), &path.display().to_string(), LINES, on_texts)
+            if let Some(column) = &args.text_column {
+                return Err(Failure::Input(format!(
+                    "--text-column {column}: {} is read line by line and has no columns; leave the flag out, or name a \
+                     .csv, .tsv, .parquet or .jsonl file",
+                    path.display()
+                )));
+            }
+            each_line(BufReader::new(open_file(path)?), &path.display().to_string(), LINES, on_texts)
         }
         None => {
-            // Whoever types or pipes a line at a time may wait for its answer.
+            // Whoever types lines, or pipes them one by one, may wait for the answer to each.
             let together = if args.brief && !std::io::stdin().is_terminal() { LINES } else { 1 };
             if std::io::stdin().is_terminal() {
-                anstream::eprintln!("(a text per line; Ctrl-D ends)");
+                message("(type one text per line; Ctrl-D ends the input)");
             }
             each_line(std::io::stdin().lock(), "standard input", together, on_texts)
         }
     }
 }
 
-/// Hands on the lines, `together` at a time.
+/// Passes the lines on, `together` at a time.
 fn each_line(mut source: impl BufRead, name: &str, together: usize, on_texts: OnTexts) -> Result<(), Failure> {
     let mut bytes = Vec::new();
     let mut texts = Vec::new();
+    let mut blank = Blank::default();
     for number in 1.. {
         bytes.clear();
-        let wrong = |message: String| Failure::Input(format!("{name}: {message}"));
-        if source.read_until(b'\n', &mut bytes).map_err(|error| wrong(error.to_string()))? == 0 {
+        let error = |message: String| Failure::Input(format!("{name}: {message}"));
+        if source.read_until(b'\n', &mut bytes).map_err(|source| error(source.to_string()))? == 0 {
             break;
         }
         let Ok(text) = str::from_utf8(&bytes) else {
             on_texts(&texts)?;
-            return Err(wrong(format!("line {number} is not valid UTF-8")));
+            return Err(error(format!("line {number} is not valid UTF-8; convert the text to UTF-8")));
         };
+        let text = if number == 1 { text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text) } else { text };
+        if text.trim().is_empty() {
+            blank.add(number);
+        }
         texts.push(text.strip_suffix('\n').map_or(text, |text| text.strip_suffix('\r').unwrap_or(text)).to_owned());
         if texts.len() == together {
             on_texts(&std::mem::take(&mut texts))?;
         }
     }
-    on_texts(&texts)
+    on_texts(&texts)?;
+    blank.warn(name, "line");
+    Ok(())
 }
 
-/// A line a text: its label and how sure the model is.
+/// Counts blank texts. They get the prediction of an empty text, which the user may not expect.
+#[derive(Default)]
+struct Blank {
+    count: usize,
+    first: usize,
+}
+
+impl Blank {
+    fn add(&mut self, number: usize) {
+        if self.count == 0 {
+            self.first = number;
+        }
+        self.count += 1;
+    }
+
+    fn warn(&self, name: &str, unit: &str) {
+        let Self { count, first } = self;
+        match count {
+            0 => {}
+            1 => log::warn!("{name}: {unit} {first} is blank and gets the prediction of an empty text"),
+            _ => log::warn!(
+                "{name}: {count} {unit}s are blank (the first is {unit} {first}) and get the prediction of an empty text"
+            ),
+        }
+    }
+}
+
+/// Prints one line per text: its label and the label's probability.
 fn classify(predictor: &Predictor, texts: &[String], as_json: bool) -> Result<(), Failure> {
     let labels = &predictor.run().config.labels;
     let lines = predictor.classify(texts)?.into_iter().map(|found| {
         let (label, probability) = (&labels[found.label], found.probabilities[found.label]);
-        match as_json {
-            true => serde_json::json!({ "label": label, "probability": probability }).to_string(),
-            false => format!("{label} {:.1} %", 100.0 * probability),
+        if as_json {
+            serde_json::json!({ "label": label, "probability": probability }).to_string()
+        } else {
+            format!("{label} {:.1} %", 100.0 * probability)
         }
     });
-    // All at once: a call of the system for each would take longer than the texts.
-    let lines: Vec<String> = lines.collect();
-    if lines.is_empty() { Ok(()) } else { line(lines.join("\n")) }
+    // With a single write: one system call per line would take longer than the classification.
+    output::lines(&lines.collect::<Vec<_>>())
 }
 
-/// A prediction for people: the label, the coloured text, the strongest phrases.
+/// Prints a prediction for people: the label, the coloured text, and the strongest phrases, each with
+/// the label that it speaks for or against.
 pub fn explain(prediction: &Prediction, phrases: usize) -> Result<(), Failure> {
     let bold = Style::new().bold();
     let percent = 100.0 * prediction.probabilities[prediction.label];
-    line(format!("{bold}{}{bold:#} {percent:.1} %  {}", prediction.label_name(), paint(prediction)))?;
+    let label = printable(prediction.label_name());
+    styled_line(format!("{bold}{label}{bold:#} {percent:.1} %  {}", paint(prediction)))?;
     let output = explained_output(prediction);
     for phrase in strongest_phrases(prediction, phrases) {
-        let text = prediction.phrase_text(phrase).replace(['\n', '\r', '\t'], " ");
-        line(format!("  {:+.4} {}  {text}", phrase.score[output], prediction.outputs[output]))?;
+        let score = phrase.score[output];
+        line(format!("  {score:+.4} {}  {}", direction(prediction, output, score), prediction.phrase_text(phrase)))?;
     }
     let sum: f64 = prediction.phrases.iter().map(|phrase| phrase.score[output]).sum();
     let count = prediction.phrases.len();
     line(format!(
-        "  {:+.4} = {:+.4} of {count} phrases {:+.4} bias (residual {:.0e})",
+        "  logit of {}: {:+.4} = {sum:+.4} from {count} {} {:+.4} bias (residual {:.0e})",
+        prediction.outputs[output],
         prediction.logits[output],
-        sum,
+        if count == 1 { "phrase" } else { "phrases" },
         prediction.bias[output],
         prediction.residual[output].abs()
     ))
 }
 
-/// Reads a run's folder and explains texts with it.
+/// The label that a score speaks for or against. With two labels there is one logit, the second
+/// label's, and what speaks against it speaks for the first.
+fn direction(prediction: &Prediction, output: usize, score: f64) -> String {
+    match (prediction.outputs.as_slice(), prediction.labels.as_slice()) {
+        ([_], [first, second]) => format!("for {}", if score < 0.0 { first } else { second }),
+        (outputs, _) => format!("{} {}", if score < 0.0 { "against" } else { "for" }, outputs[output]),
+    }
+}
+
+/// Opens a run folder and explains texts with it.
 pub fn explain_with(folder: &Path, texts: &[impl AsRef<str>]) -> Result<(), Failure> {
     let run = Run::open(folder)?;
-    texts.iter().try_for_each(|text| explain(&run.predict(text.as_ref())?, 3))
+    texts.iter().try_for_each(|text| explain(&run.predict(text.as_ref())?, PHRASES))
 }

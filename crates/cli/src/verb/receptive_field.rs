@@ -1,4 +1,4 @@
-//! `convlens receptive-field`: what an encoder sees, without training it.
+//! `convlens receptive-field`: how much of a text an encoder sees, without training it.
 
 use std::path::Path;
 
@@ -14,7 +14,7 @@ use crate::failure::Failure;
 use crate::output::{check_picture, line, thousands, write_picture};
 use crate::progress::Stages;
 
-/// More than that nobody asks about.
+/// The largest number of channels, to bound the memory.
 const MOST_CHANNELS: usize = 1 << 12;
 
 pub fn run(args: &ReceptiveFieldArgs) -> Result<(), Failure> {
@@ -30,13 +30,10 @@ pub fn run(args: &ReceptiveFieldArgs) -> Result<(), Failure> {
     if let Some(path) = &args.plot {
         draw(path, &field, args)?;
     }
-    match args.json {
-        true => line(serde_json::json!(field).to_string()),
-        false => show(&field, args),
-    }
+    if args.json { line(serde_json::json!(field).to_string()) } else { show(&field, args) }
 }
 
-/// A flag that an encoder has no use for is refused, for its answer would not be what was asked.
+/// Refuses flags that the encoder has no use for, because they would be ignored.
 fn check_flags(args: &ReceptiveFieldArgs) -> Result<(), Failure> {
     use EncoderName::{Bilstm, ByteNet, Dense, Dilated, Gated, Gru, Linear, Lstm, OneHot, Plain, Residual};
     let name = args.encoder;
@@ -50,7 +47,10 @@ fn check_flags(args: &ReceptiveFieldArgs) -> Result<(), Failure> {
         ("max-pool", args.max_pool.is_some(), name == Plain),
     ];
     if let Some((flag, ..)) = flags.into_iter().find(|(_, is_given, applies)| *is_given && !applies) {
-        return Err(Failure::Input(format!("--{flag}: {} has none; leave the flag out", name.title())));
+        return Err(Failure::Input(format!(
+            "--{flag}: {} does not have this setting; leave the flag out",
+            name.title()
+        )));
     }
     let numbers = [
         ("layers", args.layers),
@@ -88,7 +88,7 @@ fn asked(args: &ReceptiveFieldArgs) -> Asked {
     }
 }
 
-/// What is asked of an encoder; each takes what it has.
+/// The settings that were asked for; each encoder takes those that it has.
 pub struct Asked {
     pub layers: usize,
     pub hidden: usize,
@@ -98,7 +98,7 @@ pub struct Asked {
 }
 
 impl Asked {
-    /// The encoder of that name.
+    /// The encoder with this name and these settings.
     pub fn encoder(self, name: EncoderName) -> EncoderConfig {
         let Self { layers, hidden, dilation_base, downsampling, layer } = self;
         let LayerConfig { kernel_size, causal, activation, .. } = layer;
@@ -142,34 +142,37 @@ fn show(field: &MeasuredField, args: &ReceptiveFieldArgs) -> Result<(), Failure>
             thousands(measured.left),
             thousands(measured.right),
             match (agrees, formula.is_unbounded()) {
-                (true, true) => "beyond, a change is lost in the rounding",
+                (true, true) => "further away, a change is lost in rounding",
                 (true, false) => "they agree",
-                (false, _) => "they DISAGREE: a defect, please report it",
+                (false, _) => "they DISAGREE; please report this bug",
             }
         ))?,
-        _ => line("not measured: too wide to change every position in turn")?,
+        _ => line("not measured: the field is too wide to change every position in turn")?,
     }
     if field.holes > 0 && !formula.is_unbounded() {
-        line(format!("of those, {} change nothing: the filters step over them", thousands(field.holes)))?;
+        line(format!("{} of these positions change nothing: the filters skip them", thousands(field.holes)))?;
     }
     if let Some(effective) = field.effective {
         let effective = thousands(effective);
-        line(format!("in effect: 95 % of the squared gradient reaches {effective} positions, before any training"))?;
+        line(format!("effective: before training, 95 % of the squared gradient reaches {effective} positions"))?;
     }
-    let step = if field.stride > 1 { format!(", one position for every {}", field.stride) } else { String::new() };
+    let step =
+        if field.stride > 1 { format!(", one position out for every {} in", field.stride) } else { String::new() };
     let plot = args.plot.as_ref().map_or_else(String::new, |path| format!("; drawn in {}", path.display()));
     line(format!("{} parameters{step}{plot}", thousands(field.parameters)))
 }
 
 fn draw(path: &Path, field: &MeasuredField, args: &ReceptiveFieldArgs) -> Result<(), Failure> {
     if field.gradient.is_empty() {
-        return Err(Failure::Input("--plot: the field is too wide to follow the gradient through".into()));
+        return Err(Failure::Input(
+            "--plot: the field is too wide to measure its gradient; leave the flag out, or name fewer --layers".into(),
+        ));
     }
     let layers = args.layers.map_or_else(String::new, |layers| format!(", {layers} layers"));
     let name = format!("{}{layers}", args.encoder.title());
     let chart = Chart {
         title: format!("Gradient of one output: {name}"),
-        axes: ["position, counted from the output's".into(), "size, largest = 1".into()],
+        axes: ["position, relative to the output".into(), "relative size".into()],
         scale: Scale::Linear,
         lines: vec![(name, field.gradient.iter().map(|&(offset, size)| (offset as f64, size)).collect())],
     };

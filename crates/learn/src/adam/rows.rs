@@ -1,14 +1,20 @@
-//! A step for some rows of a table, the embeddings of a batch's words, and for no others.
+//! A step that updates some rows of a table only: the embeddings of the words of a batch.
 
 use burn::module::Param;
-use burn::tensor::{IndexingUpdateOp, Int, Tensor};
+use burn::tensor::{DType, IndexingUpdateOp, Int, Tensor};
 use convlens_run::model::TextModel;
 
 use super::{Adam, Rule, is_on_host};
 
 impl Adam {
-    /// Moves the embeddings of the words `ids`, which rise, and no others, with their moments: what
-    /// PyTorch calls SparseAdam. Counts as part of the [`step`](Self::step) before.
+    /// Updates the embeddings of the words `ids`, and their moments, and no others; PyTorch calls this
+    /// SparseAdam. `ids` must be in ascending order. The update is part of the previous
+    /// [`step`](Self::step) and is not counted.
+    ///
+    /// # Shapes
+    ///
+    /// - `ids`: `[words]`
+    /// - `gradient`: `[words, embedding]`
     pub fn step_rows(
         &mut self,
         mut model: TextModel,
@@ -23,10 +29,11 @@ impl Adam {
             Some(moments) => moments,
             None => [(); 2].map(|()| weight.zeros_like().flatten(0, 1)),
         };
-        let rule = Rule::new(self, rate as f32);
-        let (weight, moments) = match is_on_host(&weight) {
-            true => rule.rows_on_host(weight, ids, gradient, moments),
-            false => rule.rows_on_device(weight, ids, gradient, moments),
+        let rule = Rule::new(self, rate as f32, self.weight_decay);
+        let (weight, moments) = if is_on_host(&weight) && ids.dtype() == DType::I32 {
+            rule.rows_on_host(weight, ids, gradient, moments)
+        } else {
+            rule.rows_on_device(weight, ids, gradient, moments)
         };
         self.moments.insert(PATH.to_owned(), moments);
         model.embed.weight = Param::from_mapped_value(id, Tensor::from_inner(weight).require_grad(), mapper);
@@ -48,9 +55,9 @@ impl Rule {
         let slices = (w.as_mut_slice::<f32>(), m.as_mut_slice::<f32>(), v.as_mut_slice::<f32>());
         let ((Ok(weights), Ok(ms), Ok(vs)), Ok(ids), Ok(gs)) = (slices, ids.as_slice::<i32>(), g.as_slice::<f32>())
         else {
-            unreachable!("32-bit numbers, as was asked for")
+            unreachable!("step_rows checks that they are 32-bit numbers")
         };
-        Rows { first: 0, width, weights, ms, vs }.walk(self, ids, gs);
+        Rows { first: 0, width, weights, ms, vs }.apply(self, ids, gs);
         let moments = [m, v].map(|data| Tensor::from_data(data, &device));
         (Tensor::from_data(w, &device), moments)
     }
@@ -81,7 +88,7 @@ impl Rule {
     }
 }
 
-/// Some rows of a parameter and its moments, which begin with row `first`.
+/// Some rows of a parameter and of its moments, starting with row `first`.
 struct Rows<'a> {
     first: usize,
     width: usize,
@@ -91,14 +98,15 @@ struct Rows<'a> {
 }
 
 impl Rows<'_> {
-    /// Moves the rows `ids`, which rise, by their gradients; on all cores.
-    fn walk(self, rule: Rule, ids: &[i32], gradients: &[f32]) {
-        const ALONE: usize = 256;
+    /// Updates the rows `ids`, which are in ascending order, on all cores.
+    fn apply(self, rule: Rule, ids: &[i32], gradients: &[f32]) {
+        /// The largest number of rows that one core updates.
+        const MAX_ROWS: usize = 256;
         let Self { first, width, weights, ms, vs } = self;
-        if ids.len() <= ALONE {
+        if ids.len() <= MAX_ROWS {
             for (&id, gradient) in ids.iter().zip(gradients.chunks_exact(width)) {
                 let row = (id as usize - first) * width..(id as usize - first + 1) * width;
-                rule.walk(&mut weights[row.clone()], &mut ms[row.clone()], &mut vs[row], gradient);
+                rule.apply(&mut weights[row.clone()], &mut ms[row.clone()], &mut vs[row], gradient);
             }
             return;
         }
@@ -108,7 +116,7 @@ impl Rows<'_> {
         let [weights, ms, vs] = [weights, ms, vs].map(|values| values.split_at_mut((cut - first) * width));
         let low = Rows { first, width, weights: weights.0, ms: ms.0, vs: vs.0 };
         let high = Rows { first: cut, width, weights: weights.1, ms: ms.1, vs: vs.1 };
-        rayon::join(|| low.walk(rule, ids, gradients), || high.walk(rule, later, after));
+        rayon::join(|| low.apply(rule, ids, gradients), || high.apply(rule, later, after));
     }
 }
 
@@ -118,7 +126,7 @@ mod tests {
     use burn::tensor::Device;
 
     #[test]
-    fn rows_are_moved_as_all_are_and_no_others() {
+    fn only_the_given_rows_are_updated() {
         let device = Device::flex();
         device.seed(3);
         let draw = |rows: usize| Tensor::<2>::random([rows, 3], burn::tensor::Distribution::Normal(0.0, 1.0), &device);
@@ -126,8 +134,8 @@ mod tests {
         let values = |tensor: Tensor<2>| tensor.try_into_vec_as::<f32>().expect("values");
         let mut adam = Adam::new(1e-7, 0.5);
         adam.steps = 4;
-        let rule = Rule::new(&adam, 0.01);
-        let count = 1_200; // more than one core takes alone
+        let rule = Rule::new(&adam, 0.01, 0.5);
+        let count = 1_200; // more than one core updates
         let (weight, gradient, moments) = (draw(count), draw(count), [draw(count), draw(count).abs()]);
         let moments = || moments.each_ref().map(flat);
         let all = values(rule.on_host(weight.clone(), flat(&gradient), moments()).0);

@@ -1,13 +1,13 @@
-//! What follows a convolution.
+//! Activation functions.
 
 use burn::tensor::{Tensor, activation};
 use serde::{Deserialize, Serialize};
 
-/// An activation function, element by element.
+/// An activation function, applied element by element.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Activation {
-    /// None at all.
+    /// No activation.
     None,
     /// max(x, 0)
     #[default]

@@ -1,5 +1,6 @@
-//! ByteNet's residual blocks, dilated 1, 2, 4, … (Kalchbrenner et al. 2016, section 3.6 and figure 3,
-//! left): normalised and activated before each convolution, the wide one on half of the channels.
+//! ByteNet's residual blocks with dilations 1, 2, 4, … (Kalchbrenner et al. 2016, section 3.6 and
+//! figure 3, left): normalisation and activation before each convolution, and a dilated convolution on
+//! half of the channels.
 
 use burn::module::Module;
 use burn::nn::{LayerNorm, LayerNormConfig};
@@ -8,19 +9,21 @@ use serde::{Deserialize, Serialize};
 
 use super::layer::{ConvLayer, LayerConfig, dilation, over_channels};
 use super::{Activation, Encode, EncoderSettings, Filters};
+use crate::limits::{check_size, product};
+use crate::masking::zero_padding;
 use crate::{ReceptiveField, Words};
 
 /// Settings of [`ByteNet`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ByteNetConfig {
-    /// How many channels each block has; half as many within.
+    /// The number of channels between blocks; half as many inside a block.
     pub hidden: usize,
-    /// How many blocks there are.
+    /// The number of blocks.
     pub blocks: usize,
-    /// What the dilation is multiplied with from block to block.
+    /// The factor by which the dilation grows from block to block.
     #[serde(default = "super::layer::two")]
     pub dilation_base: usize,
-    /// How the layers are built; the paper's have layer normalisation.
+    /// How the layers are built. Those of the paper have layer normalisation.
     #[serde(default)]
     pub layer: LayerConfig,
 }
@@ -45,6 +48,17 @@ impl ByteNetConfig {
             activation: self.layer.activation,
         }
     }
+
+    pub(super) fn parameters(&self, embedding: usize) -> u64 {
+        let (hidden, half) = (self.hidden, self.hidden.div_ceil(2));
+        let bare = |input, output| product([input, output]).saturating_add(output as u64);
+        let norm = if self.layer.layer_norm { product([2, hidden]) } else { 0 };
+        let narrow = LayerConfig { kernel_size: 1, ..self.layer.clone() };
+        let parts = [norm, narrow.parameters(hidden, half), self.layer.parameters(half, half), bare(half, hidden)];
+        let block = parts.into_iter().fold(0, u64::saturating_add);
+        let ends = bare(embedding, hidden).saturating_add(norm);
+        block.saturating_mul(self.blocks as u64).saturating_add(ends)
+    }
 }
 
 impl EncoderSettings for ByteNetConfig {
@@ -52,49 +66,51 @@ impl EncoderSettings for ByteNetConfig {
         self.hidden
     }
 
-    /// Each block adds one filter's width less one, times its dilation.
+    /// Each block adds the width of its filters minus one, times its dilation.
     fn receptive_field(&self) -> ReceptiveField {
         self.layer.field_of_stack(self.blocks, self.dilation_base)
     }
 
+    fn kernel_size(&self) -> usize {
+        self.layer.kernel_size
+    }
+
     fn check(&self) -> Result<(), String> {
-        self.layer.check_stack([
-            ("hidden", self.hidden),
-            ("blocks", self.blocks),
-            ("dilation_base", self.dilation_base),
-        ])
+        self.layer.check_stack(("hidden", self.hidden), ("blocks", self.blocks))?;
+        check_size("dilation_base", self.dilation_base)
     }
 }
 
 /// ByteNet's blocks.
 #[derive(Module, Debug)]
 pub struct ByteNet {
-    /// A convolution of width 1, from embeddings to channels.
+    /// From the embeddings to the channels: a convolution of width 1.
     pub input: ConvLayer,
-    /// The blocks, from the words up.
+    /// The blocks, from first to last.
     pub blocks: Vec<ByteNetBlock>,
     norm: Option<LayerNorm>,
     #[module(skip)]
     activation: Activation,
 }
 
-/// What a block adds to what it was given.
+/// One block: three convolutions, whose output is added to their input.
 #[derive(Module, Debug)]
 pub struct ByteNetBlock {
     norm: Option<LayerNorm>,
-    /// To half of the channels, of width 1.
+    /// To half of the channels: a convolution of width 1.
     pub narrow: ConvLayer,
-    /// Over the positions, dilated.
+    /// Over the positions: a dilated convolution.
     pub middle: ConvLayer,
-    /// Back to all channels, of width 1.
+    /// Back to all channels: a convolution of width 1.
     pub wide: ConvLayer,
 }
 
 impl ByteNet {
-    fn above(&self, mut x: Tensor<3>, mask: &Tensor<3>) -> Tensor<3> {
+    /// Everything after the input convolution.
+    fn after_input(&self, mut x: Tensor<3>, mask: &Tensor<3>) -> Tensor<3> {
         for block in &self.blocks {
             let inner = block.narrow.forward(self.activate(&block.norm, x.clone()));
-            x = x + block.wide.forward(block.middle.forward(inner * mask.clone()));
+            x = x + block.wide.forward(block.middle.forward(zero_padding(inner, mask.clone())));
         }
         self.activate(&self.norm, x)
     }
@@ -106,14 +122,14 @@ impl ByteNet {
 
 impl Encode for ByteNet {
     fn forward(&self, x: Tensor<3>, mask: Tensor<3>) -> Tensor<3> {
-        self.above(self.input.forward(x), &mask)
+        self.after_input(self.input.forward(x), &mask)
     }
 
     fn forward_words(&self, words: &Words) -> Tensor<3> {
-        self.above(self.input.forward_words(words), &words.mask())
+        self.after_input(self.input.forward_words(words), &words.mask())
     }
 
     fn filters(&self) -> Option<Filters> {
-        Some(Filters::of_layer(&self.input, false))
+        Some(Filters::from_layer(&self.input, false))
     }
 }

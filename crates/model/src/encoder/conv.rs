@@ -1,41 +1,40 @@
-//! Convolutions of one or several widths side by side, with bias and activation (Kim 2014,
-//! equation 2; document B's first encoder).
+//! Convolutions of one or several widths in parallel, with bias and activation (Kim 2014, equation 2).
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
 use super::layer::{ConvLayer, LayerConfig};
-use super::limits::check_widths;
 use super::{Activation, Encode, EncoderSettings, FilterWeights, Filters};
+use crate::limits::check_widths;
 use crate::{Pooling, ReceptiveField, Words};
 
 /// Settings of [`Conv`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ConvConfig {
-    /// How many filters of each width.
+    /// The number of filters of each width.
     pub filters: usize,
-    /// How many tokens the filters are wide.
+    /// The widths of the filters, in tokens.
     pub kernel_sizes: Vec<usize>,
-    /// What follows the convolution.
+    /// The activation after the convolution.
     #[serde(default)]
     pub activation: Activation,
-    /// As [`LayerConfig::causal`].
+    /// See [`LayerConfig::causal`].
     #[serde(default)]
     pub causal: bool,
-    /// As [`LayerConfig::layer_norm`].
+    /// See [`LayerConfig::layer_norm`].
     #[serde(default)]
     pub layer_norm: bool,
-    /// As [`LayerConfig::weight_norm`].
+    /// See [`LayerConfig::weight_norm`].
     #[serde(default)]
     pub weight_norm: bool,
-    /// As [`LayerConfig::dropout`].
+    /// See [`LayerConfig::dropout`].
     #[serde(default)]
     pub dropout: f64,
 }
 
 impl ConvConfig {
-    /// Filters of the given widths with ReLU and nothing else.
+    /// Filters of the given widths with ReLU, and no other option.
     pub fn new(filters: usize, kernel_sizes: &[usize]) -> Self {
         Self {
             filters,
@@ -58,6 +57,11 @@ impl ConvConfig {
         let init = |&kernel_size: &usize| self.layer(kernel_size).init(embedding, self.filters, 1, 1, device);
         Conv { widths: self.kernel_sizes.iter().map(init).collect() }
     }
+
+    pub(super) fn parameters(&self, embedding: usize) -> u64 {
+        let parameters = |&kernel_size: &usize| self.layer(kernel_size).parameters(embedding, self.filters);
+        self.kernel_sizes.iter().map(parameters).fold(0, u64::saturating_add)
+    }
 }
 
 impl EncoderSettings for ConvConfig {
@@ -65,10 +69,14 @@ impl EncoderSettings for ConvConfig {
         self.filters.saturating_mul(self.kernel_sizes.len())
     }
 
-    /// The widest filter's.
+    /// As wide as the widest filter.
     fn receptive_field(&self) -> ReceptiveField {
         let fields = self.kernel_sizes.iter().map(|&kernel_size| self.layer(kernel_size).field(1));
         fields.fold(ReceptiveField::ONE, ReceptiveField::or)
+    }
+
+    fn kernel_size(&self) -> usize {
+        self.kernel_sizes.iter().copied().max().unwrap_or(1)
     }
 
     fn check(&self) -> Result<(), String> {
@@ -77,7 +85,7 @@ impl EncoderSettings for ConvConfig {
     }
 }
 
-/// Convolutions side by side.
+/// Convolutions in parallel.
 #[derive(Module, Debug)]
 pub struct Conv {
     /// One layer for each width.
@@ -98,7 +106,7 @@ impl Encode for Conv {
         Some(Tensor::cat(pooled.collect::<Option<_>>()?, 1))
     }
 
-    /// Narrow filters stand in the middle of the widest's places, with zeros around them.
+    /// Narrow filters are aligned with the centre of the widest and padded with zeros.
     fn filters(&self) -> Option<Filters> {
         let fields = self.widths.iter().map(ConvLayer::field);
         let widest = fields.fold(ReceptiveField::ONE, ReceptiveField::or);

@@ -1,5 +1,4 @@
-//! Every layer reads what all layers before it gave (DenseNet, Huang et al. 2017, equation 2;
-//! document B's example grows 10 → 20 → 30).
+//! Every layer reads the outputs of all layers before it (DenseNet, Huang et al. 2017, equation 2).
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
@@ -7,14 +6,16 @@ use serde::{Deserialize, Serialize};
 
 use super::layer::{ConvLayer, LayerConfig};
 use super::{Encode, EncoderSettings, Filters};
+use crate::limits::product;
+use crate::masking::zero_padding;
 use crate::{ReceptiveField, Words};
 
 /// Settings of [`Dense`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct DenseConfig {
-    /// How many channels each layer adds; the first has as many.
+    /// The number of channels that each layer adds, the first one included.
     pub growth: usize,
-    /// How many layers there are.
+    /// The number of layers.
     pub layers: usize,
     /// How the layers are built.
     #[serde(default)]
@@ -28,6 +29,16 @@ impl DenseConfig {
         let layers = (0..self.layers).map(|layer| self.layer.init(input(layer), self.growth, 1, 1, device));
         Dense { layers: layers.collect() }
     }
+
+    pub(super) fn parameters(&self, embedding: usize) -> u64 {
+        let Self { growth, layers, layer } = self;
+        let others = layers.saturating_sub(1);
+        // Layer l reads l · growth channels, so the layers after the first read that many in total:
+        let inputs = growth.saturating_mul(others.saturating_mul(*layers) / 2);
+        let weights = product([inputs, *growth, layer.kernel_size]);
+        let rest = layer.parameters(0, *growth).saturating_mul(others as u64);
+        layer.parameters(embedding, *growth).saturating_add(weights).saturating_add(rest)
+    }
 }
 
 impl EncoderSettings for DenseConfig {
@@ -39,22 +50,27 @@ impl EncoderSettings for DenseConfig {
         self.layer.field_of_stack(self.layers, 1)
     }
 
+    fn kernel_size(&self) -> usize {
+        self.layer.kernel_size
+    }
+
     fn check(&self) -> Result<(), String> {
-        self.layer.check_stack([("growth", self.growth), ("layers", self.layers)])
+        self.layer.check_stack(("growth", self.growth), ("layers", self.layers))
     }
 }
 
 /// Densely connected convolutions.
 #[derive(Module, Debug)]
 pub struct Dense {
-    /// The layers, from the words up.
+    /// The layers, from first to last.
     pub layers: Vec<ConvLayer>,
 }
 
 impl Dense {
-    fn above(&self, mut x: Tensor<3>, mask: &Tensor<3>) -> Tensor<3> {
+    /// The layers after the first.
+    fn after_first(&self, mut x: Tensor<3>, mask: &Tensor<3>) -> Tensor<3> {
         for layer in &self.layers[1..] {
-            x = x * mask.clone();
+            x = zero_padding(x, mask.clone());
             x = Tensor::cat(vec![x.clone(), layer.forward(x)], 1);
         }
         x
@@ -63,14 +79,14 @@ impl Dense {
 
 impl Encode for Dense {
     fn forward(&self, x: Tensor<3>, mask: Tensor<3>) -> Tensor<3> {
-        self.above(self.layers[0].forward(x), &mask)
+        self.after_first(self.layers[0].forward(x), &mask)
     }
 
     fn forward_words(&self, words: &Words) -> Tensor<3> {
-        self.above(self.layers[0].forward_words(words), &words.mask())
+        self.after_first(self.layers[0].forward_words(words), &words.mask())
     }
 
     fn filters(&self) -> Option<Filters> {
-        Some(Filters::of_layer(&self.layers[0], self.layers.len() == 1))
+        Some(Filters::from_layer(&self.layers[0], self.layers.len() == 1))
     }
 }

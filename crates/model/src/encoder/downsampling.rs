@@ -1,31 +1,32 @@
-//! Fewer positions than were read.
+//! Reducing the number of positions.
 
 use burn::tensor::{Slice, Tensor};
 use serde::{Deserialize, Serialize};
 
 use crate::ReceptiveField;
+use crate::masking::{lower_padding, lowest};
 
-/// Whether a layer leaves fewer positions than it reads.
+/// How a layer reduces the number of positions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Downsampling {
-    /// It leaves as many.
+    /// It does not.
     #[default]
     None,
-    /// The convolution is made at every `by`-th position.
+    /// The convolution is computed at every `by`-th position only.
     Stride {
-        /// How many positions become one.
+        /// The number of input positions per output position.
         by: usize,
     },
-    /// After the convolution the largest of `by` positions is kept.
+    /// After the convolution, the largest of `by` positions is kept.
     MaxPool {
-        /// How many positions become one.
+        /// The number of input positions per output position.
         by: usize,
     },
 }
 
 impl Downsampling {
-    /// How many positions become one.
+    /// The number of input positions per output position.
     pub fn factor(self) -> usize {
         match self {
             Self::None => 1,
@@ -33,15 +34,15 @@ impl Downsampling {
         }
     }
 
-    /// What the pooling sees beyond the convolution: the positions after its own or, where it is
-    /// causal, those before. (A causal stack that leaves fewer positions may end before the text does:
-    /// what comes after its last one is seen by none.)
+    /// What the pooling sees beyond the convolution: positions after its own or, in a causal stack,
+    /// before it. The last position of a causal stack may come before the end of the text; no position
+    /// sees the tokens after it.
     pub(super) fn field(self, causal: bool) -> ReceptiveField {
         let span = if let Self::MaxPool { by } = self { by.saturating_sub(1) } else { 0 };
         if causal { ReceptiveField { left: span, right: 0 } } else { ReceptiveField { left: 0, right: span } }
     }
 
-    /// Pools where that is how it is done; padding is never the largest.
+    /// Applies max pooling, if that is the method. Padding is never the largest value.
     ///
     /// # Shapes
     ///
@@ -50,13 +51,15 @@ impl Downsampling {
     /// - output: `[batch, channels, length / by]`, rounded up
     pub(super) fn pooled(self, x: Tensor<3>, mask: &Tensor<3>, causal: bool) -> Tensor<3> {
         let Self::MaxPool { by } = self else { return x };
-        const LOWEST: f32 = -1e30;
         let length = x.dims()[2];
-        let hidden = mask.clone().mul_scalar(-1.0).add_scalar(1.0).mul_scalar(LOWEST);
+        // One window over the whole text is enough, however large `by` is.
+        let by = by.min(length.max(1));
         let positions = length.div_ceil(by);
-        let before = self.field(causal).left;
+        let before = Self::MaxPool { by }.field(causal).left;
         let after = (positions * by).saturating_sub(before + length);
-        let x = (x + hidden).pad([(0, 0), (0, 0), (before, after)], LOWEST).narrow(2, 0, positions * by);
+        let lowest = lowest(&x);
+        let x = lower_padding(x, mask.clone());
+        let x = x.pad([(0, 0), (0, 0), (before, after)], lowest).narrow(2, 0, positions * by);
         let [batch, channels, length] = x.dims();
         x.reshape([batch, channels, length / by, by]).max_dim(3).squeeze_dim::<3>(3)
     }

@@ -8,19 +8,21 @@ use serde::{Deserialize, Serialize};
 
 use super::layer::{ConvLayer, LayerConfig, dilation};
 use super::{Activation, Encode, EncoderSettings, Filters};
+use crate::limits::{check_size, product};
+use crate::masking::zero_padding;
 use crate::{ReceptiveField, Words, kernels};
 
 /// Settings of [`Gated`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct GatedConfig {
-    /// How many channels each unit has.
+    /// The number of channels of each unit.
     pub hidden: usize,
-    /// How many units there are.
+    /// The number of units.
     pub units: usize,
-    /// What the dilation is multiplied with from unit to unit.
+    /// The factor by which the dilation grows from unit to unit.
     #[serde(default = "super::layer::two")]
     pub dilation_base: usize,
-    /// How the layers are built; the activation is the gate's.
+    /// How the layers are built. The activation has no effect: it is always the gate.
     #[serde(default)]
     pub layer: LayerConfig,
 }
@@ -28,7 +30,7 @@ pub struct GatedConfig {
 impl GatedConfig {
     /// Initializes the units for inputs of `embedding` dimensions.
     pub fn init(&self, embedding: usize, device: &Device) -> Gated {
-        // What is dropped is what is gated: before the gate a zero would be a half.
+        // Dropout comes after the gate: before it, a dropped value would open the gate halfway.
         let wide = LayerConfig { activation: Activation::None, dropout: 0.0, ..self.layer.clone() };
         let narrow = LayerConfig { kernel_size: 1, activation: Activation::None, ..LayerConfig::default() };
         let narrow = |input| narrow.init(input, self.hidden, 1, 1, device);
@@ -41,6 +43,15 @@ impl GatedConfig {
         };
         Gated { input: narrow(embedding), units: (0..self.units).map(unit).collect() }
     }
+
+    pub(super) fn parameters(&self, embedding: usize) -> u64 {
+        let (hidden, units) = (self.hidden, self.units as u64);
+        let narrow = |input| product([input, hidden]).saturating_add(hidden as u64);
+        let gates = self.layer.parameters(hidden, hidden.saturating_mul(2)).saturating_mul(units);
+        // Every unit has a skip connection, and all but the last a connection to the next.
+        let connections = narrow(hidden).saturating_mul(units.saturating_mul(2).saturating_sub(1));
+        narrow(embedding).saturating_add(gates).saturating_add(connections)
+    }
 }
 
 impl EncoderSettings for GatedConfig {
@@ -52,38 +63,44 @@ impl EncoderSettings for GatedConfig {
         self.layer.field_of_stack(self.units, self.dilation_base)
     }
 
+    fn kernel_size(&self) -> usize {
+        self.layer.kernel_size
+    }
+
     fn check(&self) -> Result<(), String> {
-        self.layer.check_stack([("hidden", self.hidden), ("units", self.units), ("dilation_base", self.dilation_base)])
+        self.layer.check_stack(("hidden", self.hidden), ("units", self.units))?;
+        check_size("dilation_base", self.dilation_base)
     }
 }
 
-/// Gated units, and the sum of what each gives.
+/// Gated units, whose skip connections are summed.
 #[derive(Module, Debug)]
 pub struct Gated {
-    /// A convolution of width 1, from embeddings to channels.
+    /// From the embeddings to the channels: a convolution of width 1.
     pub input: ConvLayer,
-    /// The units, from the words up.
+    /// The units, from first to last.
     pub units: Vec<Unit>,
 }
 
 /// One gated unit.
 #[derive(Module, Debug)]
 pub struct Unit {
-    /// What is gated, and its gate: `[2 · hidden, hidden, kernel_size]`.
+    /// The values and their gates: filters `[2 · hidden, hidden, kernel_size]`.
     pub gates: ConvLayer,
-    /// What is added to what the unit was given, of width 1; none of the last unit, on which no other
-    /// stands.
+    /// From the gated values to what is added to the unit's input: a convolution of width 1. The last
+    /// unit has none, because no other unit reads its output.
     pub through: Option<ConvLayer>,
-    /// What goes straight to the end, of width 1.
+    /// From the gated values to the sum at the end: a convolution of width 1.
     pub skip: ConvLayer,
     dropout: Dropout,
 }
 
 impl Gated {
-    fn above(&self, mut x: Tensor<3>, mask: &Tensor<3>) -> Tensor<3> {
+    /// Everything after the input convolution.
+    fn after_input(&self, mut x: Tensor<3>, mask: &Tensor<3>) -> Tensor<3> {
         let mut skips = Vec::new();
         for unit in &self.units {
-            x = x * mask.clone();
+            x = zero_padding(x, mask.clone());
             let gated = unit.dropout.forward(kernels::gate(unit.gates.forward(x.clone())));
             skips.push(unit.skip.forward(gated.clone()));
             if let Some(through) = &unit.through {
@@ -96,14 +113,14 @@ impl Gated {
 
 impl Encode for Gated {
     fn forward(&self, x: Tensor<3>, mask: Tensor<3>) -> Tensor<3> {
-        self.above(self.input.forward(x), &mask)
+        self.after_input(self.input.forward(x), &mask)
     }
 
     fn forward_words(&self, words: &Words) -> Tensor<3> {
-        self.above(self.input.forward_words(words), &words.mask())
+        self.after_input(self.input.forward_words(words), &words.mask())
     }
 
     fn filters(&self) -> Option<Filters> {
-        Some(Filters::of_layer(&self.input, false))
+        Some(Filters::from_layer(&self.input, false))
     }
 }

@@ -1,5 +1,5 @@
-//! One convolution of a stack, with what belongs to it: padding, weight normalisation,
-//! normalisation, activation, dropout.
+//! One convolutional layer: padding, weight normalisation, convolution, layer normalisation, activation
+//! and dropout.
 
 use burn::module::{Module, Param};
 use burn::nn::conv::{Conv1d, Conv1dConfig};
@@ -7,26 +7,30 @@ use burn::nn::{Dropout, DropoutConfig, Initializer, LayerNorm, LayerNormConfig};
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
-use super::{Activation, check_size};
+use super::Activation;
+use crate::dropout;
 use crate::kernels::{Taps, convolve};
+use crate::limits::{MAX_CHANNELS, MAX_LAYERS, check_chance, check_size, check_up_to, product};
 use crate::{Pooling, ReceptiveField, Words};
 
-/// How the layers of a stack are built, whatever the stack.
+/// How convolutional layers are built; every encoder that has some uses these settings.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct LayerConfig {
-    /// How many positions a filter is wide.
+    /// The width of a filter, in positions.
     pub kernel_size: usize,
-    /// Whether a position sees itself and what is before it, and nothing after it.
+    /// Whether a position sees only itself and the positions before it.
     pub causal: bool,
-    /// What follows the convolution.
+    /// The activation after the convolution.
     pub activation: Activation,
     /// Whether the channels of each position are normalised before the activation (Ba, Kiros and
-    /// Hinton 2016, equation 4); over the batch it would let padding and neighbours in.
+    /// Hinton 2016, equation 4). Normalisation over the batch would make a prediction depend on padding
+    /// and on the other texts.
     pub layer_norm: bool,
-    /// Whether a filter's length is a parameter of its own (Salimans and Kingma 2016, equation 2).
+    /// Whether the norm of a filter is a parameter of its own (Salimans and Kingma 2016, equation 2).
     pub weight_norm: bool,
-    /// The chance that a value is dropped after the activation, in training.
+    /// In training, the chance that a value is dropped after the activation, at every position by itself.
+    /// It does not depend on [`ModelConfig::dropout`](crate::ModelConfig::dropout).
     pub dropout: f64,
 }
 
@@ -44,15 +48,15 @@ impl Default for LayerConfig {
 }
 
 impl LayerConfig {
-    /// Initializes one layer.
+    /// Initializes one layer from `input` to `output` channels.
     pub fn init(&self, input: usize, output: usize, dilation: usize, stride: usize, device: &Device) -> ConvLayer {
         let mut conv = Conv1dConfig::new(input, output, self.kernel_size)
             .with_initializer(Initializer::KaimingUniform { gain: 2f64.sqrt(), fan_out_only: false })
             .init(device);
         conv.bias = Some(Initializer::Zeros.init([output], device));
         let gain = self.weight_norm.then(|| {
-            let length = conv.weight.val().powi_scalar(2).sum_dims(&[1, 2]).sqrt().reshape([output]);
-            Param::from_tensor(length.detach())
+            let norm = conv.weight.val().powi_scalar(2).sum_dims(&[1, 2]).sqrt().reshape([output]);
+            Param::from_tensor(norm.detach())
         });
         ConvLayer {
             conv,
@@ -68,49 +72,62 @@ impl LayerConfig {
 
     /// What one output of a layer sees of its input.
     pub fn field(&self, dilation: usize) -> ReceptiveField {
-        match self.causal {
-            true => ReceptiveField { left: dilation.saturating_mul(self.kernel_size - 1), right: 0 },
-            false => ReceptiveField::of_same_convolution(self.kernel_size, dilation),
+        if self.causal {
+            let span = dilation.saturating_mul(self.kernel_size.saturating_sub(1));
+            ReceptiveField { left: span, right: 0 }
+        } else {
+            ReceptiveField::of_same_convolution(self.kernel_size, dilation)
         }
     }
 
-    /// What one output of a stack of layers sees, whose dilations grow by `base`.
+    /// The number of parameters of a layer from `input` to `output` channels.
+    pub(super) fn parameters(&self, input: usize, output: usize) -> u64 {
+        let vectors = 1 + usize::from(self.weight_norm) + 2 * usize::from(self.layer_norm);
+        product([input, output, self.kernel_size]).saturating_add(product([vectors, output]))
+    }
+
+    /// What one output of a stack of layers sees, if the dilation grows by the factor `base` from layer
+    /// to layer.
     pub(super) fn field_of_stack(&self, layers: usize, base: usize) -> ReceptiveField {
         (0..layers).fold(ReceptiveField::ONE, |field, layer| field.then(self.field(dilation(base, layer)), 1))
     }
 
     pub(super) fn check(&self) -> Result<(), String> {
         check_size("kernel_size", self.kernel_size)?;
-        match (0.0..1.0).contains(&self.dropout) {
-            true => Ok(()),
-            false => Err("dropout must be from 0 to below 1".into()),
-        }
+        check_chance("dropout", self.dropout)
     }
 
-    /// As [`check`](Self::check), of a stack with further settings, each of which has a size.
-    pub(super) fn check_stack<const N: usize>(&self, settings: [(&str, usize); N]) -> Result<(), String> {
-        settings.into_iter().try_for_each(|(name, value)| check_size(name, value))?;
+    /// Checks the settings of a stack: the name and value of its number of channels and of its number of
+    /// layers, and the settings of a layer.
+    pub(super) fn check_stack(&self, channels: (&str, usize), layers: (&str, usize)) -> Result<(), String> {
+        check_up_to(channels.0, channels.1, MAX_CHANNELS)?;
+        check_up_to(layers.0, layers.1, MAX_LAYERS)?;
         self.check()
     }
 }
 
-/// The dilation of a layer of a stack in which it grows, counted from 0.
+/// The dilation of layer number `layer`, counted from 0.
 pub(super) fn dilation(base: usize, layer: usize) -> usize {
-    base.saturating_pow(layer as u32)
+    power(base, layer)
 }
 
-/// What the dilation grows by where nothing is said of it.
+/// A power that is `usize::MAX` where it would overflow.
+pub(super) fn power(base: usize, exponent: usize) -> usize {
+    base.saturating_pow(u32::try_from(exponent).unwrap_or(u32::MAX))
+}
+
+/// The default factor by which the dilation grows from layer to layer.
 pub(super) fn two() -> usize {
     2
 }
 
-/// One convolution of a stack.
+/// One convolutional layer.
 #[derive(Module, Debug)]
 pub struct ConvLayer {
-    /// The filters, `[output, input, kernel_size]`, and their biases, `[output]`. With weight
-    /// normalisation only the filters' directions count.
+    /// The filters, `[output, input, kernel_size]`, and the biases, `[output]`. With weight
+    /// normalisation only the direction of a filter has an effect.
     pub conv: Conv1d,
-    /// With weight normalisation: each filter's length, `[output]`.
+    /// With weight normalisation: the norm of each filter, `[output]`.
     pub gain: Option<Param<Tensor<1>>>,
     norm: Option<LayerNorm>,
     dropout: Dropout,
@@ -135,8 +152,8 @@ impl ConvLayer {
         self.finish(self.convolve(x))
     }
 
-    /// As [`forward`](Self::forward), of words: each distinct one is multiplied with the filters
-    /// once.
+    /// The same as [`forward`](Self::forward), for words. Each distinct word is multiplied with the
+    /// filters once.
     pub fn forward_words(&self, words: &Words) -> Tensor<3> {
         if self.stride != 1 || self.dilation != 1 {
             return self.forward(words.embed());
@@ -145,13 +162,14 @@ impl ConvLayer {
         self.finish(words.convolve(self.filters(), bias, self.field).swap_dims(1, 2))
     }
 
-    /// As [`forward_words`](Self::forward_words), pooled over the positions, `[batch, output]`,
-    /// where one kernel does both: with ReLU and nothing else after the convolution.
+    /// The same as [`forward_words`](Self::forward_words), pooled over the positions, `[batch, output]`,
+    /// if one kernel can do both: if the convolution is followed by ReLU and nothing else.
     pub fn forward_pooled(&self, words: &Words, pooling: Pooling) -> Option<Tensor<2>> {
-        let is_short = self.stride == 1 && self.dilation == 1 && self.norm.is_none() && self.dropout.prob == 0.0;
+        let drops = dropout::is_active(&self.dropout, &words.device());
+        let is_dense = self.stride == 1 && self.dilation == 1;
+        let has_kernel = is_dense && self.norm.is_none() && !drops && self.activation == Activation::Relu;
         let bias = self.conv.bias.as_ref().map(|bias| bias.val());
-        (is_short && self.activation == Activation::Relu)
-            .then(|| words.convolve_pooled(self.filters(), bias, self.field, pooling))
+        has_kernel.then(|| words.convolve_pooled(self.filters(), bias, self.field, pooling))
     }
 
     /// What one output sees of the input.
@@ -159,15 +177,15 @@ impl ConvLayer {
         self.field
     }
 
-    /// The filters as they are applied, `[output, input, kernel_size]`.
+    /// The filters after weight normalisation, `[output, input, kernel_size]`.
     pub fn filters(&self) -> Tensor<3> {
         let weight = self.conv.weight.val();
         match &self.gain {
             None => weight,
             Some(gain) => {
                 let [output, _, _] = weight.dims();
-                let length = weight.clone().powi_scalar(2).sum_dims(&[1, 2]).sqrt(); // [output, 1, 1]
-                weight * (gain.val().reshape([output, 1, 1]) / length)
+                let norm = weight.clone().powi_scalar(2).sum_dims(&[1, 2]).sqrt(); // [output, 1, 1]
+                weight * (gain.val().reshape([output, 1, 1]) / norm)
             }
         }
     }
@@ -186,7 +204,7 @@ impl ConvLayer {
     }
 }
 
-/// Normalises the channels of each position of `[batch, channels, length]`, where that is asked for.
+/// Normalises the channels of each position of `[batch, channels, length]`, if there is a norm.
 pub(super) fn over_channels(norm: &Option<LayerNorm>, x: Tensor<3>) -> Tensor<3> {
     match norm {
         Some(norm) => norm.forward(x.swap_dims(1, 2)).swap_dims(1, 2),

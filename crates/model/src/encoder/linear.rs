@@ -1,4 +1,5 @@
-//! Document A's encoder: one convolution with neither activation nor bias.
+//! One convolution without activation and bias, as in Ben Bolte's model
+//! (codekansas/language_conv_visualizations).
 
 use burn::module::Module;
 use burn::nn::conv::{Conv1d, Conv1dConfig};
@@ -6,17 +7,18 @@ use burn::nn::{Initializer, PaddingConfig1d};
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
-use super::{Encode, EncoderSettings, FilterWeights, Filters, check_size};
-use crate::ReceptiveField;
+use super::{Encode, EncoderSettings, FilterWeights, Filters};
+use crate::limits::{check_size, check_std, product};
+use crate::{Pooling, ReceptiveField, Words};
 
 /// Settings of [`LinearConv`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LinearConvConfig {
-    /// How many filters; each one channel of the output.
+    /// The number of filters. Each is one channel of the output.
     pub filters: usize,
-    /// How many tokens a filter is wide.
+    /// The width of a filter, in tokens.
     pub kernel_size: usize,
-    /// The standard deviation of the normal distribution that the filters start from.
+    /// The standard deviation of the normal distribution that the filters are drawn from.
     pub init_std: f64,
 }
 
@@ -29,6 +31,10 @@ impl LinearConvConfig {
             .with_initializer(Initializer::Normal { mean: 0.0, std: self.init_std });
         LinearConv { conv: conv.init(device) }
     }
+
+    pub(super) fn parameters(&self, embedding: usize) -> u64 {
+        product([self.filters, embedding, self.kernel_size])
+    }
 }
 
 impl EncoderSettings for LinearConvConfig {
@@ -36,24 +42,33 @@ impl EncoderSettings for LinearConvConfig {
         self.filters
     }
 
-    /// A filter's width.
+    /// As wide as a filter.
     fn receptive_field(&self) -> ReceptiveField {
         ReceptiveField::of_same_convolution(self.kernel_size, 1)
     }
 
+    fn kernel_size(&self) -> usize {
+        self.kernel_size
+    }
+
     fn check(&self) -> Result<(), String> {
-        match self.filters {
-            0 => Err("filters must be 1 or more".into()),
-            _ => check_size("kernel_size", self.kernel_size),
-        }
+        check_size("filters", self.filters)?;
+        check_size("kernel_size", self.kernel_size)?;
+        check_std("init_std", self.init_std)
     }
 }
 
-/// One convolution, "same" padding, neither activation nor bias.
+/// One convolution with "same" padding, without activation and bias.
 #[derive(Module, Debug)]
 pub struct LinearConv {
     /// The filters, `[filters, embedding, kernel_size]`.
     pub conv: Conv1d,
+}
+
+impl LinearConv {
+    fn field(&self) -> ReceptiveField {
+        ReceptiveField::of_same_convolution(self.conv.weight.dims()[2], 1)
+    }
 }
 
 impl Encode for LinearConv {
@@ -61,10 +76,13 @@ impl Encode for LinearConv {
         self.conv.forward(x)
     }
 
+    fn forward_pooled(&self, words: &Words, pooling: Pooling) -> Option<Tensor<2>> {
+        (pooling == Pooling::Mean).then(|| words.convolve_mean(self.conv.weight.val(), self.field()))
+    }
+
     fn filters(&self) -> Option<Filters> {
-        let weights = self.conv.weight.val();
-        let left = ReceptiveField::of_same_convolution(weights.dims()[2], 1).left;
-        Some(Filters { weights: FilterWeights::Vectors(weights), left, is_last: true })
+        let weights = FilterWeights::Vectors(self.conv.weight.val());
+        Some(Filters { weights, left: self.field().left, is_last: true })
     }
 
     fn linear_kernel(&self) -> Option<Tensor<3>> {

@@ -1,8 +1,9 @@
-//! Encoders: from a vector a token to a vector a position.
+//! Encoders: from one vector per token to one vector per position.
 //!
-//! A new encoder is one file here, one variant of each of the two enums below, one line of
-//! `each!` and of [`EncoderConfig::init`], one row of the table in the README, and a name in the program's
-//! `args/encoders.rs` to ask about it untrained.
+//! To add an encoder, add a file here, a variant to each of the two enums below, a line to `each!`,
+//! [`EncoderConfig::init`], [`EncoderConfig::parameters`] and [`EncoderConfig::size_settings`], and a row
+//! to the table in the README. A name in the program's `args/encoders.rs` makes it known to commands that
+//! need no trained model.
 
 mod activation;
 mod bytenet;
@@ -12,7 +13,6 @@ mod downsampling;
 mod filters;
 mod gated;
 mod layer;
-mod limits;
 mod linear;
 mod one_hot;
 mod plain;
@@ -32,44 +32,43 @@ pub(crate) use downsampling::downsampled;
 pub use filters::{FilterWeights, Filters};
 pub use gated::{Gated, GatedConfig, Unit};
 pub use layer::{ConvLayer, LayerConfig};
-use limits::LARGEST;
-pub(crate) use limits::check_size;
 pub use linear::{LinearConv, LinearConvConfig};
 pub use one_hot::{OneHot, OneHotConfig};
 pub use plain::{Plain, PlainConfig};
 pub use recurrent::{Gru, Lstm, RecurrentConfig};
 pub use residual::{Block, Branch, Residual, ResidualConfig};
 
+use crate::limits::{MAX_CHANNELS, MAX_SIZE, product};
 use crate::{Pooling, ReceptiveField, Words};
 
-/// Which encoder, and its settings; in `config.json` tagged by `type`.
+/// An encoder and its settings. In `config.json` the field `type` names the encoder.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "kebab-case")]
 pub enum EncoderConfig {
-    /// One convolution with neither activation nor bias (document A).
+    /// One convolution without activation and bias.
     Linear(LinearConvConfig),
-    /// Convolutions of several widths side by side, with activation (Kim 2014).
+    /// Convolutions of one or several widths in parallel, with an activation (Kim 2014).
     Conv(ConvConfig),
-    /// Convolutions one after the other.
+    /// A stack of convolutions.
     Plain(PlainConfig),
-    /// Residual blocks, dilated or not (He et al. 2016; Bai, Kolter and Koltun 2018).
+    /// Residual blocks, with or without dilation (He et al. 2016; Bai, Kolter and Koltun 2018).
     Residual(ResidualConfig),
-    /// ByteNet's residual blocks, dilated (Kalchbrenner et al. 2016).
+    /// ByteNet's dilated residual blocks (Kalchbrenner et al. 2016).
     #[serde(rename = "bytenet")]
     ByteNet(ByteNetConfig),
     /// Every layer reads all layers before it (Huang et al. 2017).
     Dense(DenseConfig),
     /// Gated units with skip connections (van den Oord et al. 2016).
     Gated(GatedConfig),
-    /// A convolution straight over one-hot words (Johnson and Zhang 2015).
+    /// A convolution over one-hot words, without embeddings (Johnson and Zhang 2015).
     OneHot(OneHotConfig),
-    /// Long short-term memory, a baseline.
+    /// Long short-term memory, a recurrent baseline.
     Lstm(RecurrentConfig),
-    /// Gated recurrent units, a baseline.
+    /// Gated recurrent units, a recurrent baseline.
     Gru(RecurrentConfig),
 }
 
-/// The same expression for every variant of [`EncoderConfig`] or [`Encoder`].
+/// Evaluates the same expression for every variant of [`EncoderConfig`] or [`Encoder`].
 macro_rules! each {
     ($kind:ident, $value:expr, $name:ident => $same:expr) => {
         match $value {
@@ -87,52 +86,94 @@ macro_rules! each {
     };
 }
 
-/// What every encoder's settings tell.
+/// What the settings of every encoder have in common.
+///
+/// Apart from [`check`](Self::check), the methods are meant for settings that have been checked.
 pub trait EncoderSettings {
-    /// How many channels come out.
+    /// The number of channels of the output.
     fn hidden(&self) -> usize;
 
     /// What one position of the output sees of the input.
     fn receptive_field(&self) -> ReceptiveField;
 
-    /// How many positions of the input become one of the output.
+    /// The number of positions of the input per position of the output.
     fn stride(&self) -> usize {
         1
     }
 
-    /// What is wrong with the settings, if anything.
+    /// The width of the widest filter.
+    fn kernel_size(&self) -> usize {
+        1
+    }
+
+    /// Checks each setting by itself; [`EncoderConfig::check`] also checks them together.
     ///
     /// # Errors
     ///
-    /// What is wrong, and how it should be.
+    /// A message that begins with the name of the setting and says which values are possible.
     fn check(&self) -> Result<(), String>;
 }
 
-/// The most channels of a layer that another layer of as many reads.
-const MOST_CHANNELS: usize = 1 << 14;
+/// The largest receptive field and the largest stride. Dilations grow exponentially, and no text is
+/// longer than this.
+const MAX_FIELD: usize = 1 << 31;
 
 impl EncoderConfig {
-    /// Whether an encoder can be built of it.
+    /// Checks that an encoder can be built from the settings, and that it has no absurd size.
     ///
     /// # Errors
     ///
-    /// What is wrong, and how it should be.
+    /// A message that begins with the names of the settings and says which values are possible.
     pub fn check(&self) -> Result<(), String> {
         let settings = self.settings();
         settings.check()?;
-        let (most, has_no_end) = match self {
-            Self::Linear(_) | Self::Conv(_) | Self::OneHot(_) => (LARGEST, false),
-            Self::Lstm(_) | Self::Gru(_) => (MOST_CHANNELS, true),
-            _ => (MOST_CHANNELS, false),
-        };
-        if settings.hidden() > most {
-            return Err(format!("{} channels are too many; it computes with {most} at most", settings.hidden()));
+        let names = self.size_settings();
+        let largest = if matches!(self, Self::Dense(_)) { MAX_CHANNELS } else { MAX_SIZE };
+        if settings.hidden() > largest {
+            let channels = settings.hidden();
+            return Err(format!("{names}: there must be {largest} channels or fewer, but there are {channels}"));
         }
-        // A dilation grows fast: beyond that no text has the positions that the outermost taps see.
-        if settings.stride() > 1 << 31 || !has_no_end && settings.receptive_field().size() > 1 << 31 {
-            return Err("it would see further than any text is long; make it smaller".into());
+        let window = product([settings.hidden(), settings.kernel_size()]);
+        if window > MAX_SIZE as u64 {
+            return Err(format!("{names}: channels times kernel size must be {MAX_SIZE} or less, but is {window}"));
+        }
+        if settings.stride() > MAX_FIELD {
+            return Err(format!("{names}: {} tokens per position are more than any text has", settings.stride()));
+        }
+        let is_recurrent = matches!(self, Self::Lstm(_) | Self::Gru(_));
+        if !is_recurrent && settings.receptive_field().size() > MAX_FIELD {
+            return Err(format!("{names}: the receptive field would reach further than any text is long"));
         }
         Ok(())
+    }
+
+    /// The number of parameters of the encoder for inputs of `embedding` dimensions.
+    pub fn parameters(&self, embedding: usize) -> u64 {
+        match self {
+            Self::Linear(config) => config.parameters(embedding),
+            Self::Conv(config) => config.parameters(embedding),
+            Self::Plain(config) => config.parameters(embedding),
+            Self::Residual(config) => config.parameters(embedding),
+            Self::ByteNet(config) => config.parameters(embedding),
+            Self::Dense(config) => config.parameters(embedding),
+            Self::Gated(config) => config.parameters(embedding),
+            Self::OneHot(config) => config.hidden() as u64,
+            Self::Lstm(config) => config.parameters(embedding, 4),
+            Self::Gru(config) => config.parameters(embedding, 3),
+        }
+    }
+
+    /// The names of the settings that decide how large the encoder is, for error messages.
+    pub(crate) fn size_settings(&self) -> &'static str {
+        match self {
+            Self::Linear(_) => "filters, kernel_size",
+            Self::Conv(_) | Self::OneHot(_) => "filters, kernel_sizes",
+            Self::Plain(_) => "hidden, layers, kernel_size, downsampling",
+            Self::Residual(_) | Self::ByteNet(_) => "hidden, blocks, kernel_size, dilation_base",
+            Self::Dense(_) => "growth, layers, kernel_size",
+            Self::Gated(_) => "hidden, units, kernel_size, dilation_base",
+            Self::Lstm(_) | Self::Gru(_) => "hidden, bidirectional",
+        }
     }
 
     /// Initializes the encoder for inputs of `embedding` dimensions.
@@ -151,7 +192,7 @@ impl EncoderConfig {
         }
     }
 
-    /// What the settings tell.
+    /// The settings of whichever encoder it is.
     pub fn settings(&self) -> &dyn EncoderSettings {
         each!(Self, self, config => config)
     }
@@ -159,7 +200,7 @@ impl EncoderConfig {
 
 /// An encoder, ready to run.
 #[derive(Module, Debug)]
-#[expect(clippy::large_enum_variant, reason = "a model holds one encoder, and Burn's modules go in no box")]
+#[expect(clippy::large_enum_variant, reason = "a model has one encoder, and Burn's modules cannot be boxed")]
 pub enum Encoder {
     /// See [`EncoderConfig::Linear`].
     Linear(LinearConv),
@@ -183,39 +224,38 @@ pub enum Encoder {
     Gru(Gru),
 }
 
-/// What every encoder does.
+/// What every encoder can do.
 pub trait Encode {
     /// Applies the encoder.
     ///
     /// # Shapes
     ///
     /// - `x`: `[batch, embedding, length]`, zero where `mask` is
-    /// - `mask`: `[batch, 1, length]`, 1 where a position counts and 0 elsewhere; what counts
-    ///   stands at the begin
-    /// - output: `[batch, hidden, length / stride]`, rounded up; what stands at masked positions
-    ///   has no meaning
+    /// - `mask`: `[batch, 1, length]`, 1 where a position counts and 0 elsewhere; the positions that
+    ///   count come first
+    /// - output: `[batch, hidden, length / stride]`, rounded up; the values at masked positions have no
+    ///   meaning
     fn forward(&self, x: Tensor<3>, mask: Tensor<3>) -> Tensor<3>;
 
-    /// As [`forward`](Self::forward), of words: an encoder whose first layer is a convolution
+    /// The same as [`forward`](Self::forward), for words. An encoder whose first layer is a convolution
     /// multiplies each distinct word with it once.
     fn forward_words(&self, words: &Words) -> Tensor<3> {
         self.forward(words.embed(), words.mask())
     }
 
-    /// As [`forward_words`](Self::forward_words), pooled over the positions, `[batch, hidden]`,
-    /// where one kernel does both.
+    /// The same as [`forward_words`](Self::forward_words), pooled over the positions, `[batch, hidden]`,
+    /// if the encoder can do both at once.
     fn forward_pooled(&self, _words: &Words, _pooling: Pooling) -> Option<Tensor<2>> {
         None
     }
 
-    /// The filters that read the words themselves, those of the first layer; none where it is no
-    /// convolution.
+    /// The filters of the first layer, which read the words; none if it is not a convolution.
     fn filters(&self) -> Option<Filters> {
         None
     }
 
-    /// The one kernel that the encoder amounts to, `[hidden, embedding, kernel_size]`, where it
-    /// is linear and so amounts to one.
+    /// The kernel of the one convolution that the encoder consists of, `[hidden, embedding,
+    /// kernel_size]`, if the encoder is linear.
     fn linear_kernel(&self) -> Option<Tensor<3>> {
         None
     }

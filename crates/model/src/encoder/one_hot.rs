@@ -1,5 +1,5 @@
-//! A convolution straight over one-hot words (Johnson and Zhang 2015, section 2.1: seq-CNN): every
-//! word has a weight for each filter and place, which is its embedding.
+//! A convolution over one-hot words, without embeddings (Johnson and Zhang 2015, section 2.1: seq-CNN).
+//! Every word has a weight for each filter and place; these weights are stored as its embedding.
 
 use std::ops::Range;
 
@@ -9,27 +9,27 @@ use burn::tensor::activation::relu;
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
-use super::limits::check_widths;
 use super::{Encode, EncoderSettings, FilterWeights, Filters};
+use crate::limits::check_widths;
 use crate::{Pooling, ReceptiveField, Words};
 
 /// Settings of [`OneHot`]. The model's `embedding` must be [`weights`](Self::weights).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct OneHotConfig {
-    /// How many filters of each width; each one channel of the output.
+    /// The number of filters of each width. Each is one channel of the output.
     pub filters: usize,
-    /// How many words the filters are wide: several are side by side.
+    /// The widths of the filters, in words.
     pub kernel_sizes: Vec<usize>,
 }
 
 impl OneHotConfig {
-    /// Initializes the biases; the filters are the embeddings.
+    /// Initializes the biases. The filters are the embeddings.
     pub fn init(&self, device: &Device) -> OneHot {
         let bias = Initializer::Zeros.init([self.hidden()], device);
         OneHot { bias, filters: self.filters, kernel_sizes: self.kernel_sizes.clone() }
     }
 
-    /// How many weights a word has.
+    /// The number of weights per word.
     pub fn weights(&self) -> usize {
         self.filters.saturating_mul(self.kernel_sizes.iter().fold(0, |sum, width| sum.saturating_add(*width)))
     }
@@ -40,7 +40,7 @@ impl EncoderSettings for OneHotConfig {
         self.filters.saturating_mul(self.kernel_sizes.len())
     }
 
-    /// The widest filter's.
+    /// As wide as the widest filter.
     fn receptive_field(&self) -> ReceptiveField {
         let fields = self.kernel_sizes.iter().map(|&kernel_size| ReceptiveField::of_same_convolution(kernel_size, 1));
         fields.fold(ReceptiveField::ONE, ReceptiveField::or)
@@ -51,7 +51,7 @@ impl EncoderSettings for OneHotConfig {
     }
 }
 
-/// The sum of what each word of a phrase weighs at its place, and ReLU.
+/// The sum of the weights of the words of a phrase at their places, then ReLU.
 #[derive(Module, Debug)]
 pub struct OneHot {
     /// `[filters · widths]`
@@ -62,10 +62,10 @@ pub struct OneHot {
     kernel_sizes: Vec<usize>,
 }
 
-/// The filters of one width, among all of them.
+/// The filters of one width.
 struct Width {
     field: ReceptiveField,
-    /// Where their weights stand in a word's.
+    /// The dimensions of an embedding that hold their weights.
     weights: Range<usize>,
     bias: Tensor<1>,
 }
@@ -85,42 +85,42 @@ impl OneHot {
 impl Encode for OneHot {
     fn forward(&self, x: Tensor<3>, _mask: Tensor<3>) -> Tensor<3> {
         let [batch, _, length] = x.dims();
-        let of_width = |Width { field, weights, bias }: Width| {
+        let forward_width = |Width { field, weights, bias }: Width| {
             let x = x.clone().slice([0..batch, weights]).pad([(0, 0), (0, 0), (field.left, field.right)], 0.0);
-            let of_place = |place: usize| {
+            let at_place = |place: usize| {
                 let channels = place * self.filters..(place + 1) * self.filters;
                 x.clone().slice([0..batch, channels, place..place + length])
             };
-            let sum = (1..field.size()).fold(of_place(0), |sum, place| sum + of_place(place));
+            let sum = (1..field.size()).fold(at_place(0), |sum, place| sum + at_place(place));
             relu(sum + bias.reshape([1, self.filters, 1]))
         };
-        Tensor::cat(self.widths().map(of_width).collect(), 1)
+        Tensor::cat(self.widths().map(forward_width).collect(), 1)
     }
 
     fn forward_words(&self, words: &Words) -> Tensor<3> {
-        let of_width = |Width { field, weights, bias }: Width| {
-            relu(words.of_dimensions(weights).sum_places(Some(bias), field)).swap_dims(1, 2)
+        let forward_width = |Width { field, weights, bias }: Width| {
+            relu(words.with_dimensions(weights).sum_places(Some(bias), field)).swap_dims(1, 2)
         };
-        Tensor::cat(self.widths().map(of_width).collect(), 1)
+        Tensor::cat(self.widths().map(forward_width).collect(), 1)
     }
 
     fn forward_pooled(&self, words: &Words, pooling: Pooling) -> Option<Tensor<2>> {
-        let of_width = |Width { field, weights, bias }: Width| {
-            words.of_dimensions(weights).pool_places(Some(bias), field, pooling)
+        let forward_width = |Width { field, weights, bias }: Width| {
+            words.with_dimensions(weights).pool_places(Some(bias), field, pooling)
         };
-        Some(Tensor::cat(self.widths().map(of_width).collect(), 1))
+        Some(Tensor::cat(self.widths().map(forward_width).collect(), 1))
     }
 
     fn filters(&self) -> Option<Filters> {
         let widest = self.widths().fold(ReceptiveField::ONE, |widest, width| widest.or(width.field));
-        let of_width = |Width { field, weights, .. }: Width| {
+        let dimensions_of_width = |Width { field, weights, .. }: Width| {
             let dimension = move |filter: usize, place: usize| {
                 let own = (place + field.left).checked_sub(widest.left).filter(|own| *own < field.size())?;
                 Some(weights.start + own * self.filters + filter)
             };
             (0..self.filters).map(move |filter| (0..widest.size()).map(|place| dimension(filter, place)).collect())
         };
-        let dimensions = FilterWeights::Dimensions(self.widths().flat_map(of_width).collect());
+        let dimensions = FilterWeights::Dimensions(self.widths().flat_map(dimensions_of_width).collect());
         Some(Filters { weights: dimensions, left: widest.left, is_last: true })
     }
 }

@@ -1,21 +1,23 @@
-//! Convolutions one after the other (document B's first stack).
+//! A stack of convolutions (Tal Perry, "Convolutional Methods for Text").
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
-use super::layer::{ConvLayer, LayerConfig};
+use super::layer::{ConvLayer, LayerConfig, power};
 use super::{Downsampling, Encode, EncoderSettings, Filters, downsampled};
+use crate::limits::check_size;
+use crate::masking::zero_padding;
 use crate::{ReceptiveField, Words};
 
 /// Settings of [`Plain`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PlainConfig {
-    /// How many channels each layer has.
+    /// The number of channels of each layer.
     pub hidden: usize,
-    /// How many layers there are.
+    /// The number of layers.
     pub layers: usize,
-    /// Whether each layer leaves fewer positions than it reads.
+    /// Whether each layer reduces the number of positions.
     #[serde(default)]
     pub downsampling: Downsampling,
     /// How the layers are built.
@@ -31,6 +33,12 @@ impl PlainConfig {
         let layers = (0..self.layers).map(|layer| self.layer.init(input(layer), self.hidden, 1, stride, device));
         Plain { layers: layers.collect(), downsampling: self.downsampling, causal: self.layer.causal }
     }
+
+    pub(super) fn parameters(&self, embedding: usize) -> u64 {
+        let others = self.layer.parameters(self.hidden, self.hidden);
+        let others = others.saturating_mul(self.layers.saturating_sub(1) as u64);
+        self.layer.parameters(embedding, self.hidden).saturating_add(others)
+    }
 }
 
 impl EncoderSettings for PlainConfig {
@@ -38,31 +46,32 @@ impl EncoderSettings for PlainConfig {
         self.hidden
     }
 
-    /// Each layer adds its filter's width less one, times the steps of the layers before it.
+    /// Each layer adds the width of its filters minus one, times the stride of the layers before it.
     fn receptive_field(&self) -> ReceptiveField {
-        (0..self.layers as u32).fold(ReceptiveField::ONE, |field, layer| {
-            let jump = self.downsampling.factor().saturating_pow(layer);
+        (0..self.layers).fold(ReceptiveField::ONE, |field, layer| {
+            let jump = power(self.downsampling.factor(), layer);
             field.then(self.layer.field(1), jump).then(self.downsampling.field(self.layer.causal), jump)
         })
     }
 
     fn stride(&self) -> usize {
-        self.downsampling.factor().saturating_pow(self.layers as u32)
+        power(self.downsampling.factor(), self.layers)
+    }
+
+    fn kernel_size(&self) -> usize {
+        self.layer.kernel_size
     }
 
     fn check(&self) -> Result<(), String> {
-        self.layer.check_stack([
-            ("hidden", self.hidden),
-            ("layers", self.layers),
-            ("downsampling by", self.downsampling.factor()),
-        ])
+        self.layer.check_stack(("hidden", self.hidden), ("layers", self.layers))?;
+        check_size("downsampling by", self.downsampling.factor())
     }
 }
 
-/// Convolutions one after the other.
+/// A stack of convolutions.
 #[derive(Module, Debug)]
 pub struct Plain {
-    /// The layers, from the words up.
+    /// The layers, from first to last.
     pub layers: Vec<ConvLayer>,
     #[module(skip)]
     downsampling: Downsampling,
@@ -71,10 +80,11 @@ pub struct Plain {
 }
 
 impl Plain {
-    fn rest(&self, mut x: Tensor<3>, mut mask: Tensor<3>) -> Tensor<3> {
+    /// Everything after the convolution of the first layer.
+    fn after_first(&self, mut x: Tensor<3>, mut mask: Tensor<3>) -> Tensor<3> {
         for (number, layer) in self.layers.iter().enumerate() {
             if number > 0 {
-                x = layer.forward(x * mask.clone());
+                x = layer.forward(zero_padding(x, mask.clone()));
             }
             x = self.downsampling.pooled(x, &mask, self.causal);
             mask = downsampled(mask, self.downsampling.factor());
@@ -85,14 +95,14 @@ impl Plain {
 
 impl Encode for Plain {
     fn forward(&self, x: Tensor<3>, mask: Tensor<3>) -> Tensor<3> {
-        self.rest(self.layers[0].forward(x), mask)
+        self.after_first(self.layers[0].forward(x), mask)
     }
 
     fn forward_words(&self, words: &Words) -> Tensor<3> {
-        self.rest(self.layers[0].forward_words(words), words.mask())
+        self.after_first(self.layers[0].forward_words(words), words.mask())
     }
 
     fn filters(&self) -> Option<Filters> {
-        Some(Filters::of_layer(&self.layers[0], self.layers.len() == 1))
+        Some(Filters::from_layer(&self.layers[0], self.layers.len() == 1))
     }
 }

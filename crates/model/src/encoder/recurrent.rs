@@ -1,6 +1,6 @@
-//! The baselines that convolutions are held against: LSTM (Hochreiter and Schmidhuber 1997), in one
-//! direction or both, and GRU (Cho et al. 2014): burn-nn's parameters and equations, read in a way whose
-//! cost grows with the length and not with its square.
+//! The recurrent baselines: LSTM (Hochreiter and Schmidhuber 1997) and GRU (Cho et al. 2014), in one
+//! direction or both. They have burn-nn's parameters and equations, but the cost of training grows with
+//! the length of a text, not with its square.
 
 use burn::module::Module;
 use burn::nn::gru::{Gru as BurnGru, GruConfig as BurnGruConfig};
@@ -11,13 +11,14 @@ use serde::{Deserialize, Serialize};
 use super::{Encode, EncoderSettings};
 use crate::ReceptiveField;
 use crate::kernels;
+use crate::limits::{MAX_CHANNELS, check_up_to, product};
 
 /// Settings of [`Lstm`] and [`Gru`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RecurrentConfig {
-    /// How many dimensions the state has, of each direction.
+    /// The number of dimensions of the state of each direction.
     pub hidden: usize,
-    /// Whether a second one reads the text from its end.
+    /// Whether a second network reads the text backward.
     #[serde(default)]
     pub bidirectional: bool,
 }
@@ -34,6 +35,14 @@ impl RecurrentConfig {
         let init = || BurnGruConfig::new(embedding, self.hidden, true).init(device);
         Gru { gru: init(), reverse: self.bidirectional.then(init) }
     }
+
+    /// The number of parameters of networks with `gates` gates each.
+    pub(super) fn parameters(&self, embedding: usize, gates: usize) -> u64 {
+        let hidden = self.hidden;
+        let weights = product([embedding, hidden]).saturating_add(product([hidden, hidden]));
+        let gate = weights.saturating_add(product([2, hidden])); // with burn-nn's two biases
+        gate.saturating_mul(gates as u64).saturating_mul(1 + u64::from(self.bidirectional))
+    }
 }
 
 impl EncoderSettings for RecurrentConfig {
@@ -41,50 +50,55 @@ impl EncoderSettings for RecurrentConfig {
         if self.bidirectional { self.hidden.saturating_mul(2) } else { self.hidden }
     }
 
-    /// All that was read before; with both directions, all.
+    /// Everything before the position; with both directions, the whole text.
     fn receptive_field(&self) -> ReceptiveField {
         ReceptiveField { left: ReceptiveField::ALL, right: if self.bidirectional { ReceptiveField::ALL } else { 0 } }
     }
 
     fn check(&self) -> Result<(), String> {
-        if self.hidden == 0 { Err("hidden must be 1 or more".into()) } else { Ok(()) }
+        check_up_to("hidden", self.hidden, MAX_CHANNELS)
     }
 }
 
 /// One or two LSTMs.
 #[derive(Module, Debug)]
 pub struct Lstm {
-    /// From the first word on.
+    /// Reads the text forward.
     pub lstm: BurnLstm,
-    /// From the last word on.
+    /// Reads the text backward.
     pub reverse: Option<BurnLstm>,
 }
 
 /// One or two GRUs.
 #[derive(Module, Debug)]
 pub struct Gru {
-    /// From the first word on.
+    /// Reads the text forward.
     pub gru: BurnGru,
-    /// From the last word on.
+    /// Reads the text backward.
     pub reverse: Option<BurnGru>,
 }
 
 impl Encode for Lstm {
     fn forward(&self, x: Tensor<3>, mask: Tensor<3>) -> Tensor<3> {
-        both_ways(x, mask, |x| read_lstm(&self.lstm, x), self.reverse.as_ref().map(|lstm| |x| read_lstm(lstm, x)))
+        in_both_directions(
+            x,
+            mask,
+            |x| read_lstm(&self.lstm, x),
+            self.reverse.as_ref().map(|lstm| |x| read_lstm(lstm, x)),
+        )
     }
 }
 
 impl Encode for Gru {
     fn forward(&self, x: Tensor<3>, mask: Tensor<3>) -> Tensor<3> {
-        both_ways(x, mask, |x| read_gru(&self.gru, x), self.reverse.as_ref().map(|gru| |x| read_gru(gru, x)))
+        in_both_directions(x, mask, |x| read_gru(&self.gru, x), self.reverse.as_ref().map(|gru| |x| read_gru(gru, x)))
     }
 }
 
-/// `[batch, length, embedding]` to `[batch, length, hidden]`: on the CPU by a kernel.
+/// `[batch, length, embedding]` to `[batch, length, hidden]`, with a kernel on the CPU.
 fn read_lstm(lstm: &BurnLstm, x: Tensor<3>) -> Tensor<3> {
     match &lstm.forget_gate {
-        Some(forget_gate) if x.device().inner() == Device::flex() => {
+        Some(forget_gate) if kernels::has_kernels(&x) => {
             let gates = [&lstm.input_gate, forget_gate, &lstm.output_gate, &lstm.cell_gate];
             let recurrent = gates.map(|gate| gate.hidden_transform.weight.val());
             kernels::lstm(project(gates, x), Tensor::cat(recurrent.into(), 1))
@@ -93,8 +107,8 @@ fn read_lstm(lstm: &BurnLstm, x: Tensor<3>) -> Tensor<3> {
     }
 }
 
-/// What each position gives to the gates, with all that does not hang on the last state: `[batch,
-/// length, embedding]` to `[batch, length, 4 · hidden]`.
+/// What each position contributes to the gates by itself, without the previous state, biases included:
+/// `[batch, length, embedding]` to `[batch, length, 4 · hidden]`.
 fn project(gates: [&GateController; 4], x: Tensor<3>) -> Tensor<3> {
     let [batch, length, embedding] = x.dims();
     let weight = Tensor::cat(gates.map(|gate| gate.input_transform.weight.val()).into(), 1);
@@ -117,12 +131,13 @@ fn read_gru(gru: &BurnGru, x: Tensor<3>) -> Tensor<3> {
     in_pieces(x, None, &read).0
 }
 
-/// How many positions are read in one piece.
+/// The largest number of positions that burn-nn reads at once.
 const PIECE: usize = 16;
 
-/// Reads halves of halves of a text, each from the state that the one before it ends in. The slice of
-/// every position that burn-nn takes hands back a gradient as large as what it is cut from: cut from
-/// the whole text, the way back would grow with the square of its length.
+/// Splits a text in halves until they are short, and reads each from the final state of the one before.
+/// burn-nn slices out every position, and the gradient of a slice is as large as the tensor that it was
+/// taken from. With slices of the whole text, the cost of the backward pass would grow with the square
+/// of its length.
 fn in_pieces<S>(
     x: Tensor<3>,
     state: Option<S>,
@@ -138,9 +153,9 @@ fn in_pieces<S>(
     (Tensor::cat(vec![first, second], 1), state)
 }
 
-/// Reads `[batch, embedding, length]` from the first word on and, where there is a second reader,
-/// from the last on; the padding after a text is read by neither before the text is.
-fn both_ways(
+/// Reads `[batch, embedding, length]` forward and, if there is a second network, also backward. In both
+/// directions the text comes before the padding.
+fn in_both_directions(
     x: Tensor<3>,
     mask: Tensor<3>,
     forward: impl Fn(Tensor<3>) -> Tensor<3>,
@@ -158,8 +173,8 @@ fn both_ways(
     read.swap_dims(1, 2)
 }
 
-/// For each position of a text the one that stands as far from its end, `[batch, length]`; padding
-/// stays where it is.
+/// For each position of a text, the position that is as far from its end, `[batch, length]`. Padding
+/// stays in place.
 fn reversed(mask: Tensor<3>) -> Tensor<2, Int> {
     let mask = mask.squeeze_dim::<2>(1);
     let [batch, length] = mask.dims();
@@ -212,7 +227,7 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(24))]
 
         #[test]
-        fn texts_are_read_as_burn_nn_reads_them(batch in 1usize..12, length in 1usize..40, seed: u64) {
+        fn outputs_and_gradients_are_those_of_burn_nn(batch in 1usize..12, length in 1usize..40, seed: u64) {
             let device = Device::flex().autodiff();
             device.seed(seed);
             let distribution = burn::tensor::Distribution::Normal(0.0, 1.0);

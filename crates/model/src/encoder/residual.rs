@@ -1,5 +1,5 @@
-//! Residual blocks of two convolutions: as He et al. (2016, figure 2) have them, or as TCN has them,
-//! dilated 1, 2, 4, … from block to block (Bai, Kolter and Koltun 2018, figure 1b).
+//! Residual blocks of two convolutions: those of He et al. (2016, figure 2), or those of TCN, with
+//! dilations 1, 2, 4, … from block to block (Bai, Kolter and Koltun 2018, figure 1b).
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
@@ -7,30 +7,32 @@ use serde::{Deserialize, Serialize};
 
 use super::layer::{ConvLayer, LayerConfig, dilation};
 use super::{Activation, Encode, EncoderSettings, Filters};
+use crate::limits::{check_size, product};
+use crate::masking::zero_padding;
 use crate::{ReceptiveField, Words};
 
-/// Where a block's activations stand.
+/// Where a block has activations.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Branch {
     /// After each convolution, and after the sum (TCN).
     #[default]
     Tcn,
-    /// After the first convolution, and after the sum: what is added may be of either sign (He et al.).
+    /// After the first convolution, and after the sum (He et al.). The summand may have either sign.
     He,
 }
 
 /// Settings of [`Residual`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ResidualConfig {
-    /// How many channels each block has.
+    /// The number of channels of each block.
     pub hidden: usize,
-    /// How many blocks there are, of two convolutions each.
+    /// The number of blocks, of two convolutions each.
     pub blocks: usize,
-    /// What the dilation is multiplied with from block to block: 1 leaves it at 1, 2 gives 1, 2, 4, …
+    /// The factor by which the dilation grows from block to block: 1 keeps it at 1, 2 gives 1, 2, 4, …
     #[serde(default = "one")]
     pub dilation_base: usize,
-    /// Where a block's activations stand.
+    /// Where a block has activations.
     #[serde(default)]
     pub branch: Branch,
     /// How the layers are built.
@@ -62,6 +64,15 @@ impl ResidualConfig {
         };
         Residual { blocks: (0..self.blocks).map(block).collect() }
     }
+
+    pub(super) fn parameters(&self, embedding: usize) -> u64 {
+        let hidden = self.hidden;
+        let same = self.layer.parameters(hidden, hidden);
+        let first = self.layer.parameters(embedding, hidden);
+        let through = if embedding == hidden { 0 } else { product([embedding, hidden]).saturating_add(hidden as u64) };
+        let others = same.saturating_mul(self.blocks.saturating_mul(2).saturating_sub(1) as u64);
+        first.saturating_add(through).saturating_add(others)
+    }
 }
 
 impl EncoderSettings for ResidualConfig {
@@ -69,45 +80,46 @@ impl EncoderSettings for ResidualConfig {
         self.hidden
     }
 
-    /// Each block adds two filters' widths less one, times its dilation.
+    /// Each block adds twice the width of its filters minus one, times its dilation.
     fn receptive_field(&self) -> ReceptiveField {
         let once = self.layer.field_of_stack(self.blocks, self.dilation_base);
         once.then(once, 1)
     }
 
+    fn kernel_size(&self) -> usize {
+        self.layer.kernel_size
+    }
+
     fn check(&self) -> Result<(), String> {
-        self.layer.check_stack([
-            ("hidden", self.hidden),
-            ("blocks", self.blocks),
-            ("dilation_base", self.dilation_base),
-        ])
+        self.layer.check_stack(("hidden", self.hidden), ("blocks", self.blocks))?;
+        check_size("dilation_base", self.dilation_base)
     }
 }
 
 /// Residual blocks.
 #[derive(Module, Debug)]
 pub struct Residual {
-    /// The blocks, from the words up.
+    /// The blocks, from first to last.
     pub blocks: Vec<Block>,
 }
 
-/// Two convolutions, and what they were given added to what they give.
+/// Two convolutions, whose input is added to their output.
 #[derive(Module, Debug)]
 pub struct Block {
     /// The first convolution.
     pub first: ConvLayer,
-    /// The second.
+    /// The second convolution.
     pub second: ConvLayer,
-    /// Where the channels differ: a convolution of width 1 for what is added.
+    /// If the numbers of channels differ: a convolution of width 1, applied to the input before the sum.
     pub through: Option<ConvLayer>,
     #[module(skip)]
     activation: Activation,
 }
 
 impl Block {
-    /// The rest of the block after its first convolution.
-    fn rest(&self, first: Tensor<3>, x: Tensor<3>, mask: &Tensor<3>) -> Tensor<3> {
-        let second = self.second.forward(first * mask.clone());
+    /// The block after its first convolution, whose output is `first`.
+    fn after_first(&self, first: Tensor<3>, x: Tensor<3>, mask: &Tensor<3>) -> Tensor<3> {
+        let second = self.second.forward(zero_padding(first, mask.clone()));
         let x = match &self.through {
             Some(through) => through.forward(x),
             None => x,
@@ -117,10 +129,11 @@ impl Block {
 }
 
 impl Residual {
-    fn above(&self, mut x: Tensor<3>, mask: &Tensor<3>) -> Tensor<3> {
+    /// The blocks after the first.
+    fn after_first(&self, mut x: Tensor<3>, mask: &Tensor<3>) -> Tensor<3> {
         for block in &self.blocks[1..] {
-            x = x * mask.clone();
-            x = block.rest(block.first.forward(x.clone()), x, mask);
+            x = zero_padding(x, mask.clone());
+            x = block.after_first(block.first.forward(x.clone()), x, mask);
         }
         x
     }
@@ -129,15 +142,15 @@ impl Residual {
 impl Encode for Residual {
     fn forward(&self, x: Tensor<3>, mask: Tensor<3>) -> Tensor<3> {
         let block = &self.blocks[0];
-        self.above(block.rest(block.first.forward(x.clone()), x, &mask), &mask)
+        self.after_first(block.after_first(block.first.forward(x.clone()), x, &mask), &mask)
     }
 
     fn forward_words(&self, words: &Words) -> Tensor<3> {
         let (block, mask) = (&self.blocks[0], words.mask());
-        self.above(block.rest(block.first.forward_words(words), words.embed(), &mask), &mask)
+        self.after_first(block.after_first(block.first.forward_words(words), words.embed(), &mask), &mask)
     }
 
     fn filters(&self) -> Option<Filters> {
-        Some(Filters::of_layer(&self.blocks[0].first, false))
+        Some(Filters::from_layer(&self.blocks[0].first, false))
     }
 }

@@ -1,9 +1,9 @@
 //! A convolution over the positions of a batch of texts.
 //!
-//! On the CPU it is a kernel, an extension of Burn's backend: a text's windows are laid out side by
-//! side and multiplied with the filters while they are still in the cache, and laid out again for
-//! the gradients. Burn's own dilated convolution takes twice as long there, and the same composed of
-//! Burn's operations three times (docs/performance.md). Elsewhere it is Burn's.
+//! On the CPU it is a kernel: the windows of a text are written next to each other and multiplied with
+//! the filters while they are still in the cache; the backward pass writes them again. Burn's own dilated
+//! convolution takes twice as long on the CPU, and a composition of Burn's operations three times
+//! (docs/performance.md). On other devices it is Burn's.
 
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
@@ -12,27 +12,27 @@ use burn::backend::autodiff::ops::{Backward, Ops, OpsKind, binary};
 use burn::backend::ops::FloatTensorOps;
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, AutodiffBackend, Backend, Dispatch, Flex, TensorMetadata, backend_extension};
+use burn::tensor::Tensor;
 use burn::tensor::module::conv1d;
 use burn::tensor::ops::ConvOptions;
-use burn::tensor::{Device, Tensor};
 use burn_flex::FlexTensor;
 use rayon::prelude::*;
 
-use super::{add, tensor};
+use super::{add, has_kernels, tensor};
 use crate::ReceptiveField;
 
-/// Where the taps of a filter lie, and where it is applied.
+/// Where the taps of a filter are, and where the filter is applied.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Taps {
-    /// What one output sees of the input: as many positions as all taps take.
+    /// What one output sees of the input, from the first tap to the last.
     pub field: ReceptiveField,
-    /// From one tap to the next.
+    /// The distance from one tap to the next.
     pub dilation: usize,
-    /// From one output to the next.
+    /// The distance from one output to the next.
     pub stride: usize,
 }
 
-/// The convolution, zeros around the texts.
+/// The convolution, with zeros around the texts.
 ///
 /// # Shapes
 ///
@@ -40,23 +40,24 @@ pub(crate) struct Taps {
 /// - `filters`: `[output, input, kernel_size]`
 /// - output: `[batch, output, length / stride]`, rounded up
 pub(crate) fn convolve(x: Tensor<3>, filters: Tensor<3>, taps: Taps) -> Tensor<3> {
-    if x.device().inner() != Device::flex() {
+    if !(has_kernels(&x) && has_kernels(&filters)) {
         return composed(x, filters, taps);
     }
     Tensor::from_dispatch(Dispatch::convolve(x.into_dispatch(), filters.into_dispatch(), taps))
 }
 
+/// The same with Burn's convolution.
 fn composed(x: Tensor<3>, filters: Tensor<3>, taps: Taps) -> Tensor<3> {
     let x = x.pad([(0, 0), (0, 0), (taps.field.left, taps.field.right)], 0.0);
     conv1d(x, filters, None, ConvOptions::new([taps.stride], [0], [taps.dilation], 1))
 }
 
-/// The kernels, forth and back.
+/// The kernels, forward and backward.
 #[backend_extension(Flex, Autodiff)]
 pub(crate) trait Convolve: Backend {
     fn convolve(x: FloatTensor<Self>, filters: FloatTensor<Self>, taps: Taps) -> FloatTensor<Self>;
 
-    /// The input's gradient, `[batch, input, length]`, from that of the output.
+    /// The gradient of the input, `[batch, input, length]`, from the gradient of the output.
     fn convolve_backward_input(
         gradient: FloatTensor<Self>,
         filters: FloatTensor<Self>,
@@ -64,7 +65,7 @@ pub(crate) trait Convolve: Backend {
         taps: Taps,
     ) -> FloatTensor<Self>;
 
-    /// The filters' gradient, `[output, input, kernel_size]`, from that of the output.
+    /// The gradient of the filters, `[output, input, kernel_size]`, from the gradient of the output.
     fn convolve_backward_filters(
         gradient: FloatTensor<Self>,
         x: FloatTensor<Self>,
@@ -159,7 +160,7 @@ impl Convolve for Flex {
         tensor(sums, [batch, input, length])
     }
 
-    /// Text by text, and summed in their order: the same sums on any number of cores.
+    /// Computed text by text and summed in their order, so the sums are the same on any number of cores.
     fn convolve_backward_filters(gradient: FlexTensor, x: FlexTensor, kernel_size: usize, taps: Taps) -> FlexTensor {
         let (gradient, x) = (gradient.to_contiguous(), x.to_contiguous());
         let [_, output, positions] = gradient.layout().shape().dims();
@@ -167,14 +168,14 @@ impl Convolve for Flex {
 
         let gradients = gradient.storage::<f32>().par_chunks((output * positions).max(1));
         let texts = x.storage::<f32>().par_chunks((input * length).max(1));
-        let of_text = gradients.zip(texts).map(|(gradient, text)| {
+        let by_text = gradients.zip(texts).map(|(gradient, text)| {
             let windows = matrix(taps.windows(text, length, kernel_size), input * kernel_size, positions);
             let gradient = matrix(gradient.to_vec(), output, positions);
             Self::float_matmul(gradient, Self::float_swap_dims(windows, 0, 1))
         });
-        let of_text: Vec<FlexTensor> = of_text.collect();
+        let by_text: Vec<FlexTensor> = by_text.collect();
         let mut sums = vec![0.0f32; output * input * kernel_size];
-        for part in &of_text {
+        for part in &by_text {
             add(&mut sums, part.storage::<f32>());
         }
         tensor(sums, [output, input, kernel_size])
@@ -182,7 +183,7 @@ impl Convolve for Flex {
 }
 
 impl Taps {
-    /// What each tap sees from each output, `[input, kernel_size, positions]`, of a text, `[input,
+    /// The value at each tap for each output, `[input, kernel_size, positions]`, from a text, `[input,
     /// length]`.
     fn windows(self, text: &[f32], length: usize, kernel_size: usize) -> Vec<f32> {
         let positions = length.div_ceil(self.stride);
@@ -192,16 +193,17 @@ impl Taps {
             for (tap, row) in (0..kernel_size).zip(&mut rows) {
                 let (outputs, start) = self.seen(tap, length);
                 let seen = channel.iter().skip(start).step_by(self.stride);
-                match self.stride {
-                    1 => row[outputs.clone()].copy_from_slice(&channel[start..start + outputs.len()]),
-                    _ => row[outputs].iter_mut().zip(seen).for_each(|(place, seen)| *place = *seen),
+                if self.stride == 1 {
+                    row[outputs.clone()].copy_from_slice(&channel[start..start + outputs.len()]);
+                } else {
+                    row[outputs].iter_mut().zip(seen).for_each(|(place, seen)| *place = *seen);
                 }
             }
         }
         windows
     }
 
-    /// Adds what stands in windows to where it was seen in a text.
+    /// Adds the values in windows to the positions of the text that they belong to.
     fn add_windows(self, text: &mut [f32], windows: &[f32], length: usize, kernel_size: usize) {
         let mut rows = windows.chunks_exact(length.div_ceil(self.stride).max(1));
         for channel in text.chunks_exact_mut(length.max(1)) {
@@ -216,17 +218,14 @@ impl Taps {
         }
     }
 
-    /// The outputs for which a tap lies in a text of `length` positions, and where it lies for the
-    /// first of them.
+    /// The outputs for which a tap is inside a text of `length` positions, and the position of the tap
+    /// for the first of them.
     fn seen(self, tap: usize, length: usize) -> (std::ops::Range<usize>, usize) {
         let Self { field, dilation, stride } = self;
         let (ahead, behind) = (tap * dilation, field.left);
         let first = behind.saturating_sub(ahead).div_ceil(stride);
         let end = (length + behind).saturating_sub(ahead).div_ceil(stride).min(length.div_ceil(stride));
-        match first < end {
-            true => (first..end, first * stride + ahead - behind),
-            false => (0..0, 0),
-        }
+        if first < end { (first..end, first * stride + ahead - behind) } else { (0..0, 0) }
     }
 }
 
@@ -237,19 +236,20 @@ fn matrix(values: Vec<f32>, rows: usize, columns: usize) -> FlexTensor {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use burn::tensor::TensorData;
+    use burn::tensor::{Device, TensorData};
     use proptest::prelude::*;
 
     proptest! {
         #[test]
-        fn kernels_are_burns_convolution(
+        fn values_and_gradients_are_those_of_burns_convolution(
             length in 1usize..12, kernel_size in 1usize..5, dilation in 1usize..5, stride in 1usize..4, is_causal: bool,
         ) {
             let device = Device::flex().autodiff();
             let all = dilation * (kernel_size - 1);
-            let field = match is_causal {
-                true => ReceptiveField { left: all, right: 0 },
-                false => ReceptiveField::of_same_convolution(kernel_size, dilation),
+            let field = if is_causal {
+                ReceptiveField { left: all, right: 0 }
+            } else {
+                ReceptiveField::of_same_convolution(kernel_size, dilation)
             };
             let taps = Taps { field, dilation, stride };
             let wave = |shape: [usize; 3], pace: f32| {
@@ -260,8 +260,8 @@ mod tests {
             let both = [convolve, composed].map(|function| {
                 let sums = function(x.clone(), filters.clone(), taps);
                 let gradients = (sums.clone() * sums.clone()).sum().backward();
-                let of = |tensor: &Tensor<3>| tensor.grad(&gradients).expect("a gradient");
-                [sums.inner(), of(&x), of(&filters)].map(|values| values.try_into_vec_as::<f32>().expect("values"))
+                let gradient = |tensor: &Tensor<3>| tensor.grad(&gradients).expect("a gradient");
+                [sums.inner(), gradient(&x), gradient(&filters)].map(|values| values.try_into_vec_as::<f32>().expect("values"))
             });
             for (one, other) in both[0].concat().into_iter().zip(both[1].concat()) {
                 prop_assert!((one - other).abs() < 1e-4, "{one} and {other}");

@@ -1,4 +1,4 @@
-//! The sums of look-ups at every position.
+//! Sums of look-ups at every position.
 
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
@@ -7,22 +7,23 @@ use burn::backend::autodiff::ops::{Backward, Ops, OpsKind, unary};
 use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Autodiff, Backend, Dispatch, Flex, backend_extension};
 use burn::tensor::module::embedding;
-use burn::tensor::{Device, Int, Tensor};
+use burn::tensor::{Int, Tensor};
 use burn_flex::FlexTensor;
 use rayon::prelude::*;
 
 use super::occurrences::Occurrences;
-use super::{add, places_within, tensor};
+use super::{add, has_lookup_kernels, places_within, tensor};
 use crate::ReceptiveField;
+use crate::masking::zero_padding;
 
-/// For each position the sum of what the words around it give by their place.
+/// For each position, the sum of what the words around it contribute at their places.
 ///
 /// # Shapes
 ///
-/// - `table`: `[words, places · channels]`, the channels of a place side by side, a place for each
-///   position of `field`
+/// - `table`: `[words, places · channels]`, the channels of one place next to each other, one place for
+///   each position of `field`
 /// - `ids`: `[batch, length]`, rows of the table
-/// - `mask`: `[batch, length]`, 1 where a position counts and 0 where it gives nothing
+/// - `mask`: `[batch, length]`, 1 where a position counts and 0 where it contributes nothing
 /// - output: `[batch, length, channels]`
 pub(crate) fn sum_of_lookups(
     table: Tensor<2>,
@@ -30,26 +31,27 @@ pub(crate) fn sum_of_lookups(
     mask: Tensor<2>,
     field: ReceptiveField,
 ) -> Tensor<3> {
-    if table.device().inner() != Device::flex() {
+    if !has_lookup_kernels(&table, &ids, &mask) {
         return composed(table, ids, mask, field);
     }
     let (table, ids, mask) = (table.into_dispatch(), ids.into_dispatch(), mask.inner().into_dispatch());
     Tensor::from_dispatch(Dispatch::lookup_sum(table, ids, mask, field.left, field.size()))
 }
 
+/// The same, composed of Burn's operations.
 pub(super) fn composed(table: Tensor<2>, ids: Tensor<2, Int>, mask: Tensor<2>, field: ReceptiveField) -> Tensor<3> {
     let [batch, length] = ids.dims();
     let channels = table.dims()[1] / field.size();
-    let parts = embedding(table, ids) * mask.unsqueeze_dim::<3>(2); // [batch, length, places · channels]
+    let parts = zero_padding(embedding(table, ids), mask.unsqueeze_dim(2)); // [batch, length, places · channels]
     let parts = parts.pad([(0, 0), (field.left, field.right), (0, 0)], 0.0);
-    let of_place = |place: usize| {
+    let at_place = |place: usize| {
         let columns = place * channels..(place + 1) * channels;
         parts.clone().slice([0..batch, place..place + length, columns])
     };
-    (1..field.size()).fold(of_place(0), |sum, place| sum + of_place(place))
+    (1..field.size()).fold(at_place(0), |sum, place| sum + at_place(place))
 }
 
-/// The kernels, forth and back.
+/// The kernels, forward and backward.
 #[backend_extension(Flex, Autodiff)]
 pub(crate) trait LookupSum: Backend {
     fn lookup_sum(
@@ -60,7 +62,7 @@ pub(crate) trait LookupSum: Backend {
         places: usize,
     ) -> FloatTensor<Self>;
 
-    /// The table's gradient, `[words, places · channels]`, from that of the output.
+    /// The gradient of the table, `[words, places · channels]`, from the gradient of the output.
     fn lookup_sum_backward(
         gradient: FloatTensor<Self>,
         ids: IntTensor<Self>,
@@ -135,8 +137,8 @@ impl LookupSum for Flex {
         tensor(sums, [batch, length, channels])
     }
 
-    /// Word by word, so that each row of the table is written by one thread, once, in the order of
-    /// the text: the same sums on any number of cores.
+    /// Word by word: each row of the table is written by one thread, in the order of the text, so the sums
+    /// are the same on any number of cores.
     fn lookup_sum_backward(
         gradient: FlexTensor,
         ids: FlexTensor,
@@ -153,13 +155,13 @@ impl LookupSum for Flex {
         let width = places * channels;
         let mut sums = vec![0.0f32; words * width];
         sums.par_chunks_mut(width.max(1)).enumerate().for_each(|(word, sums)| {
-            sum_word(sums, gradient, occurrences.of(word), length, left, channels);
+            sum_word(sums, gradient, occurrences.positions(word), length, left, channels);
         });
         tensor(sums, [words, width])
     }
 }
 
-/// The sums of one text, `[length, channels]`, on zeros.
+/// Adds the sums of one text to `sums`, `[length, channels]`.
 fn sum_text(sums: &mut [f32], table: &[f32], ids: &[i32], mask: &[f32], left: usize, places: usize) {
     let channels = sums.len() / ids.len();
     for (center, sum) in sums.chunks_exact_mut(channels).enumerate() {
@@ -173,7 +175,7 @@ fn sum_text(sums: &mut [f32], table: &[f32], ids: &[i32], mask: &[f32], left: us
     }
 }
 
-/// The gradient of one word's row, `[places, channels]`, on zeros.
+/// Adds the gradient of the row of one word to `sums`, `[places, channels]`.
 fn sum_word(sums: &mut [f32], gradient: &[f32], occurrences: &[u32], length: usize, left: usize, channels: usize) {
     for &index in occurrences {
         let (text, at) = (index as usize / length * length, index as usize % length);

@@ -1,9 +1,9 @@
 //! An LSTM over the positions of a batch of texts, on the CPU.
 //!
-//! A kernel with its own gradients (backpropagation through time): composed of Burn's operations a
-//! position takes some hundred of them, and the slice of each position hands back a gradient as large
-//! as the text, so that the way back grows with the square of the length. The baseline that
-//! convolutions are held against should not lose by that.
+//! It is a kernel with gradients of its own (backpropagation through time). Composed of Burn's
+//! operations, every position takes about a hundred of them. Moreover, the gradient of the slice of a
+//! position is as large as the text, so the cost of the backward pass grows with the square of the
+//! length. That would make the comparison with convolutions unfair.
 
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
@@ -19,43 +19,43 @@ use rayon::prelude::*;
 use super::squash::{sigmoid, tanh};
 use super::tensor;
 
-/// How many texts are read side by side: a matrix product a position, and a share of work a thread.
+/// The number of texts that one thread reads in parallel, with one matrix product per position.
 const TEXTS: usize = 4;
-/// What is kept of a position for the way back: its four gates, and its cell.
+/// The number of values per state dimension that are kept for the backward pass: four gates and the cell.
 const KEPT: usize = 5;
 
-/// The hidden states of an LSTM that begins with zeros (Hochreiter and Schmidhuber 1997; the gates as
-/// in PyTorch).
+/// The hidden states of an LSTM whose first state is zero (Hochreiter and Schmidhuber 1997; gates as in
+/// PyTorch). The tensors must satisfy [`has_kernels`](super::has_kernels).
 ///
 /// # Shapes
 ///
-/// - `projected`: `[batch, length, 4 · hidden]`, what each position gives to the input, forget, output
-///   and cell gate, biases included
-/// - `recurrent`: `[hidden, 4 · hidden]`, what the last state gives to them
+/// - `projected`: `[batch, length, 4 · hidden]`, what each position contributes to the input, forget,
+///   output and cell gates, biases included
+/// - `recurrent`: `[hidden, 4 · hidden]`, the weights of the previous state in these gates
 /// - output: `[batch, length, hidden]`
 pub(crate) fn lstm(projected: Tensor<3>, recurrent: Tensor<2>) -> Tensor<3> {
     Tensor::from_dispatch(Dispatch::lstm(projected.into_dispatch(), recurrent.into_dispatch()))
 }
 
-/// The kernels, forth and back.
+/// The kernels, forward and backward.
 #[backend_extension(Flex, Autodiff)]
 pub(crate) trait Lstm: Backend {
     fn lstm(projected: FloatTensor<Self>, recurrent: FloatTensor<Self>) -> FloatTensor<Self>;
 
-    /// What is kept for the way back, `[batch, length, 5 · hidden]`: the gates and the cell.
+    /// What is kept for the backward pass, `[batch, length, 5 · hidden]`: the gates and the cell.
     fn lstm_kept(projected: FloatTensor<Self>, recurrent: FloatTensor<Self>) -> FloatTensor<Self>;
 
-    /// The output, of what is kept.
+    /// The output, from what was kept.
     fn lstm_output(kept: FloatTensor<Self>) -> FloatTensor<Self>;
 
-    /// The gradient of `projected` from that of the output.
+    /// The gradient of `projected`, from the gradient of the output.
     fn lstm_backward(
         gradient: FloatTensor<Self>,
         kept: FloatTensor<Self>,
         recurrent: FloatTensor<Self>,
     ) -> FloatTensor<Self>;
 
-    /// The gradient of `recurrent` from that of `projected`.
+    /// The gradient of `recurrent`, from the gradient of `projected`.
     fn lstm_backward_recurrent(gradient: FloatTensor<Self>, kept: FloatTensor<Self>) -> FloatTensor<Self>;
 }
 
@@ -69,12 +69,12 @@ impl<B: Lstm, C: CheckpointStrategy> Lstm for Autodiff<B, C> {
 
             fn backward(self, ops: Ops<Self::State, 2>, gradients: &mut Gradients, _checkpointer: &mut Checkpointer) {
                 let (kept, recurrent) = ops.state;
-                let [of_projected, of_recurrent] = ops.parents;
+                let [projected_node, recurrent_node] = ops.parents;
                 let gradient = B::lstm_backward(gradients.consume::<B>(&ops.node), kept.clone(), recurrent);
-                if let Some(node) = of_recurrent {
+                if let Some(node) = recurrent_node {
                     gradients.register::<B>(node.id, B::lstm_backward_recurrent(gradient.clone(), kept));
                 }
-                if let Some(node) = of_projected {
+                if let Some(node) = projected_node {
                     gradients.register::<B>(node.id, gradient);
                 }
             }
@@ -150,7 +150,7 @@ impl Lstm for Flex {
         let mut output = vec![0.0f32; batch * length * hidden];
         let positions = kept.storage::<f32>().chunks_exact(width.max(1));
         for (output, kept) in output.chunks_exact_mut(hidden.max(1)).zip(positions) {
-            put_out(output, &kept[2 * hidden..3 * hidden], &kept[4 * hidden..]);
+            output_state(output, &kept[2 * hidden..3 * hidden], &kept[4 * hidden..]);
         }
         tensor(output, [batch, length, hidden])
     }
@@ -167,23 +167,24 @@ impl Lstm for Flex {
         let texts = kept.storage::<f32>().par_chunks((TEXTS * text_kept).max(1)).zip(outputs);
         all.par_chunks_mut((TEXTS * text_in).max(1)).zip(texts).for_each(|(all, (kept, outputs))| {
             let texts = outputs.len() / text_out;
-            let mut of_states = vec![0.0; texts * hidden];
-            let mut of_cells = vec![0.0; texts * hidden];
-            let mut of_gates = vec![0.0; texts * gates];
+            let mut state_gradients = vec![0.0; texts * hidden];
+            let mut cell_gradients = vec![0.0; texts * hidden];
+            let mut gate_gradients = vec![0.0; texts * gates];
             for at in (0..length).rev() {
                 for text in 0..texts {
                     let output = &outputs[text * text_out + at * hidden..][..hidden];
-                    let state = &mut of_states[text * hidden..][..hidden];
+                    let state = &mut state_gradients[text * hidden..][..hidden];
                     super::add(state, output);
                     let kept = &kept[text * text_kept..];
                     let now = &kept[at * KEPT * hidden..][..KEPT * hidden];
                     let last_cell = (at > 0).then(|| &kept[at * KEPT * hidden - hidden..][..hidden]);
-                    let cell = &mut of_cells[text * hidden..][..hidden];
-                    step_back(state, now, last_cell, cell, &mut of_gates[text * gates..][..gates]);
-                    all[text * text_in + at * gates..][..gates].copy_from_slice(&of_gates[text * gates..][..gates]);
+                    let cell = &mut cell_gradients[text * hidden..][..hidden];
+                    step_back(state, now, last_cell, cell, &mut gate_gradients[text * gates..][..gates]);
+                    all[text * text_in + at * gates..][..gates]
+                        .copy_from_slice(&gate_gradients[text * gates..][..gates]);
                 }
-                let before = Self::float_matmul(tensor(of_gates.clone(), [texts, gates]), transposed.clone());
-                of_states.copy_from_slice(before.storage::<f32>());
+                let before = Self::float_matmul(tensor(gate_gradients.clone(), [texts, gates]), transposed.clone());
+                state_gradients.copy_from_slice(before.storage::<f32>());
             }
         });
         tensor(all, [batch, length, gates])
@@ -203,7 +204,7 @@ impl Lstm for Flex {
     }
 }
 
-/// One position of one text: its gates and its cell into `kept`, and its state.
+/// Computes one position of one text: its gates and its cell into `kept`, and its state.
 fn step(projected: &[f32], from_state: &[f32], last_cell: Option<&[f32]>, kept: &mut [f32], state: &mut [f32]) {
     let hidden = state.len();
     let (gates, cells) = kept.split_at_mut(4 * hidden);
@@ -223,32 +224,39 @@ fn step(projected: &[f32], from_state: &[f32], last_cell: Option<&[f32]>, kept: 
             *cell += forget * last;
         }
     }
-    put_out(state, outputs, cells);
+    output_state(state, outputs, cells);
 }
 
-/// A state, from its output gate and its cell.
-fn put_out(state: &mut [f32], gates: &[f32], cells: &[f32]) {
+/// Computes a state from its output gate and its cell.
+fn output_state(state: &mut [f32], gates: &[f32], cells: &[f32]) {
     for ((state, gate), cell) in state.iter_mut().zip(gates).zip(cells) {
         *state = gate * tanh(*cell);
     }
 }
 
-/// The same on the way back: from the gradient of its state, and of its cell by the position after it,
-/// those of its gates before their activations, and of the last cell.
-fn step_back(of_state: &[f32], kept: &[f32], last_cell: Option<&[f32]>, of_cell: &mut [f32], of_gates: &mut [f32]) {
-    let hidden = of_state.len();
+/// The backward pass of [`step`]: from the gradient of the state, and the gradient of the cell that comes
+/// from the next position, computes the gradients of the gates before their activations, and of the
+/// previous cell.
+fn step_back(
+    state_gradient: &[f32],
+    kept: &[f32],
+    last_cell: Option<&[f32]>,
+    cell_gradient: &mut [f32],
+    gate_gradients: &mut [f32],
+) {
+    let hidden = state_gradient.len();
     let squashed: Vec<f32> = kept[4 * hidden..].iter().map(|cell| tanh(*cell)).collect();
     for unit in 0..hidden {
         let [input, forget, output, candidate] = [0, 1, 2, 3].map(|gate| kept[gate * hidden + unit]);
         let (last, squashed) = (last_cell.map_or(0.0, |last| last[unit]), squashed[unit]);
-        let of_this = of_cell[unit] + of_state[unit] * output * (1.0 - squashed * squashed);
+        let this_gradient = cell_gradient[unit] + state_gradient[unit] * output * (1.0 - squashed * squashed);
         let parts = [
-            of_this * candidate * input * (1.0 - input),
-            of_this * last * forget * (1.0 - forget),
-            of_state[unit] * squashed * output * (1.0 - output),
-            of_this * input * (1.0 - candidate * candidate),
+            this_gradient * candidate * input * (1.0 - input),
+            this_gradient * last * forget * (1.0 - forget),
+            state_gradient[unit] * squashed * output * (1.0 - output),
+            this_gradient * input * (1.0 - candidate * candidate),
         ];
-        parts.into_iter().enumerate().for_each(|(gate, part)| of_gates[gate * hidden + unit] = part);
-        of_cell[unit] = of_this * forget;
+        parts.into_iter().enumerate().for_each(|(gate, part)| gate_gradients[gate * hidden + unit] = part);
+        cell_gradient[unit] = this_gradient * forget;
     }
 }

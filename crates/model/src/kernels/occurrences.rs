@@ -1,13 +1,15 @@
-//! Where each word of a batch stands.
+//! The positions of each word in a batch.
 
-/// Where each word stands, by a counting sort.
+/// The positions of each word, found by a counting sort.
 pub(super) struct Occurrences {
-    indices: Vec<u32>,
-    /// Where a word's indices end; they begin where the word's before end.
+    /// Positions in the batch, sorted by word.
+    positions: Vec<u32>,
+    /// For each word, where its positions end. They begin where those of the previous word end.
     ends: Vec<u32>,
 }
 
 impl Occurrences {
+    /// Finds the positions of the words below `words`, leaving out those where the mask is zero.
     pub(super) fn new(ids: &[i32], mask: &[f32], words: usize) -> Self {
         let counted = || ids.iter().zip(mask).enumerate().filter(|(_, (_, mask))| **mask != 0.0);
         let mut ends = vec![0u32; words + 1];
@@ -15,18 +17,19 @@ impl Occurrences {
         for word in 1..=words {
             ends[word] += ends[word - 1];
         }
-        let mut indices = vec![0; ends[words] as usize];
-        // Each entry begins as its word's start and is moved on to its end.
-        for (index, (&id, _)) in counted() {
-            indices[ends[id as usize] as usize] = index as u32;
+        let mut positions = vec![0; ends[words] as usize];
+        // Each entry of `ends` first is the start of its word, and moves up to the end.
+        for (position, (&id, _)) in counted() {
+            positions[ends[id as usize] as usize] = position as u32;
             ends[id as usize] += 1;
         }
         ends.pop();
-        Self { indices, ends }
+        Self { positions, ends }
     }
 
-    pub(super) fn of(&self, word: usize) -> &[u32] {
+    /// The positions of a word in ascending order.
+    pub(super) fn positions(&self, word: usize) -> &[u32] {
         let start = if word == 0 { 0 } else { self.ends[word - 1] };
-        &self.indices[start as usize..self.ends[word] as usize]
+        &self.positions[start as usize..self.ends[word] as usize]
     }
 }

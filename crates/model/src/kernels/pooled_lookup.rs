@@ -1,5 +1,5 @@
-//! The sums of look-ups, pooled over the positions as they are made: the whole of a model's first
-//! layer with its activation, and no value a position is kept.
+//! Sums of look-ups, then ReLU, then pooling, in one pass. The values at the positions, which would take
+//! most of the memory, are never stored.
 
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
@@ -7,17 +7,18 @@ use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind, unary};
 use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Autodiff, Backend, Dispatch, Flex, TensorMetadata, backend_extension};
-use burn::tensor::{Device, Int, Tensor};
+use burn::tensor::activation::relu;
+use burn::tensor::{Int, Tensor};
 use burn_flex::FlexTensor;
 use rayon::prelude::*;
 
 use super::occurrences::Occurrences;
-use super::{add, places_within, sum_of_lookups, tensor};
+use super::{add, has_lookup_kernels, lookup, places_within, tensor};
 use crate::pooling::{max_over_positions, mean_over_positions};
 use crate::{Pooling, ReceptiveField};
 
-/// As [`sum_of_lookups`], then the larger of each sum and zero (ReLU), then pooled over the
-/// positions that count; zero where none does.
+/// The same as [`sum_of_lookups`](super::sum_of_lookups), then ReLU, then pooled over the positions that
+/// count; zero where none does.
 ///
 /// # Shapes
 ///
@@ -29,19 +30,30 @@ pub(crate) fn pool_of_lookups(
     field: ReceptiveField,
     pooling: Pooling,
 ) -> Tensor<2> {
-    if table.device().inner() != Device::flex() {
-        let sums = burn::tensor::activation::relu(sum_of_lookups(table, ids, mask.clone(), field));
-        return match pooling {
-            Pooling::Mean => mean_over_positions(sums, mask),
-            Pooling::Max => max_over_positions(sums, mask),
-        };
+    if !has_lookup_kernels(&table, &ids, &mask) {
+        return composed(table, ids, mask, field, pooling);
     }
     let (table, ids, mask) = (table.into_dispatch(), ids.into_dispatch(), mask.inner().into_dispatch());
     let is_max = pooling == Pooling::Max;
     Tensor::from_dispatch(Dispatch::lookup_pool(table, ids, mask, field.left, field.size(), is_max))
 }
 
-/// The operation, as Burn dispatches it.
+/// The same, composed of Burn's operations.
+fn composed(
+    table: Tensor<2>,
+    ids: Tensor<2, Int>,
+    mask: Tensor<2>,
+    field: ReceptiveField,
+    pooling: Pooling,
+) -> Tensor<2> {
+    let sums = relu(lookup::composed(table, ids, mask.clone(), field));
+    match pooling {
+        Pooling::Mean => mean_over_positions(sums, mask),
+        Pooling::Max => max_over_positions(sums, mask),
+    }
+}
+
+/// The operation as Burn dispatches it.
 #[backend_extension(Flex, Autodiff)]
 pub(crate) trait LookupPool: Backend {
     fn lookup_pool(
@@ -54,7 +66,7 @@ pub(crate) trait LookupPool: Backend {
     ) -> FloatTensor<Self>;
 }
 
-/// What a phrase is made of.
+/// The phrase around a position, and how positions are pooled.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Window {
     left: usize,
@@ -62,11 +74,11 @@ pub(crate) struct Window {
     is_max: bool,
 }
 
-/// The kernels behind it.
+/// The kernels that the operation is made of.
 pub(crate) trait PoolKernel: Backend {
-    /// The pooled sums, and what the way back needs: of a mean, which sums were above zero,
-    /// `[batch, length, channels]`; of a maximum, at which position it stands, `[batch, channels]`,
-    /// or -1 where it was not above zero.
+    /// The pooled sums, and what the backward pass needs. For a mean: which sums are above zero,
+    /// `[batch, length, channels]`. For a maximum: its position, `[batch, channels]`, or -1 if no sum is
+    /// above zero. NaN counts as above zero.
     fn pool(
         table: FloatTensor<Self>,
         ids: IntTensor<Self>,
@@ -74,7 +86,7 @@ pub(crate) trait PoolKernel: Backend {
         window: Window,
     ) -> (FloatTensor<Self>, IntTensor<Self>);
 
-    /// The table's gradient from that of the pooled sums.
+    /// The gradient of the table, from the gradient of the pooled sums.
     fn pool_backward(
         gradient: FloatTensor<Self>,
         found: IntTensor<Self>,
@@ -143,35 +155,35 @@ impl PoolKernel for Flex {
 
         let mut pooled = vec![0.0f32; batch * channels];
         let texts = pooled.par_chunks_mut(channels).zip(ids.par_chunks(length).zip(mask.par_chunks(length)));
-        let found = match window.is_max {
-            true => {
-                let mut found = vec![-1i32; batch * channels];
-                texts.zip(found.par_chunks_mut(channels)).for_each(|((pooled, (ids, mask)), found)| {
-                    each_sum(table, ids, mask, window, channels, |center, sum| {
-                        let both = pooled.iter_mut().zip(found.iter_mut());
-                        both.zip(sum).for_each(|((most, at), &value)| {
-                            *at = if value > *most { center as i32 } else { *at };
-                            *most = most.max(value);
-                        });
-                    });
+        let found = if window.is_max {
+            let mut found = vec![-1i32; batch * channels];
+            texts.zip(found.par_chunks_mut(channels)).for_each(|((pooled, (ids, mask)), found)| {
+                each_sum(table, ids, mask, window, channels, |center, sum| {
+                    for ((largest, position), &value) in pooled.iter_mut().zip(found.iter_mut()).zip(sum) {
+                        // Once the largest is NaN it stays so: no value is greater than NaN.
+                        let replaces = (value > *largest) | value.is_nan();
+                        *position = if replaces { center as i32 } else { *position };
+                        *largest = if replaces { value } else { *largest };
+                    }
                 });
-                tensor(found, [batch, channels])
-            }
-            false => {
-                let mut found = vec![0i8; batch * length * channels];
-                texts.zip(found.par_chunks_mut(length * channels)).for_each(|((pooled, (ids, mask)), found)| {
-                    each_sum(table, ids, mask, window, channels, |center, sum| {
-                        let found = &mut found[center * channels..][..channels];
-                        pooled.iter_mut().zip(found).zip(sum).for_each(|((pooled, found), &value)| {
-                            *pooled += value.max(0.0);
-                            *found = i8::from(value > 0.0);
-                        });
-                    });
-                    let scale = 1.0 / counted(mask);
-                    pooled.iter_mut().for_each(|value| *value *= scale);
+            });
+            tensor(found, [batch, channels])
+        } else {
+            let mut found = vec![0i8; batch * length * channels];
+            texts.zip(found.par_chunks_mut(length * channels)).for_each(|((pooled, (ids, mask)), found)| {
+                each_sum(table, ids, mask, window, channels, |center, sum| {
+                    let found = &mut found[center * channels..][..channels];
+                    for ((pooled, found), &value) in pooled.iter_mut().zip(found).zip(sum) {
+                        // Unlike `f32::max`, this keeps NaN.
+                        let is_above_zero = (value > 0.0) | value.is_nan();
+                        *pooled += if is_above_zero { value } else { 0.0 };
+                        *found = i8::from(is_above_zero);
+                    }
                 });
-                tensor(found, [batch, length, channels])
-            }
+                let scale = 1.0 / counted(mask);
+                pooled.iter_mut().for_each(|value| *value *= scale);
+            });
+            tensor(found, [batch, length, channels])
         };
         (tensor(pooled, [batch, channels]), found)
     }
@@ -190,49 +202,45 @@ impl PoolKernel for Flex {
         let (gradient, ids, mask) = (gradient.storage::<f32>(), ids.storage::<i32>(), mask.storage::<f32>());
         let width = window.places * channels;
         let mut sums = vec![0.0f32; words * width];
-        match window.is_max {
-            true => {
-                let found = found.storage::<i32>();
-                for (text, (gradient, found)) in
-                    gradient.chunks_exact(channels).zip(found.chunks_exact(channels)).enumerate()
-                {
-                    let text = text * length..(text + 1) * length;
-                    max_backward(&mut sums, gradient, found, &ids[text.clone()], &mask[text], window);
-                }
+        if window.is_max {
+            let found = found.storage::<i32>();
+            let gradients = gradient.chunks_exact(channels).zip(found.chunks_exact(channels));
+            for (text, (gradient, found)) in gradients.enumerate() {
+                let text = text * length..(text + 1) * length;
+                max_backward(&mut sums, gradient, found, &ids[text.clone()], &mask[text], window);
             }
-            false => {
-                let found = found.storage::<i8>();
-                let occurrences = Occurrences::new(ids, mask, words);
-                let scaled: Vec<f32> = gradient
-                    .chunks_exact(channels)
-                    .zip(mask.chunks_exact(length))
-                    .flat_map(|(gradient, mask)| {
-                        let scale = 1.0 / counted(mask);
-                        gradient.iter().map(move |value| value * scale)
-                    })
-                    .collect();
-                // Word by word, as the sums' own way back.
-                sums.par_chunks_mut(width).enumerate().for_each(|(word, sums)| {
-                    for &index in occurrences.of(word) {
-                        let (text, at) = (index as usize / length, index as usize % length);
-                        let gradient = &scaled[text * channels..][..channels];
-                        for (place, sum) in sums.chunks_exact_mut(channels).enumerate() {
-                            let center = (at + window.left).checked_sub(place).filter(|&center| center < length);
-                            if let Some(center) = center.filter(|&center| mask[text * length + center] != 0.0) {
-                                let found = &found[(text * length + center) * channels..][..channels];
-                                let parts = sum.iter_mut().zip(gradient).zip(found);
-                                parts.for_each(|((sum, gradient), &found)| *sum += gradient * f32::from(found));
-                            }
+        } else {
+            let found = found.storage::<i8>();
+            let occurrences = Occurrences::new(ids, mask, words);
+            let scaled: Vec<f32> = gradient
+                .chunks_exact(channels)
+                .zip(mask.chunks_exact(length))
+                .flat_map(|(gradient, mask)| {
+                    let scale = 1.0 / counted(mask);
+                    gradient.iter().map(move |value| value * scale)
+                })
+                .collect();
+            // Word by word, as in the backward pass of the sums.
+            sums.par_chunks_mut(width).enumerate().for_each(|(word, sums)| {
+                for &index in occurrences.positions(word) {
+                    let (text, at) = (index as usize / length, index as usize % length);
+                    let gradient = &scaled[text * channels..][..channels];
+                    for (place, sum) in sums.chunks_exact_mut(channels).enumerate() {
+                        let center = (at + window.left).checked_sub(place).filter(|&center| center < length);
+                        if let Some(center) = center.filter(|&center| mask[text * length + center] != 0.0) {
+                            let found = &found[(text * length + center) * channels..][..channels];
+                            let parts = sum.iter_mut().zip(gradient).zip(found);
+                            parts.for_each(|((sum, gradient), &found)| *sum += gradient * f32::from(found));
                         }
                     }
-                });
-            }
+                }
+            });
         }
         tensor(sums, [words, width])
     }
 }
 
-/// Hands on the sums of every position of a text that counts.
+/// Calls `take` with every position of a text that counts and its sums.
 fn each_sum(
     table: &[f32],
     ids: &[i32],
@@ -255,7 +263,7 @@ fn each_sum(
     }
 }
 
-/// A channel's gradient goes to the phrase that had the maximum, and to no other.
+/// Adds the gradient of each channel to the words of the phrase with the maximum.
 fn max_backward(sums: &mut [f32], gradient: &[f32], found: &[i32], ids: &[i32], mask: &[f32], window: Window) {
     let channels = gradient.len();
     for (channel, (&gradient, &center)) in gradient.iter().zip(found).enumerate() {
@@ -269,7 +277,7 @@ fn max_backward(sums: &mut [f32], gradient: &[f32], found: &[i32], ids: &[i32], 
     }
 }
 
-/// How many positions count, as the mean divides by.
+/// The number of positions that count, at least 1.
 fn counted(mask: &[f32]) -> f32 {
     mask.iter().sum::<f32>().max(1.0)
 }
@@ -277,8 +285,64 @@ fn counted(mask: &[f32]) -> f32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use burn::tensor::{TensorData, activation::relu};
+    use burn::tensor::{DType, Device, TensorData};
     use proptest::prelude::*;
+
+    const POOLINGS: [Pooling; 2] = [Pooling::Mean, Pooling::Max];
+    const FIELD: ReceptiveField = ReceptiveField { left: 0, right: 1 };
+
+    /// Three words, two places, two channels.
+    fn table(values: [f32; 12], device: &Device) -> Tensor<2> {
+        Tensor::from_data(TensorData::new(values.to_vec(), [3, 4]), device)
+    }
+
+    fn values(tensor: Tensor<2>) -> Vec<f32> {
+        tensor.cast(DType::F32).try_into_vec_as().expect("values")
+    }
+
+    #[test]
+    fn nan_stays_nan() {
+        let device = Device::flex().autodiff();
+        let mut numbers = [0.5; 12];
+        numbers[5] = f32::NAN; // word 1, first place, second channel
+        let table = table(numbers, &device).require_grad();
+        let ids = Tensor::<2, Int>::from_ints([[0, 1, 0], [0, 2, 0], [2, 0, 1]], &device);
+        let mask = Tensor::<2>::ones([3, 3], &device);
+        for pooling in POOLINGS {
+            let kernel = pool_of_lookups(table.clone(), ids.clone(), mask.clone(), FIELD, pooling);
+            let composed = composed(table.clone(), ids.clone(), mask.clone(), FIELD, pooling);
+            for pooled in [kernel, composed] {
+                let is_nan: Vec<bool> = values(pooled.clone().inner()).into_iter().map(f32::is_nan).collect();
+                assert_eq!(is_nan, [false, true, false, false, false, true], "{pooling:?}");
+                let gradients = pooled.sum().backward();
+                // The gradient reaches the number that was NaN.
+                assert!(values(table.grad(&gradients).expect("a gradient"))[5] > 0.0, "{pooling:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn other_types_are_computed_without_the_kernels() {
+        let device = Device::flex();
+        let ids = Tensor::<2, Int>::from_ints([[0, 1, 0], [0, 2, 0]], &device);
+        let mask = Tensor::<2>::from_floats([[1.0, 1.0, 1.0], [1.0, 1.0, 0.0]], &device);
+        let table = table([1.0, -2.0, 0.5, 4.0, 2.0, 1.5, -1.0, 0.0, 3.0, 0.5, 1.0, -0.5], &device);
+        for pooling in POOLINGS {
+            let expected = values(pool_of_lookups(table.clone(), ids.clone(), mask.clone(), FIELD, pooling));
+            let assert_close = |found: Tensor<2>, tolerance: f32, of: &str| {
+                for (found, expected) in values(found).iter().zip(&expected) {
+                    assert!((found - expected).abs() < tolerance, "{of}, {pooling:?}: {found} is not {expected}");
+                }
+            };
+            for (dtype, tolerance) in [(DType::F16, 0.01), (DType::BF16, 0.02), (DType::F64, 1e-6)] {
+                let (table, mask) = (table.clone().cast(dtype), mask.clone().cast(dtype));
+                let found = pool_of_lookups(table, ids.clone(), mask, FIELD, pooling);
+                assert_close(found, tolerance, dtype.name());
+            }
+            let ids = ids.clone().cast(DType::I64);
+            assert_close(pool_of_lookups(table.clone(), ids, mask.clone(), FIELD, pooling), 1e-6, "i64");
+        }
+    }
 
     proptest! {
         #[test]
@@ -296,11 +360,7 @@ mod tests {
 
             let pooling = if is_max { Pooling::Max } else { Pooling::Mean };
             let kernel = pool_of_lookups(table.clone(), ids.clone(), mask.clone(), field, pooling);
-            let sums = relu(super::super::lookup::composed(table.clone(), ids, mask.clone(), field));
-            let composed = match pooling {
-                Pooling::Mean => mean_over_positions(sums, mask),
-                Pooling::Max => max_over_positions(sums, mask),
-            };
+            let composed = composed(table.clone(), ids, mask, field, pooling);
             let both = [kernel, composed].map(|pooled| {
                 let gradients = (pooled.clone() * pooled.clone()).sum().backward();
                 let gradient = table.grad(&gradients).expect("a gradient");

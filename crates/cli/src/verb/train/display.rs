@@ -1,23 +1,30 @@
-//! Training as it goes.
+//! The display of training in progress.
 
 use std::io::IsTerminal;
 
 use convlens_train::Event;
 use indicatif::ProgressBar;
 
+use crate::message::message;
+use crate::output::thousands;
 use crate::progress::bar;
 
-/// Training as it goes: a bar an epoch on a terminal, a line an epoch anywhere.
+/// Shows training in progress on standard error: one line per epoch, and on a terminal a bar.
 #[derive(Default)]
 pub struct Display {
     bar: Option<ProgressBar>,
 }
 
 impl Display {
-    /// Shows what happened.
+    /// Shows an event.
     pub fn show(&mut self, event: Event) {
         match event {
-            Event::Resumed { epoch, step } => anstream::eprintln!("going on at epoch {epoch}, after step {step}"),
+            Event::Resumed { epoch, step } => message(format!("continuing at epoch {epoch}, after step {step}")),
+            Event::Truncated { texts, max_tokens } => message(format!(
+                "{} training texts have more than {} tokens; training reads only the beginning of each (see --max-tokens)",
+                thousands(texts),
+                thousands(max_tokens)
+            )),
             Event::Step { epoch, step, steps, loss, accuracy } => {
                 if !std::io::stderr().is_terminal() {
                     return;
@@ -31,7 +38,7 @@ impl Display {
             Event::Epoch { metrics, is_best } => {
                 self.end();
                 let (train, validation) = (metrics.train, metrics.validation);
-                anstream::eprintln!(
+                message(format!(
                     "epoch {}: loss {:.4}, accuracy {:.4}; validation loss {:.4}, accuracy {:.4}{} ({:.1} s)",
                     metrics.epoch,
                     train.loss,
@@ -40,12 +47,12 @@ impl Display {
                     validation.accuracy,
                     if is_best { ", the best so far" } else { "" },
                     metrics.seconds
-                );
+                ));
             }
         }
     }
 
-    /// Takes the bar away.
+    /// Removes the bar.
     pub fn end(&mut self) {
         if let Some(bar) = self.bar.take() {
             bar.finish_and_clear();

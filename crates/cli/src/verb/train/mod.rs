@@ -1,4 +1,4 @@
-//! `convlens train`: a data set in, a run folder out.
+//! `convlens train`: trains a model on a data set and writes a run folder.
 
 mod display;
 mod plan;
@@ -9,11 +9,12 @@ use std::time::Duration;
 
 use convlens_data::Dataset;
 use convlens_run::{ChosenDevice, RunConfig, RunFolder, RunMetrics};
-use convlens_train::{Corpus, Outcome, TrainError, Trainer};
+use convlens_train::{Corpus, Outcome, Trainer};
 
 use crate::args::TrainArgs;
 use crate::failure::Failure;
-use crate::interruption::stop_on_interruption;
+use crate::interruption::Interruption;
+use crate::message::message;
 use crate::output::{line, thousands};
 use crate::source::short_texts;
 use crate::verb::analyze::analyze_trained;
@@ -24,60 +25,68 @@ use plan::Plan;
 pub fn run(args: &TrainArgs) -> Result<(), Failure> {
     check(args)?;
     let device = args.device.open()?;
-    let Plan { folder, config, corpus, dataset } = Plan::new(args)?;
+    let Plan { folder, config, corpus, dataset, lock } = Plan::new(args)?;
     announce(&config, &corpus, &device, &folder);
     log::info!("configuration: {config:?}");
-    let stop = stop_on_interruption();
+    let interruption = Interruption::new();
     let checkpoint_every = Duration::from_secs_f64(args.checkpoint_every);
     let trainer = Trainer { folder: &folder, config: &config, corpus: &corpus, device: &device, checkpoint_every };
     let mut display = Display::default();
-    let outcome = trainer.train(&stop, &mut |event| display.show(event));
+    let outcome = trainer.train(interruption.is_requested(), &mut |event| display.show(event));
     display.end();
-    match outcome? {
-        Outcome::Finished(metrics) => {
-            let report = args.analyze.then(|| analyze_trained(&folder, &dataset.test)).transpose()?;
-            match args.json {
-                true => {
-                    let result = serde_json::json!({ "run": folder.path(), "metrics": metrics, "report": report });
-                    line(result.to_string())
-                }
-                false => conclude(&folder, &metrics, &dataset, report.as_deref()),
-            }
+    drop(lock);
+    let path = folder.path().display();
+    let metrics = match outcome? {
+        Outcome::Finished(metrics) => metrics,
+        Outcome::Interrupted { epoch, step } => {
+            return Err(Failure::Interrupted(format!(
+                "stopped at epoch {epoch}, step {step}; nothing is lost. Continue with: convlens train --resume --out {path}"
+            )));
         }
-        Outcome::Interrupted { epoch, step } => Err(Failure::Interrupted(format!(
-            "stopped at epoch {epoch}, step {step}; nothing is lost. Go on with: convlens train --resume --out {}",
-            folder.path().display()
-        ))),
+    };
+    let report = if args.analyze {
+        interruption.end_at_once(format!("{path} is trained; analyse it with: convlens analyze --run {path}"))?;
+        Some(analyze_trained(&folder, &dataset.test)?)
+    } else {
+        None
+    };
+    if args.json {
+        line(serde_json::json!({ "run": folder.path(), "metrics": metrics, "report": report }).to_string())
+    } else {
+        conclude(&folder, &metrics, &dataset, report.as_deref())
     }
 }
 
+/// Refuses values that no training can use.
 fn check(args: &TrainArgs) -> Result<(), Failure> {
-    let wrong = |flag, value: String, mend| Err(Failure::from(TrainError::Setting { flag, value, mend }));
+    let refuse =
+        |flag: &str, value: String, expected: &str| Err(Failure::Input(format!("--{flag} {value}: {expected}")));
     match args {
-        TrainArgs { batch_size: Some(0), .. } => wrong("batch-size", "0".into(), "a step needs at least 1 text"),
-        TrainArgs { epochs: Some(0), .. } => wrong("epochs", "0".into(), "train for at least 1"),
+        TrainArgs { batch_size: Some(0), .. } => refuse("batch-size", "0".into(), "a step needs at least 1 text"),
+        TrainArgs { epochs: Some(0), .. } => refuse("epochs", "0".into(), "train for at least 1"),
+        TrainArgs { max_tokens: Some(0), .. } => refuse("max-tokens", "0".into(), "read at least 1 token"),
         TrainArgs { learning_rate: Some(rate), .. } if !(rate.is_finite() && *rate > 0.0) => {
-            wrong("learning-rate", rate.to_string(), "a number above 0, such as 0.001")
+            refuse("learning-rate", rate.to_string(), "use a number above 0, such as 0.001")
         }
         TrainArgs { word_dropout: Some(chance), .. } if !(0.0..1.0).contains(chance) => {
-            wrong("word-dropout", chance.to_string(), "a chance from 0 to below 1")
+            refuse("word-dropout", chance.to_string(), "use a probability from 0 to below 1")
         }
         TrainArgs { weight_decay: Some(decay), .. } if !(decay.is_finite() && *decay >= 0.0) => {
-            wrong("weight-decay", decay.to_string(), "a number, 0 or more")
+            refuse("weight-decay", decay.to_string(), "use a number, 0 or more")
         }
         TrainArgs { checkpoint_every, .. } if !(0.0..1e9).contains(checkpoint_every) => {
-            wrong("checkpoint-every", checkpoint_every.to_string(), "a number of seconds, 0 or more")
+            refuse("checkpoint-every", checkpoint_every.to_string(), "use a number of seconds, 0 or more")
         }
-        TrainArgs { patience: Some(0), .. } => wrong("patience", "0".into(), "at least 1 epoch"),
+        TrainArgs { patience: Some(0), .. } => refuse("patience", "0".into(), "wait for at least 1 epoch"),
         TrainArgs { vocab_size: Some(size @ 0..4), .. } => {
-            wrong("vocab-size", size.to_string(), "at least 4: three special tokens and a word")
+            refuse("vocab-size", size.to_string(), "use at least 4: three special tokens and a word")
         }
         _ => Ok(()),
     }
 }
 
 fn announce(config: &RunConfig, corpus: &Corpus, device: &ChosenDevice, folder: &RunFolder) {
-    anstream::eprintln!(
+    message(format!(
         "training {} on {} ({} texts, {} for validation, {} tokens in the vocabulary) on {}, into {}",
         config.preset,
         config.dataset.name,
@@ -86,10 +95,10 @@ fn announce(config: &RunConfig, corpus: &Corpus, device: &ChosenDevice, folder: 
         thousands(corpus.tokenizer.vocab_size()),
         device.name,
         folder.path().display()
-    );
+    ));
 }
 
-/// Two test texts explained, and what was written where.
+/// Prints two explained test texts and the result.
 fn conclude(folder: &RunFolder, metrics: &RunMetrics, dataset: &Dataset, report: Option<&Path>) -> Result<(), Failure> {
     explain_with(folder.path(), &short_texts(dataset)?)?;
     let run = folder.path().display();
@@ -98,7 +107,7 @@ fn conclude(folder: &RunFolder, metrics: &RunMetrics, dataset: &Dataset, report:
         None => format!("try: convlens predict --run {run} \"…\", or convlens analyze"),
     };
     line(format!(
-        "{run}: test accuracy {:.2} %, loss {:.4} (epoch {} of {}, {} texts a second); {next}",
+        "{run}: test accuracy {:.2} %, loss {:.4} (epoch {} of {}, {} texts per second); {next}",
         100.0 * metrics.test.accuracy,
         metrics.test.loss,
         metrics.best_epoch,

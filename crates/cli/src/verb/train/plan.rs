@@ -1,48 +1,38 @@
-//! From flags to what is to be trained: a new run begun, or an old one taken up.
+//! Turns the flags of `train` into a plan: a new run, or an old one to resume.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use convlens_data::Dataset;
-use convlens_run::model::ModelConfig;
+use convlens_run::model::{ModelConfig, Padding};
 use convlens_run::text::TokenizerKind;
-use convlens_run::{DatasetConfig, FORMAT, FileConfig, RunConfig, RunError, RunFolder, Task, TokenizerSource};
+use convlens_run::{
+    DatasetConfig, FORMAT, FileConfig, RunConfig, RunError, RunFolder, RunLock, Task, TextConfig, TokenizerSource,
+};
 use convlens_train::{Cache, Corpus, PRESETS, preset};
 
 use crate::args::TrainArgs;
 use crate::failure::Failure;
 use crate::progress::Stages;
-use crate::source::{RUNS, dataset, dataset_of};
+use crate::source::{RUNS, absolute, absolute_path, check_label_map, check_labels, dataset, dataset_to_resume};
 use crate::verb::train::settings::with_settings;
 
 /// The version of Burn that this is built with.
 const BURN: &str = "0.22.1";
 
-/// What is to be trained, on what, and where it goes.
+/// A run to train, and its data.
 pub struct Plan {
     pub folder: RunFolder,
     pub config: RunConfig,
     pub corpus: Corpus,
     pub dataset: Dataset,
+    /// Keeps other processes from training into the folder.
+    pub lock: RunLock,
 }
 
 impl Plan {
-    /// A new run, or the one to go on with.
+    /// A new run, or the one to resume.
     pub fn new(args: &TrainArgs) -> Result<Self, Failure> {
-        match resumed_folder(args)? {
-            Some(folder) => resume(args, folder),
-            None => begin(args),
-        }
-    }
-}
-
-/// The folder of the run to go on with, if it was begun.
-fn resumed_folder(args: &TrainArgs) -> Result<Option<RunFolder>, Failure> {
-    match (&args.out, args.resume) {
-        (_, false) => Ok(None),
-        (None, true) => Ok(Some(RunFolder::newest_begun(Path::new(RUNS))?)),
-        // A run that was killed before it wrote its configuration begins anew.
-        (Some(path), true) if RunFolder::is_vacant(path) => Ok(None),
-        (Some(path), true) => Ok(Some(RunFolder::open(path)?)),
+        if args.resume { resume(args) } else { begin(args) }
     }
 }
 
@@ -51,13 +41,14 @@ fn begin(args: &TrainArgs) -> Result<Plan, Failure> {
         return Err(RunError::Exists { path: path.clone() }.into());
     }
     let preset = preset(args.preset.as_deref().unwrap_or(PRESETS[0].name))?;
-    // What is wrong with them is said before any data is read.
-    with_settings((preset.model)(args.vocab_size.unwrap_or(4), 1), &args.settings)?;
+    // Wrong settings are reported before any data is read.
+    let model = with_settings((preset.model)(args.vocab_size.unwrap_or(4), 1), &args.settings)?;
     let mut text = (preset.text)();
     text.vocab_size = args.vocab_size.unwrap_or(text.vocab_size);
     if let Some(tokenizer) = &args.tokenizer {
         text.tokenizer = tokenizer_source(tokenizer);
     }
+    check_effects(args, &text, model.padding)?;
     let mut training = (preset.training)();
     training.seed = args.seed.unwrap_or(training.seed);
     training.batch_size = args.batch_size.unwrap_or(training.batch_size);
@@ -65,13 +56,18 @@ fn begin(args: &TrainArgs) -> Result<Plan, Failure> {
     training.word_dropout = args.word_dropout.unwrap_or(training.word_dropout);
     training.weight_decay = args.weight_decay.unwrap_or(training.weight_decay);
     training.patience = args.patience.or(training.patience);
+    training.max_tokens = args.max_tokens.unwrap_or(training.max_tokens);
 
     let file = args.source.file.config(args.source.test_data.as_deref())?;
     let dataset = dataset(args.source.dataset.as_deref(), file.as_ref(), training.seed)?;
+    check_label_map(&args.source.file.label_map, &dataset.labels)?;
     let stages = Stages::default();
     let show = |stage| stages.show(stage);
     let corpus =
         Corpus::prepare(&dataset, &text, training.validation_fraction, training.seed, &Cache::of_user(), &show)?;
+    if args.word_dropout.is_some_and(|chance| chance > 0.0) && corpus.tokenizer.unk_id().is_none() {
+        return Err(no_effect("word-dropout", "the tokenizer has no unknown token"));
+    }
 
     let batch_size = training.batch_size;
     training.epochs = args.epochs.unwrap_or_else(|| preset.epochs(corpus.train.len(), batch_size));
@@ -84,31 +80,48 @@ fn begin(args: &TrainArgs) -> Result<Plan, Failure> {
         preset: preset.name.into(),
         labels: dataset.labels.clone(),
         dataset: dataset_config(&dataset, &corpus, file),
-        text,
+        text: TextConfig { tokenizer: absolute_source(text.tokenizer), ..text },
         model: with_settings((preset.model)(corpus.tokenizer.vocab_size(), outputs), &args.settings)?,
         training,
     };
-    let folder = begun_folder(args, &config)?;
+    let folder = new_folder(args, &config)?;
+    let lock = folder.lock()?;
     folder.tidy();
     folder.write_config(&config)?;
     folder.write_tokenizer(&corpus.tokenizer_json)?;
-    Ok(Plan { folder, config, corpus, dataset })
+    Ok(Plan { folder, config, corpus, dataset, lock })
 }
 
-fn begun_folder(args: &TrainArgs, config: &RunConfig) -> Result<RunFolder, Failure> {
-    let stem = |name: &str| Path::new(name).file_stem().map(|stem| stem.to_string_lossy().into_owned());
-    let name = || format!("{}-{}", stem(&config.dataset.name).unwrap_or_default(), config.preset);
-    let path: PathBuf = match &args.out {
-        Some(path) => path.clone(),
-        None => RunFolder::unused_name(Path::new(RUNS), &name()),
-    };
-    Ok(RunFolder::create(&path)?)
+/// Refuses flags that would have no effect.
+fn check_effects(args: &TrainArgs, text: &TextConfig, padding: Padding) -> Result<(), Failure> {
+    let has_own_vocabulary =
+        matches!(text.tokenizer, TokenizerSource::File(_) | TokenizerSource::Trained(TokenizerKind::Bytes));
+    if args.vocab_size.is_some() && has_own_vocabulary {
+        return Err(no_effect("vocab-size", "this tokenizer has a vocabulary of its own"));
+    }
+    if let (Some(_), Padding::Counted { length }) = (args.max_tokens, padding) {
+        return Err(no_effect("max-tokens", &format!("this model cuts every text to {length} tokens")));
+    }
+    Ok(())
+}
+
+fn no_effect(flag: &str, reason: &str) -> Failure {
+    Failure::Input(format!("--{flag}: {reason}; leave the flag out"))
+}
+
+fn new_folder(args: &TrainArgs, config: &RunConfig) -> Result<RunFolder, Failure> {
+    if let Some(path) = &args.out {
+        return Ok(RunFolder::create(path)?);
+    }
+    let dataset = Path::new(&config.dataset.name).file_stem().unwrap_or_default().to_string_lossy();
+    Ok(RunFolder::create_unused(Path::new(RUNS), &format!("{dataset}-{}", config.preset))?)
 }
 
 fn dataset_config(dataset: &Dataset, corpus: &Corpus, file: Option<FileConfig>) -> DatasetConfig {
     DatasetConfig {
         name: dataset.name.clone(),
-        file,
+        file: file.map(absolute),
+        revision: dataset.revision.clone(),
         fingerprint: corpus.fingerprint.clone(),
         train: corpus.train.len(),
         validation: corpus.validation.len(),
@@ -127,74 +140,100 @@ fn tokenizer_source(name: &str) -> TokenizerSource {
     }
 }
 
-fn resume(args: &TrainArgs, folder: RunFolder) -> Result<Plan, Failure> {
+/// The same source with a path that does not depend on the working directory.
+fn absolute_source(source: TokenizerSource) -> TokenizerSource {
+    match source {
+        TokenizerSource::File(path) => TokenizerSource::File(absolute_path(&path)),
+        trained => trained,
+    }
+}
+
+fn resume(args: &TrainArgs) -> Result<Plan, Failure> {
+    let folder = match &args.out {
+        Some(path) => RunFolder::open(path)?,
+        None => RunFolder::newest_begun(Path::new(RUNS))?,
+    };
+    let lock = folder.lock()?;
     let config = folder.config()?;
-    let asked = with_settings(config.model.clone(), &args.settings)?;
-    if let Some(flag) = disagreement(args, &config, &asked) {
+    let model = with_settings(config.model.clone(), &args.settings)?;
+    if let Some(flag) = disagreement(args, &config, &model) {
         let path = folder.path().display();
         return Err(Failure::Input(format!(
             "--{flag}: {path} was begun with another; leave the flag out, or begin a new --out"
         )));
     }
-    let dataset = dataset_of(&config.dataset, config.training.seed)?;
+    let training = &config.training;
+    let dataset = dataset_to_resume(&config.dataset, training.seed)?;
+    check_labels(&config, &dataset)?;
     let stages = Stages::default();
     let show = |stage| stages.show(stage);
-    let training = &config.training;
-    let cache = Cache::of_user();
-    // The run's own tokenizer, unless it was killed before it wrote one.
+    // The run's own tokenizer, unless the run was killed before it wrote one.
     let mut text = config.text.clone();
     text.tokenizer = folder.tokenizer().map_or(text.tokenizer, TokenizerSource::File);
-    let corpus = Corpus::prepare(&dataset, &text, training.validation_fraction, training.seed, &cache, &show)?;
-    if corpus.fingerprint != config.dataset.fingerprint {
-        let name = &config.dataset.name;
-        return Err(Failure::Input(format!(
-            "{name}: has changed since the run began; put it back, or begin a new --out"
-        )));
+    let corpus =
+        Corpus::prepare(&dataset, &text, training.validation_fraction, training.seed, &Cache::of_user(), &show)?;
+    let (tokenizer, model) = (corpus.tokenizer.vocab_size(), config.model.vocab_size);
+    if tokenizer != model {
+        return Err(RunError::TokenizerSize { path: folder.file("tokenizer.json"), tokenizer, model }.into());
     }
     folder.tidy();
     if folder.tokenizer().is_none() {
         folder.write_tokenizer(&corpus.tokenizer_json)?;
     }
-    Ok(Plan { folder, config, corpus, dataset })
+    Ok(Plan { folder, config, corpus, dataset, lock })
 }
 
-/// The first flag that asks for something else than the run was begun with.
-fn disagreement(args: &TrainArgs, config: &RunConfig, asked: &ModelConfig) -> Option<&'static str> {
+/// The first flag whose value is not the one that the run was begun with. `model` is the run's model
+/// with the settings of the flags.
+fn disagreement(args: &TrainArgs, config: &RunConfig, model: &ModelConfig) -> Option<&'static str> {
     fn differs<T: PartialEq>(flag: &Option<T>, own: &T) -> bool {
         flag.as_ref().is_some_and(|flag| flag != own)
     }
+    /// As `differs`, where the run may have no such setting.
+    fn differs_from<T: PartialEq>(flag: Option<T>, own: Option<T>) -> bool {
+        flag.is_some() && flag != own
+    }
     let training = &config.training;
-    let file = config.dataset.file.as_ref();
-    let path = file.map(|file| &file.path);
-    let known = args.source.dataset.as_ref().filter(|name| *name != "auto");
-    let tokenizer = args.tokenizer.as_deref().map(tokenizer_source);
+    let source = &args.source;
+    let file = config.dataset.file.clone().map(absolute);
+    let file = file.as_ref();
+    let path = |path: &Option<std::path::PathBuf>| path.as_deref().map(absolute_path);
+    let tokenizer = args.tokenizer.as_deref().map(tokenizer_source).map(absolute_source);
+    let own_map = file.map_or(&[][..], |file| &file.label_map);
     let flags = [
-        ("set", *asked != config.model),
+        ("set", *model != config.model),
         ("preset", differs(&args.preset, &config.preset)),
-        ("dataset", known.is_some_and(|name| *name != config.dataset.name)),
-        ("data", args.source.file.data.as_ref().is_some_and(|data| Some(data) != path)),
-        (
-            "text-column",
-            differs(&args.source.file.text_column, &file.map_or("text".into(), |file| file.text_column.clone())),
-        ),
-        (
-            "label-column",
-            differs(&args.source.file.label_column, &file.map_or("label".into(), |file| file.label_column.clone())),
-        ),
-        (
-            "test-data",
-            args.source.test_data.is_some()
-                && args.source.test_data.as_ref() != file.and_then(|file| file.test.as_ref()),
-        ),
-        ("tokenizer", differs(&tokenizer, &config.text.tokenizer)),
+        ("dataset", source.dataset.as_ref().is_some_and(|name| !is_dataset(name, &config.dataset))),
+        ("data", differs_from(path(&source.file.data), file.map(|file| file.path.clone()))),
+        ("text-column", differs_from(source.file.text_column.as_ref(), file.map(|file| &file.text_column))),
+        ("label-column", differs_from(source.file.label_column.as_ref(), file.map(|file| &file.label_column))),
+        ("no-quotes", source.file.no_quotes && !file.is_some_and(|file| file.no_quotes)),
+        ("label-map", !source.file.label_map.is_empty() && sorted(&source.file.label_map) != sorted(own_map)),
+        ("test-data", differs_from(path(&source.test_data), file.and_then(|file| file.test.clone()))),
+        ("tokenizer", differs(&tokenizer, &absolute_source(config.text.tokenizer.clone()))),
         ("vocab-size", differs(&args.vocab_size, &config.text.vocab_size)),
         ("epochs", differs(&args.epochs, &training.epochs)),
         ("batch-size", differs(&args.batch_size, &training.batch_size)),
         ("learning-rate", differs(&args.learning_rate, &training.learning_rate)),
         ("word-dropout", differs(&args.word_dropout, &training.word_dropout)),
         ("weight-decay", differs(&args.weight_decay, &training.weight_decay)),
+        ("max-tokens", differs(&args.max_tokens, &training.max_tokens)),
         ("patience", args.patience.is_some() && args.patience != training.patience),
         ("seed", differs(&args.seed, &training.seed)),
     ];
     flags.into_iter().find(|(_, differs)| *differs).map(|(flag, _)| flag)
+}
+
+/// Whether `--dataset NAME` names the data set of a run.
+fn is_dataset(name: &str, config: &DatasetConfig) -> bool {
+    let is_automatic = name == "auto" && ["imdb", "sample"].contains(&config.name.as_str());
+    config.file.is_none() && (name == config.name || is_automatic)
+}
+
+/// The entries of a label map in an order that does not matter.
+fn sorted(entries: &[String]) -> Vec<String> {
+    let mut entries: Vec<String> =
+        entries.iter().map(|entry| entry.split('=').map(str::trim).collect::<Vec<_>>().join("=")).collect();
+    entries.sort_unstable();
+    entries
 }

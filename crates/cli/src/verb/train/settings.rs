@@ -1,39 +1,42 @@
-//! `--set KEY=VALUE`: any setting of the model, by its path in `config.json`.
+//! `--set KEY=VALUE`: changes a setting of the model, named by its path in `config.json`.
 
 use convlens_run::model::{ConfigError, ModelConfig};
 use serde_json::Value;
 
 use crate::failure::Failure;
 
-/// What the texts and labels decide.
-const DECIDED: [&str; 2] = ["vocab_size", "outputs"];
+/// The settings that the texts and labels determine.
+const DETERMINED: [&str; 2] = ["vocab_size", "outputs"];
 
-/// A model's configuration with settings of the user's in the place of its own.
+/// A model's configuration with some settings changed.
 pub fn with_settings(config: ModelConfig, settings: &[String]) -> Result<ModelConfig, Failure> {
     let config = settings.iter().try_fold(config, |config, setting| with_setting(config, setting))?;
-    // One setting may want another: only all of them together must make a model.
-    let wrong = |error: ConfigError| Failure::Input(format!("--set {}: {error}", settings.join(" --set ")));
-    config.check().map_err(wrong)?;
+    // One setting may need another, so only the result must be valid.
+    let invalid = |error: ConfigError| match settings {
+        [] => Failure::Input(error.to_string()),
+        settings => Failure::Input(format!("--set {}: {error}", settings.join(" --set "))),
+    };
+    config.check().map_err(invalid)?;
     Ok(config)
 }
 
 fn with_setting(config: ModelConfig, setting: &str) -> Result<ModelConfig, Failure> {
-    let wrong = |message: String| Failure::Input(format!("--set {setting}: {message}"));
-    let (path, value) = setting.split_once('=').ok_or_else(|| wrong("write it as KEY=VALUE".into()))?;
-    if DECIDED.contains(&path) {
-        return Err(wrong("it follows from the data".into()));
+    let invalid = |message: String| Failure::Input(format!("--set {setting}: {message}"));
+    let (path, value) = setting.split_once('=').ok_or_else(|| invalid("write it as KEY=VALUE".into()))?;
+    if DETERMINED.contains(&path) {
+        return Err(invalid("the data determine it; leave it out".into()));
     }
-    let mut all = serde_json::to_value(&config).map_err(|error| wrong(error.to_string()))?;
+    let mut all = serde_json::to_value(&config).map_err(|error| invalid(error.to_string()))?;
     let place = path.split('.').try_fold(&mut all, |place, key| {
         let known = place.as_object().map(|known| known.keys().cloned().collect::<Vec<_>>().join(", "));
         place.get_mut(key).ok_or_else(|| match known {
-            Some(known) => wrong(format!("there is no {key} (there are: {known})")),
-            None => wrong(format!("{key} stands in nothing that has parts")),
+            Some(known) => invalid(format!("there is no {key} (known: {known})")),
+            None => invalid(format!("{key} is not part of a group of settings")),
         })
     })?;
-    // What is no JSON is a word: `pooling=max`.
+    // A value that is not JSON is a word, as in `pooling=max`.
     *place = serde_json::from_str(value).unwrap_or_else(|_| Value::String(value.into()));
-    serde_json::from_value(all).map_err(|error| wrong(error.to_string()))
+    serde_json::from_value(all).map_err(|error| invalid(error.to_string()))
 }
 
 #[cfg(test)]
@@ -53,16 +56,16 @@ mod tests {
         assert_eq!(changed["pooling"], "max");
         assert_eq!(changed["encoder"]["downsampling"]["stride"]["by"], 2);
         assert_eq!(with(&[]).expect("none"), serde_json::json!(own));
-        for (setting, said) in [
-            ("encoder.layr=3", "there is no layr (there are: type, hidden"),
+        for (setting, expected) in [
+            ("encoder.layr=3", "there is no layr (known: type, hidden"),
             ("pooling", "KEY=VALUE"),
-            ("outputs=3", "follows from the data"),
+            ("outputs=3", "the data determine it"),
             ("dropout=2", "from 0 to below 1"),
             ("encoder.layers=many", "invalid type"),
-            ("dropout.rate=1", "stands in nothing"),
+            ("dropout.rate=1", "is not part of a group"),
         ] {
-            let Err(Failure::Input(line)) = with(&[setting]) else { panic!("{setting} is taken") };
-            assert!(line.contains(said), "{line}");
+            let Err(Failure::Input(line)) = with(&[setting]) else { panic!("{setting} is accepted") };
+            assert!(line.contains(expected), "{line}");
         }
     }
 }

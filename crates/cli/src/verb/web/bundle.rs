@@ -92,7 +92,7 @@ pub fn add(folder: &RunFolder, run: &Run, sent: Sent, args: &WebArgs, files: &mu
     if metrics.is_some() {
         files.insert(format!("{RUN}{METRICS}"), folder.read(METRICS)?);
     }
-    files.insert("sample.csv".into(), sample());
+    files.insert("sample.csv".into(), sample()?);
     let name = folder.path().canonicalize().unwrap_or_else(|_| folder.path().into());
     let site = json!({
         "name": name.file_name().map(|name| name.to_string_lossy()),
@@ -138,13 +138,10 @@ fn too_large(folder: &RunFolder, size: usize, precision: Precision) -> Failure {
 }
 
 /// The bundled sample as a CSV, as a visitor's file would be.
-fn sample() -> Vec<u8> {
+fn sample() -> Result<Vec<u8>, Failure> {
     let sample = convlens_data::generate_sample(convlens_data::SAMPLE_SEED);
-    let mut csv = String::from("text,label\n");
-    let texts = sample.train.texts.iter().zip(&sample.train.labels).take(SAMPLE_TEXTS);
-    for (text, &label) in texts {
-        let text = text.map(|text| text.replace('"', "\"\"")).unwrap_or_default();
-        csv.push_str(&format!("\"{text}\",{}\n", sample.labels[label]));
-    }
-    csv.into_bytes()
+    let mut csv = Vec::new();
+    let written = sample.train.first(SAMPLE_TEXTS).write_csv(&sample.labels, &mut csv);
+    written.map_err(|error| Failure::Input(format!("the bundled sample: {error}")))?;
+    Ok(csv)
 }

@@ -1,0 +1,22 @@
+//! The kinds of tokenizer that this crate trains.
+
+use serde::{Deserialize, Serialize};
+
+/// How a text is split into tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TokenizerKind {
+    /// Lower-case words, split at white space and the characters that Keras filters out. Rare words
+    /// become `[UNK]`.
+    Words,
+    /// As words, but only white space and `<br />` are left out, and every punctuation mark is a token
+    /// of its own.
+    Punctuated,
+    /// Lower-case characters. Rare characters become `[UNK]`.
+    Characters,
+    /// The 256 bytes, of the text as it is, upper case included. No text has unknown tokens.
+    Bytes,
+    /// Byte-pair encoding of the lower-case text (Sennrich, Haddow and Birch 2016, on bytes). No text
+    /// has unknown tokens: a rare word becomes several.
+    Bpe,
+}
