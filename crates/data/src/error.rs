@@ -47,6 +47,8 @@ pub enum DataError {
     CarriageReturns { path: PathBuf },
     #[error("{}: the quotation mark that opens in {} is never closed; close it, or double it if it is part of the text", path.display(), place(*row))]
     UnclosedQuote { path: PathBuf, row: usize },
+    #[error("{}: {} is longer than 256 MiB; check whether a quotation mark or line end is missing in it", path.display(), place(*row))]
+    LongRow { path: PathBuf, row: usize },
     #[error("{}: row {row} has {} where the header has {header}; quote every field that contains a {separator} or a line break", path.display(), fields(*found))]
     Ragged { path: PathBuf, row: usize, found: usize, header: usize, separator: &'static str },
     #[error("{}: no column {:?} (it has: {})", path.display(), shortened(column), listed(columns))]

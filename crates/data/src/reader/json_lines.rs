@@ -35,7 +35,8 @@ impl JsonLinesReader {
         let mut batch = Batch::default();
         while !batch.is_full() {
             self.line.clear();
-            if self.lines.read_line(&mut self.line).map_err(|error| source.io(error))? == 0 {
+            self.lines.get_mut().begin_row();
+            if self.lines.read_line(&mut self.line).map_err(|error| source.row_io(error, self.rows + 1))? == 0 {
                 break;
             }
             self.number += 1;

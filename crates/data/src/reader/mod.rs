@@ -11,7 +11,7 @@ use crate::{DataError, Format, ReadOptions, open_file};
 use json_lines::JsonLinesReader;
 use parquet::RowGroupReader;
 use separated::SeparatedReader;
-use utf8_file::NotUtf8;
+use utf8_file::{LongRow, NotUtf8};
 
 /// A batch ends after this many rows,
 const BATCH_ROWS: usize = 20_000;
@@ -55,6 +55,15 @@ impl Source {
         match source.get_ref().and_then(|error| error.downcast_ref::<NotUtf8>()) {
             Some(&NotUtf8 { line }) => DataError::NotUtf8 { path, line },
             None => DataError::Io { path, source },
+        }
+    }
+
+    /// As [`io`](Self::io), for an error while reading a row.
+    fn row_io(&self, source: std::io::Error, row: usize) -> DataError {
+        if source.get_ref().is_some_and(|error| error.is::<LongRow>()) {
+            DataError::LongRow { path: self.path.clone(), row }
+        } else {
+            self.io(source)
         }
     }
 

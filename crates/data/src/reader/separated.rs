@@ -85,13 +85,14 @@ impl SeparatedReader {
         if self.is_over {
             return Ok(false);
         }
+        self.records.get_mut().begin_row();
+        let row = if self.header == 0 { 0 } else { self.rows + 1 };
         let is_read = self.records.read_record(&mut self.record).map_err(|error| match error.into_kind() {
-            csv::ErrorKind::Io(error) => source.io(error),
+            csv::ErrorKind::Io(error) => source.row_io(error, row),
             kind => source.malformed(format!("{kind:?}")),
         })?;
         self.is_over = !is_read || self.records.get_ref().end() == Some(self.records.position().byte());
         if self.is_over && self.record != [END_RECORD][..] {
-            let row = if self.header == 0 { 0 } else { self.rows + 1 };
             return Err(DataError::UnclosedQuote { path: source.path.clone(), row });
         }
         Ok(!self.is_over)

@@ -4,6 +4,8 @@ use std::io::{self, ErrorKind, Read};
 
 /// How many bytes are read at once.
 const BUFFER: usize = 64 << 10;
+/// How many bytes a row may have; the error for a longer one names this number.
+const LONGEST_ROW: u64 = 256 << 20;
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// The error of a file that is not valid UTF-8, inside an [`io::Error`].
@@ -12,6 +14,11 @@ const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 pub(super) struct NotUtf8 {
     pub line: usize,
 }
+
+/// The error of a row that is longer than [`Utf8File::longest_row`], inside an [`io::Error`].
+#[derive(Debug, thiserror::Error)]
+#[error("a row is too long")]
+pub(super) struct LongRow;
 
 /// Reads a text file: drops a byte-order mark, checks that the bytes are UTF-8, and appends `tail`.
 pub(super) struct Utf8File<R> {
@@ -22,6 +29,11 @@ pub(super) struct Utf8File<R> {
     ready: std::ops::Range<usize>,
     /// How many bytes were handed out, those of the tail included.
     delivered: u64,
+    /// How many bytes had been handed out when the current row began.
+    row_start: u64,
+    /// How many bytes a row may have. An unclosed quotation mark makes a row of the rest of a file, which
+    /// may not fit in memory.
+    longest_row: u64,
     /// How many line feeds were checked.
     line_feeds: usize,
     /// The length of the file without its byte-order mark, once its end was reached.
@@ -32,7 +44,23 @@ pub(super) struct Utf8File<R> {
 impl<R: Read> Utf8File<R> {
     pub fn new(source: R, tail: &'static [u8]) -> Self {
         let (buffer, ready) = (Vec::with_capacity(BUFFER), 0..0);
-        Self { source, tail, buffer, ready, delivered: 0, line_feeds: 0, length: None, is_started: false }
+        Self {
+            source,
+            tail,
+            buffer,
+            ready,
+            delivered: 0,
+            row_start: 0,
+            longest_row: LONGEST_ROW,
+            line_feeds: 0,
+            length: None,
+            is_started: false,
+        }
+    }
+
+    /// Says that a row begins at about the current position: a reader may be up to a buffer ahead.
+    pub fn begin_row(&mut self) {
+        self.row_start = self.delivered;
     }
 
     /// The length of the file without its byte-order mark, once its end was reached.
@@ -83,6 +111,9 @@ fn line_feeds(bytes: &[u8]) -> usize {
 
 impl<R: Read> Read for Utf8File<R> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        if self.delivered - self.row_start > self.longest_row {
+            return Err(io::Error::new(ErrorKind::InvalidData, LongRow));
+        }
         while self.ready.is_empty() && self.length.is_none() {
             self.refill()?;
         }
@@ -126,6 +157,19 @@ mod tests {
                 prop_assert_eq!(file.end(), Some(read.len() as u64));
             }
         }
+    }
+
+    #[test]
+    fn a_row_has_a_bounded_length() {
+        let mut file = Utf8File { longest_row: 10, ..Utf8File::new(&b"0123456789"[..], b"tail") };
+        let mut bytes = [0; 6];
+        for _ in 0..2 {
+            file.read_exact(&mut bytes).expect("reads");
+        }
+        let error = file.read(&mut bytes).expect_err("is too long");
+        assert!(error.get_ref().is_some_and(|error| error.is::<LongRow>()));
+        file.begin_row();
+        assert_eq!(file.read(&mut bytes).expect("reads"), 2);
     }
 
     #[test]
