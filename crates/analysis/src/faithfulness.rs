@@ -12,10 +12,9 @@ use crate::{OnStage, Texts};
 /// The shares of a text's tokens that are removed or kept, the most important tokens first (ERASER,
 /// section 4.2).
 pub const SHARES: [f64; 5] = [0.01, 0.05, 0.1, 0.2, 0.5];
-/// Longer texts are left out, in tokens: occlusion reads a text of *n* tokens *n* times. The longest
-/// review of IMDB is shorter.
+/// Longer texts, in tokens, are left out: occlusion reads a text of *n* tokens *n* times.
 const LONGEST: usize = 2_500;
-/// The most positions that occlusion reads over all texts. A thousand reviews of IMDB have fewer.
+/// The most positions that occlusion reads over all texts, about as many as a thousand reviews of IMDB need.
 const POSITIONS: usize = 100_000_000;
 
 /// The result of a method.
