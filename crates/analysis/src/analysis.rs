@@ -1,8 +1,6 @@
-//! Everything that is looked at in a run, in one go.
+//! A complete analysis of a run.
 
-use std::path::PathBuf;
-
-use convlens_run::{Run, RunError, RunFolder};
+use convlens_run::Run;
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -10,28 +8,29 @@ use crate::contributions::contributions;
 use crate::explained::{choose, explain};
 use crate::pictures::pictures;
 use crate::{
-    AnalysisError, Certificate, Excitations, Explained, Faithfulness, Filter, FilterVectors, Histogram, Judged,
-    JudgedPhrase, OnStage, Picture, PlaceWords, Plane, Texts, Vocabulary, excitations, histograms, receptive_fields,
+    AnalysisError, Certificate, Corpus, Excitations, Explained, Faithfulness, Filter, FilterVectors, Histogram, Judged,
+    JudgedPhrase, OnStage, Picture, PlaceWords, Plane, Vocabulary, excitations, histograms, receptive_fields,
     strongest_words,
 };
 
-/// The folder in a run folder that analyses are written to.
-const FOLDER: &str = "analysis";
+/// The most tokens of the corpus that are explained, over all texts. An explanation takes some 200 bytes
+/// per token.
+const EXPLAINED_TOKENS: usize = 1_000_000;
 
-/// What to look at.
+/// What to analyse.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Texts of the user's, to explain before all others.
+    /// The user's own texts, which are explained first.
     pub own: Vec<String>,
-    /// How many texts of the corpus are explained.
+    /// The number of texts of the corpus to explain.
     pub explained: usize,
-    /// How many of these the faithfulness of the explanations is measured on.
+    /// The number of these to measure faithfulness on.
     pub faithfulness: usize,
-    /// How many words and phrases each list has.
+    /// The number of words and phrases in each list.
     pub words: usize,
-    /// The most that may be left of a logit when its parts are taken off.
+    /// The largest residual that is accepted; see [`Certificate::tolerance`].
     pub tolerance: f64,
-    /// What texts are chosen by.
+    /// The seed of the choice of texts.
     pub seed: u64,
 }
 
@@ -44,11 +43,11 @@ impl Default for Options {
 /// What a run has learnt.
 #[derive(Clone, Debug)]
 pub struct Analysis {
-    /// Proof that the parts add up.
+    /// The check that the parts add up to the logits.
     pub certificate: Certificate,
-    /// Texts explained.
+    /// The explained texts.
     pub explained: Vec<Explained>,
-    /// The folded table's strongest words; none for a model that does not fold.
+    /// The strongest words of the folded table; `None` for a model that does not fold.
     pub words: Option<Vec<PlaceWords>>,
     /// The words that excite and inhibit each filter.
     pub filters: Vec<Filter>,
@@ -56,64 +55,67 @@ pub struct Analysis {
     pub excitations: Vec<Excitations>,
     /// Words and filters in one plane.
     pub plane: Plane,
-    /// What each id says for itself, for each logit.
+    /// What each id adds to each logit on its own, `[vocab_size][outputs]`.
     pub contributions: Vec<Vec<f64>>,
-    /// How the weights are spread.
+    /// The distributions of the weights.
     pub histograms: Vec<Histogram>,
-    /// Whether the explanations are what decides.
+    /// Whether the explanations are faithful.
     pub faithfulness: Faithfulness,
-    /// What people say; none where nobody was asked.
+    /// The agreement with phrases that people labelled; `None` if there are none.
     pub judged: Option<Judged>,
-    /// The pictures of all this.
+    /// The pictures of all these.
     pub pictures: Vec<Picture>,
     /// The words.
     pub vocabulary: Vocabulary,
+    /// One sentence for each thing that was left out because texts are long.
+    pub left_out: Vec<String>,
 }
 
 impl Analysis {
-    /// Looks at a run, with texts that it has not been trained on.
+    /// Analyses a run on texts that it was not trained on.
     ///
     /// # Errors
     ///
-    /// [`AnalysisError::Residual`] where the parts do not add up, [`AnalysisError::Run`].
-    pub fn of(
+    /// - [`AnalysisError::NotBinary`] if there are judged phrases and the model does not have two labels
+    /// - [`AnalysisError::Residual`] if the parts do not add up
+    /// - [`AnalysisError::Texts`] or [`AnalysisError::Run`]
+    pub fn new(
         run: &Run,
-        texts: &Texts<'_>,
+        corpus: &Corpus<'_>,
         judged: Option<&[JudgedPhrase]>,
         options: &Options,
         on_stage: OnStage<'_>,
     ) -> Result<Self, AnalysisError> {
-        if judged.is_some() && run.config.model.outputs != 1 {
-            return Err(AnalysisError::NotBinary { labels: run.config.labels.join(", ") });
+        if judged.is_some() {
+            Judged::check(run)?;
         }
         let table = run.word_table()?;
-        let certificate = Certificate::of(run, table.as_ref(), texts, options.tolerance, on_stage)?;
-        certificate.check()?;
-        let chosen = choose(texts.len(), options.explained, options.seed);
-        let explained = explain(run, table.as_ref(), &options.own, texts, &chosen, on_stage)?;
-        let vocabulary = Vocabulary::of(run);
+        let certificate = Certificate::new(run, table.as_ref(), corpus, options.tolerance, on_stage)?;
+        certificate.check(corpus)?;
+        let chosen = choose(corpus.len(), options.explained, options.seed);
+        let texts = corpus.encode_within(run, &chosen, EXPLAINED_TOKENS)?;
+        let explained = explain(run, table.as_ref(), &options.own, &texts, on_stage)?;
+        let vocabulary = Vocabulary::new(run);
         let vectors = FilterVectors::of(run)?;
         let contributions = contributions(run, table.as_ref())?;
-        let first: Vec<f64> = contributions.iter().map(|of_word| of_word[0]).collect();
+        let to_first: Vec<f64> = contributions.iter().map(|contribution| contribution[0]).collect();
+        let measured: Vec<usize> = (0..texts.len().min(options.faithfulness)).collect();
+        let faithfulness = Faithfulness::new(run, table.as_ref(), &texts.part(&measured), options.seed, on_stage)?;
+        let left_out = [explained_note(texts.len(), chosen.len()), faithfulness.note()].into_iter().flatten().collect();
         let mut analysis = Self {
             certificate,
             explained,
             words: table.as_ref().map(|table| strongest_words(run, table, &vocabulary, options.words)),
             filters: receptive_fields(&vectors, &vocabulary, options.words, on_stage),
-            excitations: excitations(run, &texts.part(&chosen), options.words, on_stage)?,
-            plane: Plane::of(&vectors, &first),
+            excitations: excitations(run, &texts, options.words, on_stage)?,
+            plane: Plane::new(&vectors, &to_first),
             contributions,
             histograms: histograms(run)?,
-            faithfulness: Faithfulness::of(
-                run,
-                table.as_ref(),
-                &texts.part(&chosen[..chosen.len().min(options.faithfulness)]),
-                options.seed,
-                on_stage,
-            )?,
-            judged: judged.map(|phrases| Judged::of(run, phrases, on_stage)).transpose()?,
+            faithfulness,
+            judged: judged.map(|phrases| Judged::new(run, phrases, on_stage)).transpose()?,
             pictures: Vec::new(),
             vocabulary,
+            left_out,
         };
         on_stage("drawing", 0, 1);
         analysis.pictures = pictures(run, &analysis)?;
@@ -121,11 +123,11 @@ impl Analysis {
         Ok(analysis)
     }
 
-    /// Every file of the analysis but its report: names and contents.
+    /// The names and contents of all files of the analysis except its report.
     ///
     /// # Errors
     ///
-    /// [`AnalysisError::Report`] for a number that JSON cannot hold.
+    /// [`AnalysisError::Report`] if a number cannot be written as JSON.
     pub fn files(&self) -> Result<Vec<(String, Vec<u8>)>, AnalysisError> {
         let lines: String = self.explained.iter().map(|explained| format!("{}\n", explained.to_json())).collect();
         let mut files = vec![
@@ -134,7 +136,8 @@ impl Analysis {
             json_file("excitations", &self.excitations)?,
             json_file("weights", &self.histograms)?,
             json_file("faithfulness", &self.faithfulness)?,
-            json_file("pca", &self.named_plane())?,
+            json_file("pca", &self.plane_with_words())?,
+            json_file("left_out", &self.left_out)?,
             ("phrases.jsonl".into(), lines.into_bytes()),
         ];
         files.extend(self.words.as_ref().map(|words| json_file("words", words)).transpose()?);
@@ -146,9 +149,9 @@ impl Analysis {
         Ok(files)
     }
 
-    /// The plane with each word's name and what it says for itself.
-    fn named_plane(&self) -> Value {
-        let of_word = |&id: &usize| json!([self.vocabulary.word(id), self.plane.words[id], self.contributions[id]]);
+    /// The plane, with each word and its contributions.
+    fn plane_with_words(&self) -> Value {
+        let word = |&id: &usize| json!([self.vocabulary.word(id), self.plane.words[id], self.contributions[id]]);
         json!({
             "explained_variance_ratio": self.plane.pca.explained_variance_ratio,
             "explained_variance": self.plane.pca.explained_variance,
@@ -156,32 +159,27 @@ impl Analysis {
             "components": self.plane.pca.components,
             "filters_on_their_side": self.plane.agreement(),
             "filters": self.plane.filters,
-            "words": self.vocabulary.ids().iter().map(of_word).collect::<Value>(),
+            "words": self.vocabulary.ids().iter().map(word).collect::<Value>(),
         })
     }
 
-    /// A picture by its name.
+    /// The picture with this name.
     pub fn picture(&self, name: &str) -> Option<&Picture> {
         self.pictures.iter().find(|picture| picture.name == name)
     }
 }
 
+fn explained_note(explained: usize, chosen: usize) -> Option<String> {
+    (explained < chosen).then(|| {
+        format!(
+            "{explained} of {chosen} texts are explained; the other {} are too long: at most {EXPLAINED_TOKENS} tokens \
+             are explained in all.",
+            chosen - explained
+        )
+    })
+}
+
 fn json_file(name: &str, value: &impl Serialize) -> Result<(String, Vec<u8>), AnalysisError> {
     let bytes = serde_json::to_vec(value).map_err(|error| AnalysisError::Report(error.to_string()))?;
     Ok((format!("{name}.json"), bytes))
-}
-
-/// Writes files into a run's `analysis/`, each whole or not at all, and returns the path of the
-/// last.
-///
-/// # Errors
-///
-/// [`AnalysisError::Run`], naming the file.
-pub fn write_analysis(folder: &RunFolder, files: &[(String, Vec<u8>)]) -> Result<PathBuf, AnalysisError> {
-    let path = folder.file(FOLDER);
-    std::fs::create_dir_all(&path).map_err(|source| RunError::Io { path: path.clone(), source })?;
-    for (name, content) in files {
-        folder.write(&format!("{FOLDER}/{name}"), content)?;
-    }
-    Ok(files.last().map_or(path.clone(), |(name, _)| path.join(name)))
 }

@@ -1,6 +1,5 @@
-//! What each token of a text is worth to its label, by several methods.
+//! The importance of each token of a text for its label, by several methods.
 
-use burn::module::Module;
 use burn::tensor::Tensor;
 use convlens_run::model::{Padding, ReceptiveField};
 use convlens_run::{Run, RunError, WordTable, batches_by_length, predicted_label, to_host};
@@ -9,23 +8,24 @@ use rand::{RngExt, SeedableRng};
 use serde::Serialize;
 
 use crate::Texts;
+use crate::gradient::gradient_times_input;
 
-/// A way to say what a token is worth.
+/// A way to measure the importance of a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Method {
-    /// The score of the best phrase that the token stands in, so that the best phrases are taken
-    /// whole, one after the other.
+    /// The score of the best phrase that contains the token. It ranks phrases as wholes, best first.
     Phrases,
-    /// The token's exact share: the sum of what it adds to the phrases that it stands in; only for
-    /// models that fold.
+    /// The exact share of the token: the sum of what it adds to the phrases that contain it. Only for
+    /// models that fold into a table.
     Words,
-    /// The logit less the logit of the text without the token.
+    /// The logit minus the logit of the text without the token. It takes one forward pass per token, so
+    /// its cost grows with the square of the length.
     Occlusion,
-    /// The gradient of the logit with regard to the token's embedding, times the embedding
-    /// (Shrikumar et al. 2017). Of a linear model it is the exact share of the word.
+    /// The gradient of the logit with regard to the embedding of the token, times the embedding
+    /// (Shrikumar et al. 2017). For a linear model it equals the exact share.
     GradientTimesInput,
-    /// Numbers drawn by lot.
+    /// Random numbers.
     Random,
 }
 
@@ -33,12 +33,12 @@ impl Method {
     /// Every method.
     pub const ALL: [Self; 5] = [Self::Phrases, Self::Words, Self::Occlusion, Self::GradientTimesInput, Self::Random];
 
-    /// Those that fit a model with such a table, or with none.
+    /// The methods that apply to a model, given its table if it has one.
     pub fn fitting(table: Option<&WordTable>) -> Vec<Self> {
         Self::ALL.into_iter().filter(|method| *method != Self::Words || table.is_some()).collect()
     }
 
-    /// Its name for people.
+    /// The name to show.
     pub fn name(self) -> &'static str {
         match self {
             Self::Phrases => "phrases",
@@ -50,9 +50,9 @@ impl Method {
     }
 }
 
-/// What each text's [`Side`] owes to each of its tokens, a number an id; only their order within a
-/// text means something for all methods. Tokens that the model does not see get zero, and so does
-/// every token by [`Method::Words`] where there is no table.
+/// The importance of each token for its text's [`Side`], one number per id. Only the order of the numbers
+/// within a text is meaningful for every method. Tokens that the model does not see get zero, and so do
+/// all tokens with [`Method::Words`] if there is no table.
 ///
 /// # Errors
 ///
@@ -60,7 +60,7 @@ impl Method {
 pub fn attributions(
     run: &Run,
     table: Option<&WordTable>,
-    texts: &Texts<'_>,
+    texts: &Texts,
     sides: &[Side],
     method: Method,
     seed: u64,
@@ -74,7 +74,7 @@ pub fn attributions(
             Ok(found)
         }
         Method::Words => Ok(texts.ids.iter().zip(sides).map(|(ids, side)| shares(table, ids, *side)).collect()),
-        Method::GradientTimesInput => by_batch(run, texts, sides, gradient_times_input, on_done),
+        Method::GradientTimesInput => by_batch(run, texts, sides, gradients, on_done),
         Method::Occlusion => occlusion(run, texts, sides, on_done),
         Method::Random => {
             let mut rng = ChaCha8Rng::seed_from_u64(seed);
@@ -83,8 +83,9 @@ pub fn attributions(
     }
 }
 
-/// The score of the best phrase that each token stands in, from the scores by the phrase's centre. Where
-/// a phrase is all of the text, at least to one side, that tells nothing: there it is the token's own.
+/// The score of the best phrase that contains each token, given the scores by the centre of the phrase. If
+/// phrases extend to an end of the text, every token would get nearly the same score, so each token gets
+/// the score of the phrase centred on it.
 fn best_phrase(scores: &[f64], field: ReceptiveField) -> Vec<f64> {
     if field.is_unbounded() {
         return scores.to_vec();
@@ -102,18 +103,18 @@ fn shares(table: Option<&WordTable>, ids: &[u32], side: Side) -> Vec<f64> {
     }
 }
 
-/// The logit that speaks for a label.
+/// The logit that decides for a label.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Side {
-    /// Which logit.
+    /// The index of the logit.
     pub output: usize,
-    /// 1, or -1 for the first of two labels, which a low logit speaks for.
+    /// 1, or -1 for the first of two labels, which has a low logit.
     pub sign: f64,
 }
 
 impl Side {
-    /// Of the label that a text's logits give it.
-    pub fn of(logits: &[f32]) -> Self {
+    /// The side of the label that the logits of a text predict.
+    pub fn from_logits(logits: &[f32]) -> Self {
         match logits {
             [_] => Self { output: 0, sign: if predicted_label(logits) == 1 { 1.0 } else { -1.0 } },
             _ => Self { output: predicted_label(logits), sign: 1.0 },
@@ -121,14 +122,14 @@ impl Side {
     }
 }
 
-/// A number a position, `[batch, length]`, from a batch's ids and sides.
-type OfBatch = fn(&Run, &[&[u32]], &[Side]) -> Result<(Vec<f32>, usize), RunError>;
+/// Computes one number per position, `[batch, length]`, from the ids and sides of a batch.
+type BatchFn = fn(&Run, &[&[u32]], &[Side]) -> Result<(Vec<f32>, usize), RunError>;
 
 fn by_batch(
     run: &Run,
-    texts: &Texts<'_>,
+    texts: &Texts,
     sides: &[Side],
-    of_batch: OfBatch,
+    compute: BatchFn,
     on_done: &dyn Fn(usize),
 ) -> Result<Vec<Vec<f64>>, RunError> {
     let rows = texts.rows();
@@ -138,7 +139,7 @@ fn by_batch(
     for batch in batches_by_length(&rows, padding) {
         let ids: Vec<&[u32]> = batch.iter().map(|&index| rows[index]).collect();
         let sides: Vec<Side> = batch.iter().map(|&index| sides[index]).collect();
-        let (values, length) = of_batch(run, &ids, &sides)?;
+        let (values, length) = compute(run, &ids, &sides)?;
         for (values, &index) in values.chunks(length).zip(&batch) {
             let count = rows[index].len();
             let seen = count.min(length);
@@ -156,7 +157,7 @@ fn by_batch(
     Ok(found)
 }
 
-/// 1 or -1 at the output that each text's side names, `[batch, 1, outputs]`.
+/// The sign of each text's side at its output, zero at the others, `[batch, 1, outputs]`.
 fn selector(sides: &[Side], run: &Run, device: &burn::tensor::Device) -> Tensor<3> {
     let outputs = run.config.model.outputs;
     let row =
@@ -171,7 +172,7 @@ fn phrase_scores(run: &Run, ids: &[&[u32]], sides: &[Side]) -> Result<(Vec<f32>,
     let scores = run.model.scores(&batch); // [batch, positions, outputs]
     let positions = scores.dims()[1];
     let chosen = to_host((scores * selector(sides, run, &run.device)).sum_dim(2))?; // [batch, positions, 1]
-    // Where not every token has a position of its own, the others say nothing.
+    // With a stride, tokens without a position of their own rank last.
     let mut found = vec![f32::MIN; count * length];
     for (at, score) in chosen.into_iter().enumerate() {
         found[at / positions * length + at % positions * run.model.stride()] = score;
@@ -179,22 +180,14 @@ fn phrase_scores(run: &Run, ids: &[&[u32]], sides: &[Side]) -> Result<(Vec<f32>,
     Ok((found, length))
 }
 
-fn gradient_times_input(run: &Run, ids: &[&[u32]], sides: &[Side]) -> Result<(Vec<f32>, usize), RunError> {
-    let model = run.model.clone().freeze().train();
-    let batch = run.batch(ids);
-    let embedded = run.model.embed.forward(batch.ids); // [batch, length, embedding]
-    let length = embedded.dims()[1];
-    let x = Tensor::from_inner(embedded.clone()).require_grad();
-    let mask = Tensor::from_inner(batch.mask);
-    let logits = model.forward_embedded(x.clone(), mask); // [batch, outputs]
-    let device = logits.device();
-    let chosen = logits.unsqueeze_dim::<3>(1) * selector(sides, run, &device);
-    let gradients = chosen.sum().backward();
-    let gradient = x.grad(&gradients).unwrap_or_else(|| embedded.zeros_like());
-    Ok((to_host((gradient * embedded).sum_dim(2))?, length))
+fn gradients(run: &Run, ids: &[&[u32]], sides: &[Side]) -> Result<(Vec<f32>, usize), RunError> {
+    gradient_times_input(run, ids, |scores| {
+        let device = scores.device();
+        (scores * selector(sides, run, &device)).sum()
+    })
 }
 
-fn occlusion(run: &Run, texts: &Texts<'_>, sides: &[Side], on_done: &dyn Fn(usize)) -> Result<Vec<Vec<f64>>, RunError> {
+fn occlusion(run: &Run, texts: &Texts, sides: &[Side], on_done: &dyn Fn(usize)) -> Result<Vec<Vec<f64>>, RunError> {
     let mut found = Vec::with_capacity(texts.len());
     for (ids, side) in texts.ids.iter().zip(sides) {
         let without = |index: usize| [&ids[..index], &ids[index + 1..]].concat();
@@ -213,7 +206,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_best_phrase_is_taken_whole() {
+    fn tokens_get_the_score_of_the_best_phrase_that_contains_them() {
         let field = ReceptiveField { left: 1, right: 1 };
         assert_eq!(best_phrase(&[0.1, -1.0, 0.0, 3.0, -2.0], field), [0.1, 0.1, 3.0, 3.0, 3.0]);
         let causal = ReceptiveField { left: 2, right: 0 };

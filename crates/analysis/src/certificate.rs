@@ -1,26 +1,32 @@
-//! Proof that the parts add up: on every text, the logit beside the sum of what it is explained by,
-//! computed layer by layer.
+//! A check that the explanations add up: for every text, the logit that the layers compute is compared
+//! with the sum of its parts.
 
 use convlens_run::model::Pooling;
 use convlens_run::{Run, RunError, WordTable, batches_by_length, to_host};
 use serde::Serialize;
 
-use crate::{AnalysisError, OnStage, Texts};
+use crate::{AnalysisError, Corpus, OnStage};
 
-/// How the parts and the logit relate.
+/// The tolerance holds as given up to this product of the number of a text's positions and the sum of the
+/// absolute values of its parts, and grows in proportion beyond it; see [`Certificate::tolerance`].
+const UNSCALED: f64 = 1_000.0;
+/// How many characters of a text an error quotes.
+const QUOTED: usize = 40;
+
+/// How the parts and the logit are related.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Exactness {
-    /// The sum is the logit, but for the rounding of 32-bit numbers, and each score is its phrase's
-    /// own: predictions are averaged.
+    /// The predictions are averaged. Each score belongs to its phrase alone, and the scores sum to the
+    /// logit up to the rounding of 32-bit numbers.
     Exact,
-    /// The sum is the logit, and each score its phrase's as long as the same phrases stay the largest:
-    /// of each feature only the largest counts.
+    /// The largest value of each feature is taken. The scores sum to the logit, and each score belongs to
+    /// its phrase as long as the same phrases have the largest values.
     ExactWhereLargest,
 }
 
 impl Exactness {
-    fn of(pooling: Pooling) -> Self {
+    fn new(pooling: Pooling) -> Self {
         match pooling {
             Pooling::Mean => Self::Exact,
             Pooling::Max => Self::ExactWhereLargest,
@@ -28,135 +34,173 @@ impl Exactness {
     }
 }
 
-/// How far sums and logits lie apart.
+/// The differences between sums and logits, over all texts and logits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Residual {
-    /// At most.
+    /// The largest absolute difference.
     pub max: f64,
-    /// In the mean.
+    /// The mean absolute difference.
     pub mean: f64,
-    /// The text where it is largest, by its index.
+    /// The largest absolute difference after each is divided by the scale of its text's tolerance; see
+    /// [`Certificate::tolerance`].
+    pub max_scaled: f64,
+    /// The index of the text with the largest scaled difference.
     pub worst: usize,
+    /// The scale of that text's tolerance.
+    pub worst_scale: f64,
 }
 
-/// What was added up, and how well it fits.
+/// How well the parts of each text add up to its logits.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Certificate {
-    /// How many texts were looked at.
+    /// The number of texts.
     pub texts: usize,
-    /// What the residuals must not exceed.
+    /// The largest residual that is accepted.
+    ///
+    /// The layers add 32-bit numbers. The rounding error of such a sum of *n* numbers is at most
+    /// *n* · 2⁻²⁴ times the sum of their absolute values (Higham, *Accuracy and Stability of Numerical
+    /// Algorithms*, 2nd edition, section 4.2). So the tolerance of a text is multiplied by
+    /// *n* · Σ|part| / 1,000, or by 1 if that is less.
     pub tolerance: f64,
     /// In which sense the parts make up the logit.
     pub exactness: Exactness,
-    /// Logit − bias − the sum of the phrases' scores.
+    /// The logit minus the bias minus the sum of the scores of the phrases.
     pub phrases: Residual,
-    /// The logit by layers − the logit by the folded table; none for a model that does not fold.
+    /// The logit computed by the layers minus the logit computed by the folded table; `None` for a model
+    /// that does not fold.
     pub folded: Option<Residual>,
-    /// The logit − the same words' logit in no order at all: the mean of what each word adds in
-    /// the midst of a text. What is left is all that the order of the words can do.
+    /// The logit minus the logit of the same words without order, which is the mean of what each word adds
+    /// away from the edges of a text. It measures everything that the order of the words can do.
     pub order: Option<Residual>,
 }
 
 impl Certificate {
-    /// Adds up every text.
+    /// Compares the logits of every text with the sum of its parts.
     ///
     /// # Errors
     ///
-    /// [`RunError::Device`].
-    pub fn of(
+    /// [`AnalysisError::Texts`] or [`AnalysisError::Run`].
+    pub fn new(
         run: &Run,
         table: Option<&WordTable>,
-        texts: &Texts<'_>,
+        corpus: &Corpus<'_>,
         tolerance: f64,
         on_stage: OnStage<'_>,
-    ) -> Result<Self, RunError> {
-        let (bias, rows) = (run.bias()?, texts.rows());
+    ) -> Result<Self, AnalysisError> {
+        let bias = run.bias()?;
         let outputs = bias.len();
         let [mut phrases, mut folded, mut order] = [Tally::default(), Tally::default(), Tally::default()];
-        let mut done = 0;
-        for batch in batches_by_length(&rows, run.config.model.padding) {
-            let ids: Vec<&[u32]> = batch.iter().map(|&index| rows[index]).collect();
-            let (logits, sums) = logits_and_sums(run, &ids, table.is_some())?;
-            for (row, &index) in batch.iter().enumerate() {
-                let of_row = row * outputs..(row + 1) * outputs;
-                for (output, logit) in logits[of_row.clone()].iter().enumerate() {
-                    phrases.add(index, logit - bias[output] - sums[of_row.clone()][output]);
-                }
-                if let Some(table) = table {
-                    let by_table = table.logits(rows[index]);
-                    let by_words = table.bag_logits(rows[index]);
-                    for (output, logit) in logits[of_row].iter().enumerate() {
-                        folded.add(index, logit - by_table[output]);
-                        order.add(index, logit - by_words[output]);
+        corpus.in_pieces(run, "adding up the parts", on_stage, |texts| {
+            let rows = texts.rows();
+            for batch in batches_by_length(&rows, run.config.model.padding) {
+                let ids: Vec<&[u32]> = batch.iter().map(|&at| rows[at]).collect();
+                let sums = Sums::new(run, &ids, table.is_some())?;
+                for (row, &at) in batch.iter().enumerate() {
+                    let positions = run.config.model.padding.seen(rows[at].len()).positions;
+                    let by_table = table.map(|table| (table.logits(rows[at]), table.bag_logits(rows[at])));
+                    for output in 0..outputs {
+                        let cell = row * outputs + output;
+                        let (logit, index) = (sums.logits[cell], texts.indices[at]);
+                        let scale = (positions as f64 * sums.magnitudes[cell] / UNSCALED).max(1.0);
+                        phrases.add(index, logit - bias[output] - sums.scores[cell], scale);
+                        if let Some((by_table, by_words)) = &by_table {
+                            folded.add(index, logit - by_table[output], scale);
+                            order.add(index, logit - by_words[output], scale);
+                        }
                     }
                 }
             }
-            done += batch.len();
-            on_stage("adding up the parts", done, rows.len());
-        }
+            Ok(())
+        })?;
         let folds = table.is_some();
         Ok(Self {
-            texts: rows.len(),
+            texts: corpus.len(),
             tolerance,
-            exactness: Exactness::of(run.model.pooling()),
+            exactness: Exactness::new(run.model.pooling()),
             phrases: phrases.residual(),
             folded: folds.then(|| folded.residual()),
             order: folds.then(|| order.residual()),
         })
     }
 
-    /// Fails where a residual exceeds the tolerance, or is no number.
+    /// Fails if a residual exceeds the tolerance of its text or is not a number.
     ///
     /// # Errors
     ///
-    /// [`AnalysisError::Residual`].
-    pub fn check(&self) -> Result<(), AnalysisError> {
-        let exceeds = |residual: &&Residual| residual.max > self.tolerance || residual.max.is_nan();
-        match [Some(&self.phrases), self.folded.as_ref()].into_iter().flatten().find(exceeds) {
-            Some(residual) => Err(AnalysisError::Residual { residual: residual.max, tolerance: self.tolerance }),
-            None => Ok(()),
-        }
+    /// [`AnalysisError::Residual`], which names the text.
+    pub fn check(&self, corpus: &Corpus<'_>) -> Result<(), AnalysisError> {
+        let exceeds = |residual: &&Residual| residual.max_scaled > self.tolerance || residual.max_scaled.is_nan();
+        let residuals = [Some(&self.phrases), self.folded.as_ref()];
+        let Some(residual) = residuals.into_iter().flatten().find(exceeds) else { return Ok(()) };
+        let text = corpus.text(residual.worst)?;
+        let start = match text.char_indices().nth(QUOTED) {
+            Some((end, _)) => format!("{}…", &text[..end]),
+            None => text.into_owned(),
+        };
+        Err(AnalysisError::Residual {
+            index: residual.worst,
+            start,
+            residual: residual.max_scaled * residual.worst_scale,
+            tolerance: self.tolerance * residual.worst_scale,
+        })
     }
 }
 
-/// The logits of texts, and the sums of their phrases' scores layer by layer, a row a text.
-fn logits_and_sums(run: &Run, ids: &[&[u32]], folds: bool) -> Result<(Vec<f64>, Vec<f64>), RunError> {
-    let batch = run.batch(ids);
-    let scores = run.model.scores_by_layer(&batch); // [batch, positions, outputs]
-    let [count, positions, outputs] = scores.dims();
-    // What predicts is held to the layers: the table by `folded`, the kernels here.
-    let logits = match folds {
-        true => run.model.forward_embedded(run.model.embed.forward(batch.ids.clone()), batch.mask),
-        false => run.model.forward(&batch),
-    };
-    let logits = to_host(logits)?;
-    let scores = to_host(scores)?;
-    let mut sums = vec![0.0; count * outputs];
-    for (at, score) in scores.iter().enumerate() {
-        sums[at / (positions * outputs) * outputs + at % outputs] += f64::from(*score);
+/// The logits of a batch and the sums of its phrases' scores, each `[batch, outputs]`.
+struct Sums {
+    logits: Vec<f64>,
+    scores: Vec<f64>,
+    /// The sums of the absolute values of the scores.
+    magnitudes: Vec<f64>,
+}
+
+impl Sums {
+    fn new(run: &Run, ids: &[&[u32]], folds: bool) -> Result<Self, RunError> {
+        let batch = run.batch(ids);
+        let scores = run.model.scores_by_layer(&batch); // [batch, positions, outputs]
+        let [count, positions, outputs] = scores.dims();
+        // The logits of a model that folds are those of the layers here, because `folded` compares them
+        // with the table. The logits of any other model are those that it predicts with.
+        let logits = if folds {
+            run.model.forward_embedded(run.model.embed.forward(batch.ids.clone()), batch.mask)
+        } else {
+            run.model.forward(&batch)
+        };
+        let logits: Vec<f64> = to_host(logits)?.into_iter().map(f64::from).collect();
+        let values = to_host(scores)?;
+        let (mut scores, mut magnitudes) = (vec![0.0; count * outputs], vec![0.0; count * outputs]);
+        for (at, value) in values.into_iter().map(f64::from).enumerate() {
+            let cell = at / (positions * outputs) * outputs + at % outputs;
+            scores[cell] += value;
+            magnitudes[cell] += value.abs();
+        }
+        Ok(Self { logits, scores, magnitudes })
     }
-    Ok((logits.into_iter().map(f64::from).collect(), sums))
 }
 
 #[derive(Default)]
 struct Tally {
-    max: f64,
+    residual: Residual,
     sum: f64,
     count: usize,
-    worst: usize,
 }
 
 impl Tally {
-    fn add(&mut self, text: usize, difference: f64) {
+    fn add(&mut self, text: usize, difference: f64, scale: f64) {
         let size = difference.abs();
-        if size > self.max || size.is_nan() {
-            (self.max, self.worst) = (size, text);
+        let residual = &mut self.residual;
+        if size > residual.max || size.is_nan() {
+            residual.max = size;
+        }
+        let scaled = size / scale;
+        if scaled > residual.max_scaled || scaled.is_nan() {
+            (residual.max_scaled, residual.worst, residual.worst_scale) = (scaled, text, scale);
         }
         self.sum += size;
         self.count += 1;
     }
 
     fn residual(&self) -> Residual {
-        Residual { max: self.max, mean: self.sum / self.count.max(1) as f64, worst: self.worst }
+        Residual { mean: self.sum / self.count.max(1) as f64, ..self.residual }
     }
 }

@@ -1,9 +1,10 @@
-//! What each word says for itself, for each logit.
+//! What each word contributes to each logit on its own.
 
 use convlens_run::{Run, RunError, WordTable};
 
-/// What each id adds to each logit: of a model that folds, what it adds in the midst of a text
-/// (but for the mean's divisor); of any other, the logit of the word alone, less the bias.
+/// The contribution of each id to each logit, `[vocab_size][outputs]`. For a model that folds into a
+/// table, it is what the word adds away from the edges of a text, before the division by the number of
+/// positions. For any other model, it is the logit of the word alone minus the bias.
 ///
 /// # Errors
 ///
@@ -16,6 +17,7 @@ pub fn contributions(run: &Run, table: Option<&WordTable>) -> Result<Vec<Vec<f64
     let bias = run.bias()?;
     let words: Vec<[u32; 1]> = ids.map(|id| [id]).collect();
     let words: Vec<&[u32]> = words.iter().map(<[u32; 1]>::as_slice).collect();
-    let less_bias = |logits: Vec<f32>| logits.iter().zip(&bias).map(|(&logit, bias)| f64::from(logit) - bias).collect();
-    Ok(run.logits(&words)?.into_iter().map(less_bias).collect())
+    let minus_bias =
+        |logits: Vec<f32>| logits.iter().zip(&bias).map(|(&logit, bias)| f64::from(logit) - bias).collect();
+    Ok(run.logits(&words)?.into_iter().map(minus_bias).collect())
 }

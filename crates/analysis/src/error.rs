@@ -1,4 +1,4 @@
-//! What can go wrong in an analysis.
+//! Errors of this crate.
 
 use std::path::PathBuf;
 
@@ -10,20 +10,25 @@ use convlens_run::RunError;
 pub enum AnalysisError {
     #[error(transparent)]
     Run(#[from] RunError),
+    #[error("{0}")]
+    Texts(String),
     #[error("{}: {message}", path.display())]
     Treebank { path: PathBuf, message: String },
     #[error(
-        "the parts do not add up: {residual:.1e} is left of a logit, more than --tolerance {tolerance:.0e}; nothing was written"
+        "the parts do not add up to the logit: text {} ({start:?}) has a residual of {residual:.1e}, and its tolerance is {tolerance:.1e}; nothing was written",
+        index + 1
     )]
-    Residual { residual: f64, tolerance: f64 },
+    Residual { index: usize, start: String, residual: f64, tolerance: f64 },
     #[error("drawing {plot}: {message}")]
     Plot { plot: String, message: String },
-    #[error("the report: {0}")]
+    #[error("writing the report: {0}")]
     Report(String),
-    #[error("{path}: the model does not fold into a table: its encoder is not linear up to the pooling")]
+    #[error("{path}: the model does not fold into a table, because its encoder is not linear up to the pooling")]
     DoesNotFold { path: String },
-    #[error("--sst asks for a model of two labels, the second of them the positive one; this one has: {labels}")]
+    #[error(
+        "phrases with human labels need a model of two labels, the second of them positive; the labels of this one are {labels}"
+    )]
     NotBinary { labels: String },
-    #[error("--against: its labels are {theirs}, this run's are {ours}; compare runs of the same labels")]
+    #[error("runs with different labels cannot be compared: one has {ours}, the other {theirs}")]
     OtherLabels { ours: String, theirs: String },
 }

@@ -1,80 +1,97 @@
-//! For each filter of the first layer, the phrases of a corpus that excite it most and least.
+//! The phrases of a corpus that excite each filter of the first layer most and least.
 
 use std::collections::HashSet;
 
 use burn::tensor::module::conv1d;
 use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Int, Tensor};
-use convlens_run::model::{Encode, FilterWeights, Filters};
+use convlens_run::model::{Encode, FilterWeights, Filters, Padding};
 use convlens_run::{Run, RunError, batches_by_length, to_host};
 use serde::Serialize;
 
 use crate::{OnStage, Texts};
 
-/// A phrase, and how a filter answers to it.
+/// The most tokens that the filters read of a text at once.
+const WINDOW: usize = 1 << 14;
+
+/// A phrase and the output of a filter on it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Excitation {
-    /// The phrase, as its tokens.
+    /// The tokens of the phrase, separated by spaces.
     pub phrase: String,
-    /// The filter's output.
+    /// The output of the filter, before any activation.
     pub output: f64,
-    /// The text it is from, by its index.
+    /// The index in the corpus of a text that contains the phrase.
     pub text: usize,
 }
 
-/// The extremes of one filter over a corpus.
+/// The phrases with the largest and smallest outputs of one filter.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Excitations {
     /// The filter.
     pub filter: usize,
-    /// The phrases with the largest output, largest first, each once.
+    /// The phrases with the largest outputs, largest first, without duplicates.
     pub most: Vec<Excitation>,
-    /// The phrases with the smallest output, smallest first, each once.
+    /// The phrases with the smallest outputs, smallest first, without duplicates.
     pub least: Vec<Excitation>,
 }
 
-/// The `count` phrases that excite each filter most and least among the texts.
+/// The `count` phrases that excite each filter most and least. Only whole phrases without special tokens
+/// count.
 ///
 /// # Errors
 ///
 /// [`RunError::Device`].
 pub fn excitations(
     run: &Run,
-    texts: &Texts<'_>,
+    texts: &Texts,
     count: usize,
     on_stage: OnStage<'_>,
 ) -> Result<Vec<Excitations>, RunError> {
-    let rows = texts.rows();
     let Some(Filters { weights, left, .. }) = run.model.encoder.filters() else { return Ok(Vec::new()) };
     let [filters, kernel_size] = weights.shape();
+    let (windows, texts_of): (Vec<&[u32]>, Vec<usize>) = windows(run, texts, kernel_size).into_iter().unzip();
     let mut best = vec![(Best::new(count), Best::new(count)); filters];
     let mut done = 0;
-    for batch in batches_by_length(&rows, run.config.model.padding) {
-        let ids: Vec<&[u32]> = batch.iter().map(|&index| rows[index]).collect();
+    for batch in batches_by_length(&windows, run.config.model.padding) {
+        let ids: Vec<&[u32]> = batch.iter().map(|&index| windows[index]).collect();
         let (outputs, shape) = responses(run, &ids, &weights, left)?; // [batch, filters, length]
         for (row, &index) in batch.iter().enumerate() {
-            for (at, phrase) in phrases(rows[index], kernel_size, left, shape[2], run) {
+            for (at, phrase) in phrases(windows[index], kernel_size, left, shape[2], run) {
                 for (filter, (most, least)) in best.iter_mut().enumerate() {
                     let output = outputs[(row * shape[1] + filter) * shape[2] + at];
-                    most.offer(output, index, phrase);
-                    least.offer(-output, index, phrase);
+                    most.offer(output, texts_of[index], phrase);
+                    least.offer(-output, texts_of[index], phrase);
                 }
             }
         }
         done += batch.len();
-        on_stage("phrases of each filter", done, rows.len());
+        on_stage("phrases of each filter", done, windows.len());
     }
-    let name = |sign: f64, found: Best<'_>| -> Vec<Excitation> {
-        let name = |(output, text, phrase): (f32, usize, &[u32])| {
+    let to_list = |sign: f64, found: Best<'_>| -> Vec<Excitation> {
+        let excitation = |(output, text, phrase): (f32, usize, &[u32])| {
             let words: Vec<String> = phrase.iter().filter_map(|&id| run.tokenizer.token(id)).collect();
-            Excitation { phrase: words.join(" "), output: sign * f64::from(output), text }
+            Excitation { phrase: words.join(" "), output: sign * f64::from(output), text: texts.indices[text] }
         };
-        found.entries.into_iter().map(name).collect()
+        found.entries.into_iter().map(excitation).collect()
     };
-    let named = best.into_iter().enumerate();
-    Ok(named
-        .map(|(filter, (most, least))| Excitations { filter, most: name(1.0, most), least: name(-1.0, least) })
+    let best = best.into_iter().enumerate();
+    Ok(best
+        .map(|(filter, (most, least))| Excitations { filter, most: to_list(1.0, most), least: to_list(-1.0, least) })
         .collect())
+}
+
+/// The texts, each with its position in the list. Long ones are cut into windows that overlap so that
+/// every phrase is in one of them; a model with counted padding sees only the end of a text anyway.
+fn windows<'a>(run: &Run, texts: &'a Texts, kernel_size: usize) -> Vec<(&'a [u32], usize)> {
+    let cut = |(text, ids): (usize, &'a Vec<u32>)| -> Vec<(&'a [u32], usize)> {
+        if run.config.model.padding != Padding::Masked || ids.len() <= WINDOW + kernel_size {
+            return vec![(ids.as_slice(), text)];
+        }
+        let window = |start: usize| (&ids[start..ids.len().min(start + WINDOW + kernel_size - 1)], text);
+        (0..ids.len()).step_by(WINDOW).map(window).collect()
+    };
+    texts.ids.iter().enumerate().flat_map(cut).collect()
 }
 
 /// The outputs of the first layer's filters, `[batch, filters, length]`, before any activation.
@@ -94,7 +111,7 @@ fn responses(
         FilterWeights::Dimensions(of_filters) => {
             let of_place = |place: usize| {
                 let dimensions: Vec<i32> = of_filters.iter().map(|of| of[place].map_or(-1, |at| at as i32)).collect();
-                one_a_filter(&x, &dimensions).narrow(2, place, length)
+                own_dimensions(&x, &dimensions).narrow(2, place, length)
             };
             (1..kernel_size).fold(of_place(0), |sum, place| sum + of_place(place))
         }
@@ -103,9 +120,9 @@ fn responses(
     Ok((to_host(outputs)?, shape))
 }
 
-/// Of each filter the dimension that is its own, zeros where that is -1: `[batch, embedding, length]` to
-/// `[batch, filters, length]`.
-fn one_a_filter(x: &Tensor<3>, dimensions: &[i32]) -> Tensor<3> {
+/// The embedding dimension that belongs to each filter, or zeros if that is -1: from
+/// `[batch, embedding, length]` to `[batch, filters, length]`.
+fn own_dimensions(x: &Tensor<3>, dimensions: &[i32]) -> Tensor<3> {
     let kept: Vec<f32> = dimensions.iter().map(|&at| if at < 0 { 0.0 } else { 1.0 }).collect();
     let chosen: Vec<i32> = dimensions.iter().map(|&at| at.max(0)).collect();
     let chosen = Tensor::<1, Int>::from_data(chosen.as_slice(), &x.device());
@@ -113,8 +130,8 @@ fn one_a_filter(x: &Tensor<3>, dimensions: &[i32]) -> Tensor<3> {
     x.clone().select(1, chosen) * kept
 }
 
-/// The whole phrases of a text, without special tokens: where among the `length` positions of the
-/// batch their filter is applied, and their ids.
+/// The whole phrases of a text that contain no special token, each with the position, of the `length`
+/// positions in the batch, at which a filter reads it.
 fn phrases<'a>(
     ids: &'a [u32],
     kernel_size: usize,
@@ -124,8 +141,8 @@ fn phrases<'a>(
 ) -> impl Iterator<Item = (usize, &'a [u32])> {
     let kept = &ids[ids.len().saturating_sub(length)..];
     let before = match run.config.model.padding {
-        convlens_run::model::Padding::Masked => 0,
-        convlens_run::model::Padding::Counted { length } => length - kept.len(),
+        Padding::Masked => 0,
+        Padding::Counted { length } => length - kept.len(),
     };
     let center = before + left;
     kept.windows(kernel_size)
@@ -134,7 +151,7 @@ fn phrases<'a>(
         .filter(|(_, phrase)| !phrase.iter().any(|&id| run.tokenizer.is_special(id)))
 }
 
-/// The highest of what it is offered, highest first, each phrase once.
+/// The phrases with the highest outputs, highest first, without duplicates.
 #[derive(Clone)]
 struct Best<'a> {
     count: usize,

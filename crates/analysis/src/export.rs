@@ -1,4 +1,4 @@
-//! The folded table of a linear model as a file: the whole model but for its tokenizer.
+//! The folded table of a linear model as a file: the whole model except its tokenizer.
 
 use convlens_run::model::Padding;
 use convlens_run::{Run, WordTable};
@@ -7,22 +7,22 @@ use serde_json::json;
 
 use crate::AnalysisError;
 
-/// What the table is written as.
+/// A file format for the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FoldedFormat {
-    /// A row an id: the token, and a column a place, `LABEL@PLACE` where there are several logits.
-    /// The last row, with no id, is the bias.
+    /// One row per id, with the token and one column per place, named `PLACE` or, if there are several
+    /// logits, `LABEL@PLACE`. The last row has no id and holds the bias in the column of place 0.
     Csv,
-    /// `table` `[vocab_size, places, outputs]` and `bias` `[outputs]`; what the outputs and places
-    /// are stands in the metadata entry `folded`, as JSON.
+    /// `table` `[vocab_size, places, outputs]` and `bias` `[outputs]`. The metadata entry `folded` describes
+    /// the outputs, the places and the padding, as JSON.
     SafeTensors,
 }
 
-/// The folded table as a file's content.
+/// The content of a file with the folded table.
 ///
 /// # Errors
 ///
-/// [`AnalysisError::Report`] where the format cannot hold it.
+/// [`AnalysisError::Report`] if the format cannot hold it.
 pub fn folded(run: &Run, table: &WordTable, format: FoldedFormat) -> Result<Vec<u8>, AnalysisError> {
     match format {
         FoldedFormat::Csv => csv(run, table),
@@ -32,25 +32,23 @@ pub fn folded(run: &Run, table: &WordTable, format: FoldedFormat) -> Result<Vec<
 }
 
 fn csv(run: &Run, table: &WordTable) -> Result<Vec<u8>, String> {
-    let said = |error: csv::Error| error.to_string();
+    let message = |error: csv::Error| error.to_string();
     let columns = (0..table.places()).flat_map(|place| {
         let offset = table.offset(place);
-        run.outputs().iter().map(move |output| match run.outputs().len() {
-            1 => offset.to_string(),
-            _ => format!("{output}@{offset}"),
-        })
+        let has_one = run.outputs().len() == 1;
+        run.outputs().iter().map(move |output| if has_one { offset.to_string() } else { format!("{output}@{offset}") })
     });
     let mut writer = csv::Writer::from_writer(Vec::new());
-    writer.write_record(["id".to_owned(), "token".into()].into_iter().chain(columns)).map_err(said)?;
+    writer.write_record(["id".to_owned(), "token".into()].into_iter().chain(columns)).map_err(message)?;
     for (id, row) in table.values().chunks(table.places() * table.outputs()).enumerate() {
         let token = run.tokenizer.token(id as u32).unwrap_or_default();
         let values = row.iter().map(f32::to_string);
-        writer.write_record([id.to_string(), token].into_iter().chain(values)).map_err(said)?;
+        writer.write_record([id.to_string(), token].into_iter().chain(values)).map_err(message)?;
     }
     let bias = (0..table.places()).flat_map(|place| {
         table.bias().iter().map(move |bias| if table.offset(place) == 0 { bias.to_string() } else { String::new() })
     });
-    writer.write_record([String::new(), "(bias)".into()].into_iter().chain(bias)).map_err(said)?;
+    writer.write_record([String::new(), "(bias)".into()].into_iter().chain(bias)).map_err(message)?;
     writer.into_inner().map_err(|error| error.to_string())
 }
 
@@ -63,7 +61,7 @@ fn safetensors(run: &Run, table: &WordTable) -> Result<Vec<u8>, String> {
         Padding::Masked => None,
         Padding::Counted { length } => Some(length),
     };
-    let meaning = json!({
+    let description = json!({
         "labels": run.config.labels,
         "outputs": run.outputs(),
         "places": (0..table.places()).map(|place| table.offset(place)).collect::<Vec<_>>(),
@@ -74,6 +72,6 @@ fn safetensors(run: &Run, table: &WordTable) -> Result<Vec<u8>, String> {
         ("table", view(vec![table.vocab_size(), table.places(), table.outputs()], &values)?),
         ("bias", view(vec![table.outputs()], &bias)?),
     ];
-    let metadata = [("folded".to_owned(), meaning.to_string())].into();
+    let metadata = [("folded".to_owned(), description.to_string())].into();
     safetensors::serialize(views, Some(metadata)).map_err(|error| error.to_string())
 }

@@ -1,19 +1,19 @@
-//! Phrase scores beside what people said of the same phrases.
+//! The agreement of phrase scores with the labels that people gave to the same phrases.
 
 use std::ops::RangeInclusive;
 
 use convlens_run::{Run, RunError};
 use serde::Serialize;
 
-use crate::OnStage;
 use crate::treebank::JudgedPhrase;
+use crate::{AnalysisError, OnStage};
 
-/// Words that negate.
+/// Negations.
 const NEGATIONS: [&str; 14] = [
     "not", "n't", "no", "never", "neither", "nor", "none", "nobody", "nothing", "nowhere", "cannot", "without",
     "hardly", "barely",
 ];
-/// The lengths of phrases, in words, that are reported together.
+/// Ranges of phrase lengths, in words, that are reported together.
 const LENGTHS: [(&str, RangeInclusive<usize>); 7] = [
     ("1 word", 1..=1),
     ("2 words", 2..=2),
@@ -23,45 +23,58 @@ const LENGTHS: [(&str, RangeInclusive<usize>); 7] = [
     ("11 to 20 words", 11..=20),
     ("21 words or more", 21..=usize::MAX),
 ];
-/// The label in the middle, neither negative nor positive.
+/// The middle label.
 const NEUTRAL: u8 = 2;
-/// How many phrases are scored between two reports of progress.
+/// The number of phrases scored between two reports of progress.
 const CHUNK: usize = 5_000;
 
-/// How scores and labels agree on some of the phrases.
+/// The agreement of scores and labels on some of the phrases.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Agreement {
-    /// Which phrases.
+    /// A description of the phrases.
     pub phrases: String,
-    /// How many.
+    /// The number of phrases.
     pub count: usize,
-    /// Spearman's rank correlation between score and label; none where either is the same for all.
+    /// Spearman's rank correlation of score and label; `None` if either is constant.
     pub rank_correlation: Option<f64>,
-    /// How many have a label that is not neutral.
+    /// The number of phrases whose label is not neutral.
     pub judged: usize,
-    /// The share of those whose score has the sign that their label says.
+    /// The share of these whose score has the sign of their label; `None` if there are none.
     pub accuracy: Option<f64>,
 }
 
-/// How a model agrees with people.
+/// The agreement of a model with people.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Judged {
-    /// Of all phrases.
+    /// On all phrases.
     pub all: Agreement,
-    /// By length in words.
+    /// By length of the phrase in words.
     pub by_length: Vec<Agreement>,
-    /// Of phrases of two words or more, with a negation in them and without.
+    /// On phrases of two words or more, with and without a negation.
     pub by_negation: Vec<Agreement>,
 }
 
 impl Judged {
-    /// Scores phrases and compares: a phrase's score is its logit as a text of its own, less the
-    /// logit of an empty text. The second label must be the positive one.
+    /// Fails unless the run has two labels, the second of which is then taken to be the positive one.
+    ///
+    /// # Errors
+    ///
+    /// [`AnalysisError::NotBinary`].
+    pub fn check(run: &Run) -> Result<(), AnalysisError> {
+        if run.config.model.outputs == 1 {
+            Ok(())
+        } else {
+            Err(AnalysisError::NotBinary { labels: run.config.labels.join(", ") })
+        }
+    }
+
+    /// Scores phrases and compares the scores with the labels. The score of a phrase is its logit as a text
+    /// of its own minus the logit of an empty text.
     ///
     /// # Errors
     ///
     /// [`RunError`].
-    pub fn of(run: &Run, phrases: &[JudgedPhrase], on_stage: OnStage<'_>) -> Result<Self, RunError> {
+    pub fn new(run: &Run, phrases: &[JudgedPhrase], on_stage: OnStage<'_>) -> Result<Self, RunError> {
         let empty = f64::from(run.logits(&[&run.tokenizer.encode("")?.ids])?[0][0]);
         let mut scores = Vec::with_capacity(phrases.len());
         for chunk in phrases.chunks(CHUNK) {
@@ -69,22 +82,22 @@ impl Judged {
             let ids = run.tokenizer.encode_ids(&texts)?;
             let ids: Vec<&[u32]> = ids.iter().map(Vec::as_slice).collect();
             scores.extend(run.logits(&ids)?.iter().map(|logits| f64::from(logits[0]) - empty));
-            on_stage("phrases that people judged", scores.len(), phrases.len());
+            on_stage("phrases with human labels", scores.len(), phrases.len());
         }
         let judged: Vec<(&JudgedPhrase, f64)> = phrases.iter().zip(scores).collect();
-        let of = |name: &str, fits: &dyn Fn(&JudgedPhrase) -> bool| {
+        let agreement_on = |name: &str, fits: &dyn Fn(&JudgedPhrase) -> bool| {
             let chosen: Vec<_> = judged.iter().copied().filter(|(phrase, _)| fits(phrase)).collect();
             agreement(name, &chosen)
         };
         Ok(Self {
-            all: of("all phrases", &|_| true),
+            all: agreement_on("all phrases", &|_| true),
             by_length: LENGTHS
                 .iter()
-                .map(|(name, lengths)| of(name, &|phrase| lengths.contains(&phrase.words)))
+                .map(|(name, lengths)| agreement_on(name, &|phrase| lengths.contains(&phrase.words)))
                 .collect(),
             by_negation: vec![
-                of("with a negation", &|phrase| phrase.words > 1 && has_negation(phrase)),
-                of("without one", &|phrase| phrase.words > 1 && !has_negation(phrase)),
+                agreement_on("with a negation", &|phrase| phrase.words > 1 && has_negation(phrase)),
+                agreement_on("without a negation", &|phrase| phrase.words > 1 && !has_negation(phrase)),
             ],
         })
     }
@@ -112,13 +125,13 @@ fn agreement(name: &str, judged: &[(&JudgedPhrase, f64)]) -> Agreement {
     }
 }
 
-/// Spearman's rank correlation; none where either side is constant.
+/// Spearman's rank correlation; `None` if either side is constant.
 pub(crate) fn rank_correlation(a: &[f64], b: &[f64]) -> Option<f64> {
     correlation(&ranks(a), &ranks(b))
 }
 
-/// Each value's rank, of equals the mean (what a statistics crate would bring along is larger than
-/// these two functions).
+/// The rank of each value; equal values get the mean of their ranks. (A statistics crate would be a large
+/// dependency for these two functions.)
 fn ranks(values: &[f64]) -> Vec<f64> {
     let mut order: Vec<usize> = (0..values.len()).collect();
     order.sort_by(|&a, &b| values[a].total_cmp(&values[b]));
@@ -132,7 +145,7 @@ fn ranks(values: &[f64]) -> Vec<f64> {
     ranks
 }
 
-/// Pearson's correlation; none where either side is constant.
+/// Pearson's correlation; `None` if either side is constant.
 fn correlation(a: &[f64], b: &[f64]) -> Option<f64> {
     let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len().max(1) as f64;
     let (mean_a, mean_b) = (mean(a), mean(b));
@@ -148,7 +161,7 @@ mod tests {
 
     // scipy.stats.spearmanr([3.5, -1, 0.2, 0.2, 9], [4, 0, 2, 3, 3]).statistic  ->  0.7631578947368421
     #[test]
-    fn rank_correlation_is_scipys() {
+    fn rank_correlation_matches_scipy() {
         let phrase = |label: u8, text: &str| JudgedPhrase { text: text.into(), words: 2, label };
         let phrases = [phrase(4, "a"), phrase(0, "b"), phrase(2, "c"), phrase(3, "d"), phrase(3, "e")];
         let judged: Vec<_> = phrases.iter().zip([3.5, -1.0, 0.2, 0.2, 9.0]).collect();
@@ -159,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn negations_are_found_as_words() {
+    fn negations_are_whole_words() {
         let phrase = |text: &str| JudgedPhrase { text: text.into(), words: 2, label: 2 };
         assert!(has_negation(&phrase("is n't bad")) && has_negation(&phrase("Never dull")));
         assert!(!has_negation(&phrase("notable nose")));

@@ -1,5 +1,5 @@
-//! What a run has learnt, in few bytes: words and filters in one plane, and each filter's words, for
-//! a page that is sent far or drawn anew many times a minute.
+//! What a run has learnt in few bytes, for a web page: words and filters in one plane, and the words of
+//! each filter.
 
 use convlens_run::{Run, RunError, WordTable};
 use serde_json::{Value, json};
@@ -7,29 +7,29 @@ use serde_json::{Value, json};
 use crate::vocabulary::WordScore;
 use crate::{FilterPosition, FilterVectors, Plane, Vocabulary, contributions, receptive_fields};
 
-/// Coordinates are whole numbers up to this: finer than a screen's points.
+/// Coordinates are rounded to integers up to this, which is finer than the pixels of a screen.
 const SCALE: f64 = 2_000.0;
 
-/// Of a run and, where it folds, its table, of its first `outputs` logits, one object:
+/// Describes a run, given its table if it folds, with regard to its first `outputs` logits, as an object:
 ///
-/// - `explained`: the share of the variance along both axes
-/// - `special`: the ids that are no words
-/// - `x`, `y`: in the order of their ids, every word's place, as whole numbers from −2,000 to 2,000,
-///   of which `reach` are the units
-/// - `says`: for each logit, what every word says for itself, as the places are
-/// - `points`: every filter's places in the plane, `[filter, place, x, y, weights in the logits]`
-/// - `filters`: of each its places, each with its `norm` and the `count` words that `excite` and
-///   `inhibit` it most, `[word, dot product]`; none where `count` is 0
+/// - `explained`: the share of the variance along each of the two axes
+/// - `special`: the ids of special tokens
+/// - `reach`: the values that 2,000 stands for in `x`, in `y` and in `says`
+/// - `x`, `y`: the coordinates of every word in the order of the ids, as integers from −2,000 to 2,000
+/// - `says`: for each logit, the contribution of every word, as integers from −2,000 to 2,000
+/// - `points`: the filters' positions in the plane, `[filter, place, x, y, weights in the logits]`
+/// - `filters`: for each filter its places, each with its `norm` and the `count` words that `excite` and
+///   `inhibit` it most, `[word, dot product]`; empty if `count` is 0
 ///
 /// # Errors
 ///
 /// [`RunError::Device`].
 pub fn learnt(run: &Run, table: Option<&WordTable>, count: usize, outputs: usize) -> Result<Value, RunError> {
-    let vocabulary = Vocabulary::of(run);
+    let vocabulary = Vocabulary::new(run);
     let vectors = FilterVectors::of(run)?;
     let contributions = contributions(run, table)?;
-    let says_first: Vec<f64> = contributions.iter().map(|of_word| of_word[0]).collect();
-    let plane = Plane::of(&vectors, &says_first);
+    let to_first: Vec<f64> = contributions.iter().map(|contribution| contribution[0]).collect();
+    let plane = Plane::new(&vectors, &to_first);
     let at = |axis: usize| move |point: &Vec<f64>| point.get(axis).copied().unwrap_or(0.0);
     let of_words =
         |axis: usize| -> Vec<f64> { vocabulary.ids().iter().map(|&id| at(axis)(&plane.words[id])).collect() };
@@ -81,7 +81,7 @@ fn whole(value: f64, reach: f64) -> i32 {
     (SCALE * value / reach).round() as i32
 }
 
-/// Three digits after the point.
+/// A number with three decimals.
 fn rounded(value: f64) -> f64 {
     (value * 1e3).round() / 1e3
 }

@@ -11,9 +11,12 @@ mod excitations;
 mod explained;
 mod export;
 mod faithfulness;
+mod gradient;
 mod judged;
 mod learnt;
 mod measured_field;
+#[cfg(feature = "report")]
+mod output;
 mod parts;
 mod pca;
 mod phrases;
@@ -32,7 +35,7 @@ mod weights;
 mod words;
 
 #[cfg(feature = "report")]
-pub use analysis::{Analysis, Options, write_analysis};
+pub use analysis::{Analysis, Options};
 pub use attributions::{Method, Side, attributions};
 pub use certificate::{Certificate, Exactness, Residual};
 pub use contributions::contributions;
@@ -45,6 +48,8 @@ pub use faithfulness::{Faithfulness, MethodResult};
 pub use judged::{Agreement, Judged};
 pub use learnt::learnt;
 pub use measured_field::MeasuredField;
+#[cfg(feature = "report")]
+pub use output::{analysis_file, check_writable, write_analyses};
 pub use parts::{FilterShare, Parts, filters_behind, phrase_parts};
 pub use pca::{FilterPoint, Pca, Plane};
 pub use phrases::{explained_output, strongest_phrases};
@@ -52,9 +57,9 @@ pub use phrases::{explained_output, strongest_phrases};
 pub use plot::{Chart, Picture, Scale, draw_charts};
 pub use receptive_fields::{Filter, FilterPosition, FilterVectors, receptive_fields};
 #[cfg(feature = "report")]
-pub use report::{Compared, comparison, report};
+pub use report::{Compared, check_labels, comparison, report};
 pub use terminal::paint;
-pub use texts::{OnStage, Texts};
+pub use texts::{Corpus, OnStage, TextSource, Texts};
 pub use treebank::{JudgedPhrase, read_treebank};
 pub use vocabulary::{Vocabulary, WordScore};
 pub use weights::{Histogram, histograms};

@@ -1,5 +1,5 @@
-//! What an encoder sees, measured: which positions change an output at all, and how much of its
-//! gradient reaches each (the effective receptive field of Luo et al. 2016, section 2).
+//! The receptive field of an encoder, measured: which positions change an output, and how much of its
+//! gradient reaches each position (the effective receptive field of Luo et al. 2016, section 2).
 
 use burn::module::Module;
 use burn::tensor::{Device, Distribution, Tensor};
@@ -9,58 +9,58 @@ use serde::Serialize;
 
 use crate::OnStage;
 
-/// The longest text that every position of is changed in turn.
+/// The longest text in which every position is changed in turn.
 const LONGEST: usize = 2_100;
-/// The longest that a gradient is followed through.
+/// The longest text for which the gradient is computed.
 const LONGEST_FOLLOWED: usize = 20_000;
-/// How long a text is looked at where the field has no end.
+/// The length of the text if the field is unbounded.
 const UNBOUNDED: usize = 201;
-/// How many inputs and initializations the gradient is averaged over.
+/// The number of inputs and initializations that the gradient is averaged over.
 const DRAWS: usize = 16;
-/// How many changed texts are read at once.
+/// The number of changed texts in a batch.
 const AT_ONCE: usize = 32;
 
-/// A receptive field by formula and by measurement.
+/// A receptive field, by formula and by measurement.
 #[derive(Clone, Debug, Serialize)]
 pub struct MeasuredField {
     /// By formula.
     pub formula: ReceptiveField,
-    /// How many positions become one.
+    /// The number of input positions per output position.
     pub stride: usize,
-    /// How many numbers the encoder learns.
+    /// The number of parameters of the encoder.
     pub parameters: usize,
-    /// By changing one position after the other; none where the field is too wide for that.
+    /// By changing one position after the other; `None` if the field is wider than about 2,100 positions.
     pub measured: Option<ReceptiveField>,
-    /// How many positions within what was measured changed nothing: a dilation or a stride that is
-    /// wider than the filters below it leaves such holes.
+    /// The number of positions within the measured field that change nothing. A dilation or a stride wider
+    /// than the filters below it leaves such holes.
     pub holes: usize,
-    /// How many positions the text had that was measured on, and which of them was looked at.
+    /// The length of the text that was measured on.
     pub length: usize,
-    /// See `length`.
+    /// The position of the output that was measured.
     pub center: usize,
-    /// By position, counted from the centre: the mean size of the output's gradient there, as a
-    /// share of the largest; empty where the field is too wide for that.
+    /// For each position, relative to the centre, the mean norm of the gradient of the output there, as a
+    /// share of the largest; empty if the field is wider than about 20,000 positions.
     pub gradient: Vec<(isize, f64)>,
-    /// The fewest positions that hold 95 % of the squared gradient: what is seen in effect.
+    /// The smallest number of positions that hold 95 % of the squared gradient.
     pub effective: Option<usize>,
 }
 
 impl MeasuredField {
-    /// Whether formula and measurement agree; where the formula knows no end, whatever was measured
-    /// agrees with it.
+    /// Whether formula and measurement agree; `None` if nothing was measured. If the field is unbounded by
+    /// formula, any measurement agrees.
     pub fn agrees(&self) -> Option<bool> {
         let agree = |formula: usize, measured: usize| formula == measured || formula == ReceptiveField::ALL;
         self.measured
             .map(|measured| agree(self.formula.left, measured.left) && agree(self.formula.right, measured.right))
     }
 
-    /// Measures an encoder of random weights.
+    /// Measures an encoder with random weights.
     ///
     /// # Errors
     ///
     /// [`RunError::Device`].
     pub fn of(config: &EncoderConfig, embedding: usize, seed: u64, on_stage: OnStage<'_>) -> Result<Self, RunError> {
-        // Over one-hot words an embedding is the filters' weights, as many as they have.
+        // Over one-hot words, an embedding holds the weights of the filters.
         let embedding = if let EncoderConfig::OneHot(one_hot) = config { one_hot.weights() } else { embedding };
         let device = Device::flex();
         device.seed(seed);
@@ -75,16 +75,16 @@ impl MeasuredField {
         let parameters = encoder.num_params();
         let center = left.div_ceil(stride).saturating_mul(stride);
         let length = center.saturating_add(1).saturating_add(right);
-        let (measured, holes) = match length <= LONGEST {
-            true => {
-                let (field, holes) = perturbed(&encoder, embedding, length, center, stride, on_stage)?;
-                (Some(field), holes)
-            }
-            false => (None, 0),
+        let (measured, holes) = if length <= LONGEST {
+            let (field, holes) = perturbed(&encoder, embedding, length, center, stride, on_stage)?;
+            (Some(field), holes)
+        } else {
+            (None, 0)
         };
-        let gradient = match length <= LONGEST_FOLLOWED {
-            true => gradient(config, embedding, length, center, stride, on_stage)?,
-            false => Vec::new(),
+        let gradient = if length <= LONGEST_FOLLOWED {
+            gradient(config, embedding, length, center, stride, on_stage)?
+        } else {
+            Vec::new()
         };
         let largest = gradient.iter().copied().fold(0.0, f64::max).max(f64::MIN_POSITIVE);
         let effective = (!gradient.is_empty()).then(|| effective(&gradient));
@@ -98,7 +98,7 @@ fn ones(count: usize, length: usize, device: &Device) -> Tensor<3> {
     Tensor::ones([count, 1, length], device)
 }
 
-/// What changes an output, and how many positions within change nothing.
+/// The positions that change an output, and the number of positions between them that do not.
 fn perturbed(
     encoder: &impl Encode,
     embedding: usize,
@@ -115,7 +115,7 @@ fn perturbed(
         let y = encoder.forward(x, ones(count, length, &device)); // [count, hidden, positions]
         to_host(y.narrow(2, center / stride, 1))
     };
-    // The unchanged text is read among others, as the changed ones are.
+    // The unchanged text is read in a batch of the same size, so that rounding is the same.
     let same = output(x.clone().repeat_dim(0, AT_ONCE))?;
     let hidden = same.len() / AT_ONCE;
     let (mut field, mut touching) = (ReceptiveField::ONE, 0);
@@ -138,7 +138,7 @@ fn perturbed(
     Ok((field, field.size().saturating_sub(touching)))
 }
 
-/// The mean size of the gradient at every position.
+/// The mean norm of the gradient at every position.
 fn gradient(
     config: &EncoderConfig,
     embedding: usize,
@@ -150,7 +150,7 @@ fn gradient(
     let device = Device::flex().autodiff();
     let mut sizes = vec![0.0; length];
     for draw in 0..DRAWS {
-        on_stage("following the gradient", draw, DRAWS);
+        on_stage("computing the gradient", draw, DRAWS);
         let encoder = config.init(embedding, &device);
         let x = Tensor::<3>::random([1, embedding, length], Distribution::Normal(0.0, 1.0), &device).require_grad();
         let y = encoder.forward(x.clone(), ones(1, length, &device)).narrow(2, center / stride, 1);
@@ -160,7 +160,7 @@ fn gradient(
         let squares = to_host(gradient.powi_scalar(2).sum_dim(1))?;
         sizes.iter_mut().zip(squares).for_each(|(size, square)| *size += f64::from(square).sqrt() / DRAWS as f64);
     }
-    on_stage("following the gradient", DRAWS, DRAWS);
+    on_stage("computing the gradient", DRAWS, DRAWS);
     Ok(sizes)
 }
 
@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn most_of_the_gradient_is_counted() {
+    fn the_effective_field_holds_95_percent_of_the_gradient() {
         assert_eq!(effective(&[0.0, 1.0, 10.0, 1.0]), 1);
         assert_eq!(effective(&[1.0; 20]), 19);
     }

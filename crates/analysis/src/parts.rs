@@ -1,23 +1,23 @@
-//! One phrase taken apart: what each of its words adds, and which filters stand behind it.
+//! The parts of one phrase: what each of its words adds, and which filters respond to it.
 
-use burn::module::Module;
-use burn::tensor::Tensor;
 use convlens_run::model::Seen;
-use convlens_run::{Part, Prediction, Run, RunError, WordTable, to_host};
+use convlens_run::{Part, Prediction, Run, RunError, WordTable};
 
 use crate::FilterVectors;
+use crate::gradient::gradient_times_input;
 
-/// Texts of more tokens than this are not taken apart where every phrase asks for a gradient.
+/// Phrases of longer texts, in tokens, have no parts if that takes a gradient for each phrase.
 const MOST_TOKENS: usize = 4_000;
 
-/// What a phrase's score is made of.
+/// The parts of a phrase's score.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Parts {
-    /// What each token adds to each logit explained.
+    /// What each token adds to the explained logit; empty if it was not computed, which is the case for
+    /// padding and, if the model does not fold, for texts of more than 4,000 tokens.
     pub of_tokens: Vec<Part>,
-    /// Whether they, and nothing else, make up the score: so of models that fold. Of any other, a
-    /// part is gradient × input (Shrikumar et al. 2017), which of ReLU and max-pooling leaves over
-    /// what the biases give, given the active set.
+    /// Whether the parts sum to the score, as they do if the model folds into a table. For any other model
+    /// a part is gradient × input (Shrikumar et al. 2017). With ReLU and max-pooling the sum differs from
+    /// the score by what the biases add.
     pub is_exact: bool,
 }
 
@@ -43,17 +43,11 @@ pub fn phrase_parts(
         return Ok(Parts { of_tokens: Vec::new(), is_exact: false });
     };
     let ids: Vec<u32> = prediction.tokens.iter().map(|token| token.id).collect();
-    let batch = run.batch(&[&ids]);
     let padding = run.config.model.padding.seen(ids.len()).padding;
-    // As it predicts, without dropout, but with gradients.
-    let model = run.model.clone().freeze().train();
-    let embedded = run.model.embed.forward(batch.ids); // [1, length, embedding]
-    let x = Tensor::from_inner(embedded.clone()).require_grad();
-    let scores = model.scores_embedded(x.clone(), Tensor::from_inner(batch.mask)); // [1, positions, outputs]
     let position = (padding + center) / run.model.stride();
-    let gradients = scores.slice([0..1, position..position + 1, output..output + 1]).sum().backward();
-    let gradient = x.grad(&gradients).unwrap_or_else(|| embedded.zeros_like());
-    let values = to_host((gradient * embedded).sum_dim(2))?;
+    let (values, _) = gradient_times_input(run, &[&ids], |scores| {
+        scores.slice([0..1, position..position + 1, output..output + 1]).sum()
+    })?;
     let part = |token: usize| Part {
         token: Some(token),
         place: token as isize - center as isize,
@@ -62,19 +56,20 @@ pub fn phrase_parts(
     Ok(Parts { of_tokens: seen.tokens.clone().map(part).collect(), is_exact: false })
 }
 
-/// A filter of the first layer over a phrase.
+/// How a filter of the first layer responds to a phrase.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct FilterShare {
     /// The filter.
     pub filter: usize,
-    /// The dot product of its places with the words', without its bias.
+    /// The sum over its positions of the dot product with the word there, without its bias.
     pub activation: f64,
-    /// What it adds to the logit: of linear models, whose phrases these make up; else none.
+    /// What it adds to the logit, for a linear model, where the shares of all filters sum to the score;
+    /// otherwise `None`.
     pub share: Option<f64>,
 }
 
-/// The `count` filters that answer most to a phrase, by what they add or, where that is not known,
-/// by their activation; strongest first.
+/// The `count` filters that respond most to a phrase, by their share or, if that is unknown, by their
+/// activation; strongest first.
 pub fn filters_behind(
     run: &Run,
     vectors: &FilterVectors,

@@ -1,5 +1,6 @@
-//! Principal components (Pearson 1901) of the embeddings, with the filter vectors in the same
-//! plane: document A's picture of a model.
+//! Principal components (Pearson 1901) of the embeddings, with the filter vectors in the same plane. Ben
+//! Bolte's post on convolutional sentiment models has this picture (code:
+//! codekansas/language_conv_visualizations).
 
 use nalgebra::{DMatrix, SymmetricEigen};
 use serde::Serialize;
@@ -9,20 +10,20 @@ use crate::receptive_fields::FilterVectors;
 /// The principal components of some points.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Pca {
-    /// The points' mean.
+    /// The mean of the points.
     pub mean: Vec<f64>,
-    /// The directions of the largest variance, of unit length, largest first.
+    /// The directions of largest variance as unit vectors, the largest variance first.
     pub components: Vec<Vec<f64>>,
-    /// The variance along each, with the divisor n − 1.
+    /// The variance along each component, with divisor n − 1.
     pub explained_variance: Vec<f64>,
-    /// The share of the whole variance along each.
+    /// The share of the total variance along each component.
     pub explained_variance_ratio: Vec<f64>,
 }
 
 impl Pca {
-    /// The first `count` components of points of `dimensions` coordinates, one point after the
-    /// other, from the eigenvectors of their covariance. A component's sign is arbitrary; here its
-    /// largest coordinate is positive.
+    /// Computes the first `count` components of points, `[points, dimensions]`, as eigenvectors of their
+    /// covariance. The sign of a component is arbitrary; here its coordinate of largest absolute value is
+    /// positive.
     pub fn fit(points: &[f32], dimensions: usize, count: usize) -> Self {
         let rows = points.len() / dimensions;
         let points = DMatrix::from_row_iterator(rows, dimensions, points.iter().map(|&value| f64::from(value)));
@@ -51,7 +52,7 @@ impl Pca {
         }
     }
 
-    /// A point's coordinates along the components.
+    /// The coordinates of a point along the components.
     pub fn project(&self, point: &[f32]) -> Vec<f64> {
         let along = |component: &Vec<f64>| {
             let coordinates = component.iter().zip(point).zip(&self.mean);
@@ -60,41 +61,41 @@ impl Pca {
         self.components.iter().map(along).collect()
     }
 
-    /// Turns a component around.
+    /// Changes the sign of a component.
     fn flip(&mut self, component: usize) {
         self.components[component].iter_mut().for_each(|value| *value = -*value);
     }
 }
 
-/// A filter's position in the plane.
+/// One position of a filter as a point in the plane.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct FilterPoint {
     /// The filter.
     pub filter: usize,
-    /// The place, counted from the filter's centre.
+    /// The place relative to the centre of the filter.
     pub place: isize,
-    /// Along the components.
+    /// The coordinates along the components.
     pub at: Vec<f64>,
-    /// What the filter weighs in each logit; empty where other layers lie between.
+    /// The weight of the filter in each logit; empty if there are other layers in between.
     pub head: Vec<f64>,
 }
 
 /// Words and filters in one plane.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Plane {
-    /// The components, of all embeddings.
+    /// The components of all embeddings.
     #[serde(flatten)]
     pub pca: Pca,
-    /// Each id's point, along the components.
+    /// The coordinates of each id along the components.
     pub words: Vec<Vec<f64>>,
-    /// Each filter's positions.
+    /// The positions of all filters.
     pub filters: Vec<FilterPoint>,
 }
 
 impl Plane {
-    /// The first two components of the embeddings, turned so that words of higher `sentiment` (one
-    /// number a word) lie to the right; filter vectors are projected as points of the same space.
-    pub fn of(vectors: &FilterVectors, sentiment: &[f64]) -> Self {
+    /// Computes the first two components of the embeddings, and projects the embeddings and the filter
+    /// vectors. The first component points to the words of higher `sentiment`, one number per word.
+    pub fn new(vectors: &FilterVectors, sentiment: &[f64]) -> Self {
         let mut pca = Pca::fit(&vectors.embeddings, vectors.dimensions, 2);
         let along_first: f64 =
             sentiment.iter().enumerate().map(|(id, sentiment)| sentiment * pca.project(vectors.embedding(id))[0]).sum();
@@ -114,9 +115,9 @@ impl Plane {
         Self { words, filters, pca }
     }
 
-    /// The share of the filters' points that lie on the side of the first component that their
-    /// weight in the logit says: near 1, the filters fall into two groups, those that look for
-    /// evidence for the label and those against. None for more than one logit.
+    /// The share of the filters' points whose coordinate along the first component has the sign of the
+    /// filter's weight in the logit. If it is close to 1, the filters form two groups, one for each label.
+    /// `None` for more than one logit.
     pub fn agreement(&self) -> Option<f64> {
         let agrees = |point: &FilterPoint| match point.head.as_slice() {
             [weight] => Some(weight * point.at.first()? > 0.0),
@@ -137,7 +138,7 @@ mod tests {
     // p = PCA(2).fit(x); p.components_, p.explained_variance_, p.explained_variance_ratio_
     // p.transform([[1, 2, 3, 4, 5.]])
     #[test]
-    fn components_are_scikit_learns() {
+    fn components_match_scikit_learn() {
         let value = |row: i32, column: i32| {
             f64::from((row + 1) * (column + 2) * (column + 2)).sin() as f32 * (column + 1) as f32
         };

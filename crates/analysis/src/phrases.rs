@@ -1,21 +1,20 @@
-//! The phrases that decide a prediction.
+//! The strongest phrases of a prediction.
 
 use std::ops::Range;
 
 use convlens_run::{Phrase, Prediction};
 
-/// So far from its position a phrase keeps others away.
+/// The number of words to each side of its centre in which a phrase excludes others.
 const NEAR: usize = 5;
 
-/// Which logit an explanation is of: the label's own, or the only one.
+/// The logit that is explained: that of the predicted label, or the only one.
 pub fn explained_output(prediction: &Prediction) -> usize {
     prediction.label.min(prediction.outputs.len() - 1)
 }
 
-/// The `count` phrases that move the [explained](explained_output) logit most, up or down,
-/// strongest first. No two overlap: of neighbours that share their words the strongest stands
-/// for all. Of wide fields five words to each side count for that, no more: every phrase of an LSTM
-/// holds the text's first word.
+/// The `count` phrases that change the [explained](explained_output) logit most, up or down, strongest
+/// first. No two overlap: of overlapping phrases only the strongest is returned. Only the five words to each
+/// side of the centre count as overlap, since every phrase of an LSTM contains the first word of the text.
 pub fn strongest_phrases(prediction: &Prediction, count: usize) -> Vec<&Phrase> {
     let output = explained_output(prediction);
     let mut ranked: Vec<&Phrase> = prediction.phrases.iter().filter(|phrase| !phrase.tokens.is_empty()).collect();
@@ -35,8 +34,8 @@ pub fn strongest_phrases(prediction: &Prediction, count: usize) -> Vec<&Phrase> 
     strongest
 }
 
-/// The words of a phrase that are no further than [`NEAR`] from its own position.
-fn near(phrase: &Phrase) -> Range<usize> {
+/// The tokens of a phrase that are at most [`NEAR`] away from its centre.
+pub(crate) fn near(phrase: &Phrase) -> Range<usize> {
     let Range { start, end } = phrase.tokens;
     let center = phrase.center.unwrap_or(start);
     start.max(center.saturating_sub(NEAR))..end.min(center + NEAR + 1).max(start)
@@ -47,7 +46,7 @@ pub(crate) mod tests {
     use super::*;
     use convlens_run::Token;
 
-    /// A prediction over words of one letter and a space, phrases of width 3.
+    /// A prediction on words of one letter, with phrases of width 3.
     pub(crate) fn prediction(scores: &[f64]) -> Prediction {
         let count = scores.len();
         let phrase = |(center, &score): (usize, &f64)| Phrase {
@@ -72,7 +71,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn neighbours_are_represented_by_the_strongest() {
+    fn of_overlapping_phrases_the_strongest_is_returned() {
         let prediction = prediction(&[0.1, 0.9, 0.8, 0.0, -0.5, 0.2, 0.1]);
         let centers: Vec<_> = strongest_phrases(&prediction, 5).iter().map(|phrase| phrase.center).collect();
         assert_eq!(centers, [Some(1), Some(4)]);

@@ -1,4 +1,4 @@
-//! An analysis as pictures.
+//! The pictures of an analysis.
 
 use convlens_run::Run;
 use plotters::style::RGBColor;
@@ -9,19 +9,19 @@ use crate::plot::{
 use crate::vocabulary::extremes;
 use crate::{Agreement, Analysis, AnalysisError, Faithfulness, Judged, Picture, PlaceWords};
 
-/// How many words the scatter shows: the first of the vocabulary, which are the most frequent.
+/// The number of words in the scatter plot: the first of the vocabulary, which are the most frequent.
 const WORDS: usize = 5_000;
-/// How many words are labelled for what they say, to each side, and for where they lie.
+/// The number of words labelled because of their contributions, to each side, and because of their position.
 const LABELS: (usize, usize) = (24, 6);
-/// The most logits that get a picture of their words each.
+/// The most logits that have a picture of their words.
 const OUTPUTS: usize = 10;
 
 pub(crate) fn pictures(run: &Run, analysis: &Analysis) -> Result<Vec<Picture>, AnalysisError> {
     let mut pictures = vec![
         plane(run, analysis)?,
-        Picture::of(
+        Picture::draw(
             "weights",
-            "How the weights are spread: the embeddings, the filters that read them, and the head.".into(),
+            "The distributions of the weights: the embeddings, the filters that read them, and the head.".into(),
             &Histograms(&analysis.histograms),
         )?,
         faithfulness(&analysis.faithfulness)?,
@@ -31,25 +31,21 @@ pub(crate) fn pictures(run: &Run, analysis: &Analysis) -> Result<Vec<Picture>, A
             pictures.push(word_bars(words, output, run.outputs().len() == 1)?);
         }
     }
-    if let Some(of_people) = &analysis.judged {
-        pictures.push(judged(of_people)?);
+    if let Some(agreement) = &analysis.judged {
+        pictures.push(judged(agreement)?);
     }
     Ok(pictures)
 }
 
-/// The colour of a word: by the sign of the only logit, or by the label that it says most for.
+/// The colour of a word, by the sign of its contribution to the only logit, or by the label that it
+/// contributes most to.
 pub(crate) fn color(contribution: &[f64], strongest: f64) -> RGBColor {
     let faint = |size: f64| size < 0.08 * strongest;
     match contribution {
         [] => NEITHER,
         [only] if faint(only.abs()) => NEITHER,
-        [only] => {
-            if *only > 0.0 {
-                FOR
-            } else {
-                AGAINST
-            }
-        }
+        [only] if *only > 0.0 => FOR,
+        [_] => AGAINST,
         many => {
             let mean = many.iter().sum::<f64>() / many.len() as f64;
             let highest = convlens_run::argmax(many);
@@ -58,7 +54,7 @@ pub(crate) fn color(contribution: &[f64], strongest: f64) -> RGBColor {
     }
 }
 
-/// How strongly a word speaks for any one label.
+/// The contribution of a word to the logit, or by how much its largest contribution exceeds the mean.
 fn strength(contribution: &[f64]) -> f64 {
     match contribution {
         [only] => *only,
@@ -66,7 +62,7 @@ fn strength(contribution: &[f64]) -> f64 {
     }
 }
 
-/// The strongest that a word that is drawn speaks.
+/// The largest absolute strength of the words that are drawn.
 pub(crate) fn strongest(analysis: &Analysis) -> f64 {
     drawn(analysis).iter().map(|&id| strength(&analysis.contributions[id]).abs()).fold(0.0, f64::max)
 }
@@ -104,11 +100,11 @@ fn plane(run: &Run, analysis: &Analysis) -> Result<Picture, AnalysisError> {
         legend: legend(run),
     };
     let caption = format!(
-        "The {} most frequent words, coloured by what they say, and every position of every filter, in the plane of \
-         the embeddings' first two principal components.",
+        "The {} most frequent words, coloured by their contributions, and every position of every filter, in the plane \
+         of the first two principal components of the embeddings.",
         scatter.words.len()
     );
-    Picture::of("pca", caption, &scatter)
+    Picture::draw("pca", caption, &scatter)
 }
 
 fn coordinates(at: &[f64]) -> (f64, f64) {
@@ -136,11 +132,11 @@ fn legend(run: &Run) -> Vec<(RGBColor, String)> {
 fn word_bars(words: &[PlaceWords], output: &str, is_only: bool) -> Result<Picture, AnalysisError> {
     let name = if is_only { "words".to_owned() } else { format!("words-{}", file_name(output)) };
     let of_output: Vec<&PlaceWords> = words.iter().filter(|words| words.output == output).collect();
-    let caption = format!("What the strongest words add to the score of {output:?}, by their place in a phrase.");
-    Picture::of(&name, caption, &WordBars(&of_output))
+    let caption = format!("What the strongest words add to the logit {output:?}, by their place in a phrase.");
+    Picture::draw(&name, caption, &WordBars(&of_output))
 }
 
-/// A label as a part of a file's name.
+/// A label as part of a file name.
 fn file_name(label: &str) -> String {
     label.chars().map(|c| if c.is_alphanumeric() { c } else { '_' }).collect()
 }
@@ -157,7 +153,7 @@ fn faithfulness(faithfulness: &Faithfulness) -> Result<Picture, AnalysisError> {
         };
         Panel {
             title: title.into(),
-            axes: [format!("% of the words that are {what}"), "the label's probability falls by".into()],
+            axes: [format!("% of words {what}"), "decrease of the label's probability".into()],
             names: Vec::new(),
             lines: faithfulness.methods.iter().enumerate().map(line).collect(),
             names_right: is_sufficiency,
@@ -165,15 +161,16 @@ fn faithfulness(faithfulness: &Faithfulness) -> Result<Picture, AnalysisError> {
         }
     };
     let caption = format!(
-        "How far the label's probability falls where the words that a method ranks first are removed, and where only \
-         they are kept; the mean over {} texts.",
-        faithfulness.texts
+        "How much the probability of the label falls when the words that a method ranks first are removed, and when \
+         only these are kept; the mean over {} texts.{}",
+        faithfulness.texts,
+        faithfulness.note().map_or_else(String::new, |note| format!(" {note}"))
     );
     let panels = vec![
         panel("Comprehensiveness: higher is better", "removed", false),
         panel("Sufficiency: lower is better", "kept", true),
     ];
-    Picture::of("faithfulness", caption, &LineCharts(panels))
+    Picture::draw("faithfulness", caption, &LineCharts(panels))
 }
 
 fn judged(judged: &Judged) -> Result<Picture, AnalysisError> {
@@ -183,7 +180,7 @@ fn judged(judged: &Judged) -> Result<Picture, AnalysisError> {
         points: (0..).map(f64::from).zip(&judged.by_length).filter_map(|(x, row)| Some((x, value(row)?))).collect(),
     };
     let panel = Panel {
-        title: "Phrases that people judged".into(),
+        title: "Phrases with human labels".into(),
         axes: ["words in the phrase".into(), "agreement".into()],
         names: judged
             .by_length
@@ -203,6 +200,7 @@ fn judged(judged: &Judged) -> Result<Picture, AnalysisError> {
         names_right: false,
         scale: Scale::Linear,
     };
-    let caption = "Phrase scores beside people's labels in the Stanford Sentiment Treebank, by length of the phrase.";
-    Picture::of("sst", caption.into(), &LineCharts(vec![panel]))
+    let caption =
+        "Agreement of phrase scores with human labels in the Stanford Sentiment Treebank, by length of the phrase.";
+    Picture::draw("sst", caption.into(), &LineCharts(vec![panel]))
 }

@@ -1,5 +1,5 @@
-//! Receptive fields after document A: for each filter and each of its positions, the words whose
-//! embeddings excite it most; and those that inhibit it most.
+//! The words that excite and inhibit each position of each filter most (the receptive fields of Ben
+//! Bolte's post on convolutional sentiment models; code: codekansas/language_conv_visualizations).
 
 use convlens_run::model::{Encode, FilterWeights, Pooling};
 use convlens_run::{Run, RunError, to_host};
@@ -11,59 +11,60 @@ use crate::vocabulary::{Vocabulary, WordScore};
 /// One filter.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Filter {
-    /// Its index.
+    /// The index of the filter.
     pub filter: usize,
-    /// What its output weighs in each logit; empty where other layers lie between.
+    /// The weight of its output in each logit; empty if there are other layers in between.
     pub head: Vec<f64>,
-    /// Its positions, from left to right.
+    /// The positions, from left to right.
     pub positions: Vec<FilterPosition>,
 }
 
-/// One position of a filter: a vector in the space of the embeddings.
+/// One position of a filter, which is a vector in the space of the embeddings.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct FilterPosition {
-    /// The place, counted from the centre: -1 is the word before.
+    /// The place relative to the centre: -1 is the word before it.
     pub place: isize,
-    /// The vector's length.
+    /// The norm of the vector.
     pub norm: f64,
     /// The words with the largest dot product, largest first.
     pub excite: Vec<WordScore>,
     /// The words with the smallest dot product, smallest first.
     pub inhibit: Vec<WordScore>,
-    /// As `excite`, by cosine.
+    /// The words with the largest cosine, largest first.
     pub excite_by_cosine: Vec<WordScore>,
-    /// As `inhibit`, by cosine.
+    /// The words with the smallest cosine, smallest first.
     pub inhibit_by_cosine: Vec<WordScore>,
 }
 
-/// The filters of the first layer as vectors, and the embeddings beside them.
+/// The filters of the first layer as vectors, and the embeddings.
 #[derive(Clone, Debug)]
 pub struct FilterVectors {
-    /// Each embedding, `[vocab_size, embedding]`.
+    /// The embeddings, `[vocab_size, embedding]`.
     pub embeddings: Vec<f32>,
-    /// Each filter's positions, `[filters, kernel_size, embedding]`; empty for filters over one-hot
+    /// The positions of the filters, `[filters, kernel_size, embedding]`; empty for filters over one-hot
     /// words.
     pub vectors: Vec<f32>,
-    /// Of filters over one-hot words, whose weight a word carries itself: in which of its dimensions,
-    /// `[filters, kernel_size]`.
+    /// For filters over one-hot words, the dimension of a word's embedding that holds its weight,
+    /// `[filters, kernel_size]`; otherwise empty.
     pub dimension_of: Vec<Option<usize>>,
-    /// How many filters there are.
+    /// The number of filters.
     pub filters: usize,
-    /// How many positions a filter has.
+    /// The number of positions of a filter.
     pub kernel_size: usize,
-    /// How many of them lie before the position itself.
+    /// How many of them are before the centre.
     pub left: usize,
-    /// How many dimensions an embedding has.
+    /// The number of dimensions of an embedding.
     pub dimensions: usize,
-    /// `[outputs, filters]`; empty where other layers lie between filters and logits.
+    /// The weights of the head, `[outputs, filters]`; empty if there are other layers between the filters and
+    /// the logits.
     pub head: Vec<f32>,
-    /// Whether nothing bends between filters and logits, so that a filter adds its activation times
-    /// its weight.
+    /// Whether the model is linear between the filters and the logits, so that a filter adds its
+    /// activation times its weight.
     pub is_linear: bool,
 }
 
 impl FilterVectors {
-    /// Of a run.
+    /// Reads them from a run.
     ///
     /// # Errors
     ///
@@ -95,17 +96,18 @@ impl FilterVectors {
         self.dimension_of.is_empty()
     }
 
-    /// What a word gives to a filter at one of its places: the dot product of their vectors or, over
-    /// one-hot words, the weight that the word has there.
+    /// What a word adds to the output of a filter at one of its places: the dot product of their vectors or,
+    /// for one-hot words, the weight of the word there.
     pub fn answer(&self, filter: usize, place: usize, id: usize) -> f64 {
         let word = self.embedding(id);
-        match self.are_vectors() {
-            true => dot(self.vector(filter, place), word),
-            false => self.dimension_of[filter * self.kernel_size + place].map_or(0.0, |at| f64::from(word[at])),
+        if self.are_vectors() {
+            dot(self.vector(filter, place), word)
+        } else {
+            self.dimension_of[filter * self.kernel_size + place].map_or(0.0, |at| f64::from(word[at]))
         }
     }
 
-    /// The vector of a filter's position.
+    /// The vector of a filter at a place.
     pub fn vector(&self, filter: usize, place: usize) -> &[f32] {
         let start = (filter * self.kernel_size + place) * self.dimensions;
         &self.vectors[start..start + self.dimensions]
@@ -116,17 +118,17 @@ impl FilterVectors {
         &self.embeddings[id * self.dimensions..(id + 1) * self.dimensions]
     }
 
-    /// How many words there are.
+    /// The number of words.
     pub fn words(&self) -> usize {
         self.embeddings.len() / self.dimensions
     }
 
-    /// What a filter's output weighs in each logit.
+    /// The weight of a filter's output in each logit.
     pub fn head(&self, filter: usize) -> Vec<f64> {
         self.head.iter().skip(filter).step_by(self.filters).map(|&weight| f64::from(weight)).collect()
     }
 
-    /// A place, counted from the position that the filter is applied at.
+    /// A place relative to the position that the filter is applied at.
     pub fn offset(&self, place: usize) -> isize {
         place as isize - self.left as isize
     }
@@ -139,14 +141,15 @@ pub fn receptive_fields(
     count: usize,
     on_stage: OnStage<'_>,
 ) -> Vec<Filter> {
-    // A one-hot word's vector has the length 1, a filter's has a dimension for each word.
+    // A one-hot word is a vector of norm 1, and a filter over them has one dimension per word.
     let norm_of = |id: usize| if vectors.are_vectors() { norm(vectors.embedding(id)) } else { 1.0 };
     let norms: Vec<f64> = (0..vectors.words()).map(norm_of).collect();
     let position = |filter: usize, place: usize| {
         let dots: Vec<f64> = (0..vectors.words()).map(|id| vectors.answer(filter, place, id)).collect();
-        let length = match vectors.are_vectors() {
-            true => norm(vectors.vector(filter, place)),
-            false => dots.iter().map(|dot| dot * dot).sum::<f64>().sqrt(),
+        let length = if vectors.are_vectors() {
+            norm(vectors.vector(filter, place))
+        } else {
+            dots.iter().map(|dot| dot * dot).sum::<f64>().sqrt()
         };
         let cosine = |(dot, norm): (&f64, &f64)| if norm * length > 0.0 { dot / (norm * length) } else { 0.0 };
         let cosines: Vec<f64> = dots.iter().zip(&norms).map(cosine).collect();
@@ -157,7 +160,7 @@ pub fn receptive_fields(
     };
     let filter = |filter: usize| {
         on_stage("words of each filter", filter + 1, vectors.filters);
-        // A filter that is narrower than others beside it has no words at their outermost places.
+        // A filter narrower than others of the same layer has zero vectors at the outermost places.
         let positions = (0..vectors.kernel_size).map(|place| position(filter, place));
         Filter { filter, head: vectors.head(filter), positions: positions.filter(|at| at.norm > 0.0).collect() }
     };

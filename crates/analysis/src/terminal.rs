@@ -1,4 +1,4 @@
-//! A text coloured by its phrases, for a terminal.
+//! A text coloured by the scores of its phrases, for a terminal.
 
 use std::fmt::Write;
 
@@ -7,18 +7,18 @@ use convlens_run::Prediction;
 
 use crate::explained_output;
 
-/// For the explained label, and against it: told apart by people of every colour vision.
+/// Colours for words that raise and lower the explained logit. People with any colour vision can distinguish
+/// them.
 const FOR: RgbColor = RgbColor(0, 114, 220);
 const AGAINST: RgbColor = RgbColor(222, 110, 0);
-/// The share of the strongest phrase below which a word stays plain.
+/// A word is not coloured below this share of the strongest score.
 const PLAIN_BELOW: f64 = 0.15;
-/// The share from which it is bold.
+/// A word is bold from this share of the strongest score.
 const BOLD_FROM: f64 = 0.6;
 
-/// The text with each word coloured by the phrase that it is the centre of: blue where that
-/// raises the explained logit, orange where it lowers it, bold where it does so strongly. The
-/// escape codes are ANSI's; characters of the text that would steer the terminal are made
-/// visible instead.
+/// Returns the text with ANSI escape codes that colour each word by the phrase centred on it: blue if the
+/// phrase raises the explained logit, orange if it lowers it, and bold if it does so strongly. Control
+/// characters in the text, except line breaks and tabs, become U+FFFD.
 pub fn paint(prediction: &Prediction) -> String {
     let output = explained_output(prediction);
     let words = prediction.phrases.iter().filter_map(|phrase| Some((phrase.center?, phrase.score[output])));
@@ -30,13 +30,13 @@ pub fn paint(prediction: &Prediction) -> String {
         if range.start < end || range.is_empty() {
             continue;
         }
-        painted.push_str(&harmless(&prediction.text[end..range.start]));
+        painted.push_str(&without_control_characters(&prediction.text[end..range.start]));
         let style = style(score, strongest);
-        let word = harmless(&prediction.text[range.clone()]);
-        let _ = write!(painted, "{style}{word}{style:#}"); // a String takes all
+        let word = without_control_characters(&prediction.text[range.clone()]);
+        let _ = write!(painted, "{style}{word}{style:#}"); // writing to a String cannot fail
         end = range.end;
     }
-    painted.push_str(&harmless(&prediction.text[end..]));
+    painted.push_str(&without_control_characters(&prediction.text[end..]));
     painted
 }
 
@@ -50,7 +50,7 @@ fn style(score: f64, strongest: f64) -> Style {
     if share >= BOLD_FROM { style.bold() } else { style }
 }
 
-fn harmless(text: &str) -> String {
+fn without_control_characters(text: &str) -> String {
     let visible = |c: char| if c.is_control() && c != '\n' && c != '\t' { '\u{fffd}' } else { c };
     text.chars().map(visible).collect()
 }
@@ -61,7 +61,7 @@ mod tests {
     use crate::phrases::tests::prediction;
 
     #[test]
-    fn strong_words_are_coloured_and_no_character_is_lost() {
+    fn strong_words_are_coloured_and_control_characters_are_replaced() {
         let mut prediction = prediction(&[1.0, 0.01, -0.5]);
         prediction.text = "a a a\u{1b}".into();
         let painted = paint(&prediction);

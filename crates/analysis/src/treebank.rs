@@ -1,49 +1,49 @@
-//! Trees of the Penn Treebank's style, as the Stanford Sentiment Treebank has them: a label in
-//! front of every phrase. (Readers of S-expressions stumble over tokens such as `'s` or `#`.)
+//! Reads the Stanford Sentiment Treebank: trees in the format of the Penn Treebank, with a label in front
+//! of every phrase. (Parsers of S-expressions fail on tokens such as `'s` or `#`.)
 
 use std::path::{Path, PathBuf};
 
 use crate::AnalysisError;
 
-/// A phrase that people labelled.
+/// A phrase with a human label.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JudgedPhrase {
-    /// Its words, a space between them.
+    /// The words, separated by spaces.
     pub text: String,
-    /// How many words.
+    /// The number of words.
     pub words: usize,
-    /// From 0, very negative, to 4, very positive.
+    /// The label, from 0 (very negative) to 4 (very positive).
     pub label: u8,
 }
 
-/// How many labels there are.
+/// The number of labels.
 const LABELS: u8 = 5;
 
-/// Every phrase of every tree in the `.txt` files of a folder, each phrase once.
+/// Reads all phrases of the trees in the `.txt` files of a folder, without duplicates.
 ///
 /// # Errors
 ///
-/// [`AnalysisError::Treebank`], naming the file and the line.
+/// [`AnalysisError::Treebank`], which names the file and the line.
 pub fn read_treebank(folder: &Path) -> Result<Vec<JudgedPhrase>, AnalysisError> {
-    let wrong = |path: &Path, message: String| AnalysisError::Treebank { path: path.into(), message };
-    let entries = std::fs::read_dir(folder).map_err(|error| wrong(folder, error.to_string()))?;
+    let error = |path: &Path, message: String| AnalysisError::Treebank { path: path.into(), message };
+    let entries = std::fs::read_dir(folder).map_err(|source| error(folder, source.to_string()))?;
     let mut files: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
     files.retain(|path| path.extension().is_some_and(|extension| extension == "txt"));
     files.sort();
     if files.is_empty() {
-        return Err(wrong(
+        return Err(error(
             folder,
-            "no .txt file there; name the folder that holds train.txt, dev.txt and test.txt".into(),
+            "contains no .txt file; the folder of the treebank contains train.txt, dev.txt and test.txt".into(),
         ));
     }
     let mut phrases = Vec::new();
     for path in files {
-        let trees = std::fs::read_to_string(&path).map_err(|error| wrong(&path, error.to_string()))?;
+        let trees = std::fs::read_to_string(&path).map_err(|source| error(&path, source.to_string()))?;
         for (number, line) in trees.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
             let of_line = parse(line).ok_or_else(|| {
-                wrong(
+                error(
                     &path,
-                    format!("line {} is no tree with labels from 0 to 4, such as (3 (2 a) (4 joy))", number + 1),
+                    format!("line {} is not a tree with labels from 0 to 4, such as (3 (2 a) (4 joy))", number + 1),
                 )
             })?;
             phrases.extend(of_line);
@@ -54,7 +54,7 @@ pub fn read_treebank(folder: &Path) -> Result<Vec<JudgedPhrase>, AnalysisError> 
     Ok(phrases)
 }
 
-/// The phrases of one tree, the innermost first.
+/// The phrases of one tree, innermost first; `None` if it is not a tree.
 fn parse(line: &str) -> Option<Vec<JudgedPhrase>> {
     let (mut words, mut open, mut phrases) = (Vec::new(), Vec::new(), Vec::new());
     let mut rest = line.trim();
@@ -82,7 +82,7 @@ fn parse(line: &str) -> Option<Vec<JudgedPhrase>> {
     (open.is_empty() && !phrases.is_empty()).then_some(phrases)
 }
 
-/// Brackets and slashes as the Penn Treebank spells them.
+/// Replaces the escapes of the Penn Treebank for brackets and slashes.
 fn unescape(word: &str) -> String {
     match word {
         "-LRB-" => "(".into(),
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_tree_is_refused() {
+    fn malformed_trees_are_refused() {
         for line in ["(5 a)", "(2 a", "(2 a))", "a b", "(2 )", "(x a)", "(2 a) (2 b)", ")"] {
             assert_eq!(parse(line), None, "{line}");
         }

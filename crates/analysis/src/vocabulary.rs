@@ -1,57 +1,57 @@
-//! The words of a model: their names, and the strongest of them by some score.
+//! The words of a model, and the ones with the highest and lowest scores.
 
 use convlens_run::Run;
 use serde::Serialize;
 
-/// A word and a number about it.
+/// A word and its score.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct WordScore {
-    /// The word, as the vocabulary has it.
+    /// The word, as it is in the vocabulary.
     pub word: String,
-    /// The number.
+    /// The score.
     pub score: f64,
 }
 
-/// Every id's name.
+/// The words of a model by id.
 #[derive(Clone, Debug)]
 pub struct Vocabulary {
     words: Vec<String>,
-    /// The ids of words, not of padding, start and the like.
+    /// All ids except those of special tokens.
     ids: Vec<usize>,
 }
 
 impl Vocabulary {
-    /// Of a run.
-    pub fn of(run: &Run) -> Self {
+    /// The vocabulary of a run.
+    pub fn new(run: &Run) -> Self {
         let all = 0..run.tokenizer.vocab_size() as u32;
         let words = all.clone().map(|id| run.tokenizer.token(id).unwrap_or_default()).collect();
         let ids = all.filter(|&id| !run.tokenizer.is_special(id)).map(|id| id as usize).collect();
         Self { words, ids }
     }
 
-    /// The ids of words: all but special tokens.
+    /// All ids except those of special tokens.
     pub fn ids(&self) -> &[usize] {
         &self.ids
     }
 
-    /// An id's name.
+    /// The word with this id.
     pub fn word(&self, id: usize) -> &str {
         &self.words[id]
     }
 
-    /// The `count` words of the highest score, highest first, and those of the lowest, lowest
-    /// first; `scores` has an entry an id.
+    /// The `count` words with the highest scores, highest first, and those with the lowest, lowest first.
+    /// `scores` has one entry per id.
     pub fn extremes(&self, scores: &[f64], count: usize) -> (Vec<WordScore>, Vec<WordScore>) {
         let (highest, lowest) = extremes(&self.ids, |id| scores[id], count);
-        let name = |ids: Vec<usize>| {
+        let scored = |ids: Vec<usize>| {
             ids.into_iter().map(|id| WordScore { word: self.words[id].clone(), score: scores[id] }).collect()
         };
-        (name(highest), name(lowest))
+        (scored(highest), scored(lowest))
     }
 }
 
-/// The `count` items of the highest score, highest first, and those of the lowest, lowest first;
-/// of equals the earlier comes first.
+/// The `count` items with the highest scores, highest first, and those with the lowest, lowest first.
+/// Among equal scores the smaller item comes first.
 pub(crate) fn extremes(items: &[usize], score: impl Fn(usize) -> f64, count: usize) -> (Vec<usize>, Vec<usize>) {
     let first = |sign: f64| {
         let order = |a: &usize, b: &usize| (sign * score(*b)).total_cmp(&(sign * score(*a))).then(a.cmp(b));
@@ -73,7 +73,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn extremes_are_those_of_a_sort(scores in prop::collection::vec(-3i32..3, 0..40), count in 0usize..50) {
+        fn extremes_are_the_ends_of_a_sorted_list(scores in prop::collection::vec(-3i32..3, 0..40), count in 0usize..50) {
             let items: Vec<usize> = (0..scores.len()).collect();
             let (highest, lowest) = extremes(&items, |item| f64::from(scores[item]), count);
             let mut sorted = items.clone();

@@ -4,25 +4,25 @@ use convlens_run::model::{Encode, FilterWeights};
 use convlens_run::{Run, RunError, to_host};
 use serde::Serialize;
 
-/// How many bars a histogram has.
+/// The number of bars of a histogram.
 const BINS: usize = 60;
 
-/// How the numbers of one parameter are spread.
+/// The distribution of the values of one parameter.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Histogram {
-    /// The parameter, as the weights name it.
+    /// The name of the parameter in the weights file.
     pub name: String,
-    /// How many numbers it holds.
+    /// The number of values.
     pub count: usize,
     /// Their mean.
     pub mean: f64,
     /// Their standard deviation.
     pub std: f64,
-    /// The smallest.
+    /// The smallest value.
     pub min: f64,
-    /// The largest.
+    /// The largest value.
     pub max: f64,
-    /// How many fall into each of equally wide bins from `min` to `max`.
+    /// The number of values in each of the equally wide bins from `min` to `max`.
     pub bins: Vec<usize>,
 }
 
@@ -33,19 +33,19 @@ pub struct Histogram {
 /// [`RunError::Device`].
 pub fn histograms(run: &Run) -> Result<Vec<Histogram>, RunError> {
     let model = &run.model;
-    // The weights of filters over one-hot words are the embeddings themselves.
+    // Filters over one-hot words have no weights besides the embeddings.
     let filters = match model.encoder.filters().map(|filters| filters.weights) {
         Some(FilterWeights::Vectors(weights)) => Some(to_host(weights)?),
         _ => None,
     };
-    let embeddings = Histogram::of("embed.weight", &to_host(model.embed.weight.val())?);
-    let head = Histogram::of("head.weight", &to_host(model.head.weight.val())?);
-    let filters = filters.map(|filters| Histogram::of("filters", &filters));
+    let embeddings = Histogram::new("embed.weight", &to_host(model.embed.weight.val())?);
+    let head = Histogram::new("head.weight", &to_host(model.head.weight.val())?);
+    let filters = filters.map(|filters| Histogram::new("filters", &filters));
     Ok([Some(embeddings), filters, Some(head)].into_iter().flatten().collect())
 }
 
 impl Histogram {
-    fn of(name: &str, values: &[f32]) -> Self {
+    fn new(name: &str, values: &[f32]) -> Self {
         let values = || values.iter().map(|&value| f64::from(value));
         let count = values().count();
         let mean = values().sum::<f64>() / count.max(1) as f64;
@@ -66,8 +66,8 @@ mod tests {
 
     // numpy: a = np.array([0, 1, 2, 3, 6.]); a.mean(), a.std()  ->  2.4, 2.0591260
     #[test]
-    fn figures_are_numpys() {
-        let histogram = Histogram::of("a", &[0.0, 1.0, 2.0, 3.0, 6.0]);
+    fn statistics_match_numpy() {
+        let histogram = Histogram::new("a", &[0.0, 1.0, 2.0, 3.0, 6.0]);
         assert!((histogram.mean - 2.4).abs() < 1e-12 && (histogram.std - 2.059_126_0).abs() < 1e-7);
         assert_eq!((histogram.bins[0], histogram.bins[10], histogram.bins[BINS - 1]), (1, 1, 1));
         assert_eq!(histogram.bins.iter().sum::<usize>(), histogram.count);

@@ -1,14 +1,14 @@
-//! Words with bars: what each adds to a score, or takes off.
+//! Bar charts of what words add to a score.
 
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
-use super::{AGAINST, Area, Draw, Drawn, FONT, FOR, INK, said, text};
+use super::{AGAINST, Area, Draw, Drawn, FONT, FOR, INK, message, text};
 use crate::vocabulary::WordScore;
 use crate::words::PlaceWords;
 
-/// A column a place of the phrase, each with a scale of its own: the words that raise the score
-/// above those that lower it.
+/// One column per place of the phrase, each with its own scale: the words that raise the score, and below
+/// them those that lower it.
 pub(crate) struct WordBars<'a>(pub &'a [&'a PlaceWords]);
 
 const COLUMN: i32 = 330;
@@ -34,8 +34,8 @@ impl Draw for WordBars<'_> {
                 Some(place) => format!("{place} after the centre"),
             };
             let style = (FONT, 20).into_font().color(&INK).pos(Pos::new(HPos::Left, VPos::Center));
-            area.draw(&Text::new(title, (left, 24), style)).map_err(said)?;
-            area.draw(&Text::new(format!("adds to {:?}", place.output), (left, 50), text(16))).map_err(said)?;
+            area.draw(&Text::new(title, (left, 24), style)).map_err(message)?;
+            area.draw(&Text::new(format!("adds to {:?}", place.output), (left, 50), text(16))).map_err(message)?;
             let lower = place.lower.iter().rev();
             let words = place.raise.iter().map(Some).chain([None]).chain(lower.map(Some));
             for (row, word) in words.enumerate() {
@@ -54,12 +54,12 @@ fn bar<DB: DrawingBackend>(area: &Area<'_, DB>, word: &WordScore, (left, y): (i3
     let end = start + ((COLUMN - WORD - 80) as f64 * share.abs()).round() as i32;
     let color = if word.score > 0.0 { FOR } else { AGAINST };
     let right = text(17).pos(Pos::new(HPos::Right, VPos::Center));
-    area.draw(&Text::new(shortened(&word.word), (start - 8, y), right)).map_err(said)?;
-    area.draw(&Rectangle::new([(start, y - 8), (end.max(start + 1), y + 8)], color.filled())).map_err(said)?;
-    area.draw(&Text::new(format!("{:+.2}", word.score), (end + 6, y), text(15))).map_err(said)
+    area.draw(&Text::new(shortened(&word.word), (start - 8, y), right)).map_err(message)?;
+    area.draw(&Rectangle::new([(start, y - 8), (end.max(start + 1), y + 8)], color.filled())).map_err(message)?;
+    area.draw(&Text::new(format!("{:+.2}", word.score), (end + 6, y), text(15))).map_err(message)
 }
 
-/// A word that fits its column.
+/// A word, cut to the width of the column.
 fn shortened(word: &str) -> String {
     match word.char_indices().nth(13) {
         Some((end, _)) => format!("{}…", &word[..end]),

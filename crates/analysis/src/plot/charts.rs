@@ -1,4 +1,4 @@
-//! Line charts of whatever numbers.
+//! Line charts of any numbers.
 
 use serde::Deserialize;
 
@@ -8,14 +8,14 @@ use crate::{AnalysisError, Picture};
 /// A line chart.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Chart {
-    /// What stands above it.
+    /// The title.
     pub title: String,
-    /// What the axes are, with their units.
+    /// The names of the axes, with units.
     pub axes: [String; 2],
     /// Which axes are logarithmic.
     #[serde(default)]
     pub scale: Scale,
-    /// Lines by name, each with its points; the name of a single point stands beside it.
+    /// The lines by name, each with its points. If every line is a single point, its name is written beside it.
     pub lines: Vec<Named>,
 }
 
@@ -23,7 +23,7 @@ pub struct Chart {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Scale {
-    /// None.
+    /// Neither.
     #[default]
     Linear,
     /// The horizontal one.
@@ -36,7 +36,7 @@ pub enum Scale {
 
 type Named = (String, Vec<(f64, f64)>);
 
-/// Draws charts side by side.
+/// Draws charts side by side, as one picture.
 ///
 /// # Errors
 ///
@@ -54,5 +54,5 @@ pub fn draw_charts(name: &str, caption: &str, charts: &[Chart]) -> Result<Pictur
             scale: chart.scale,
         }
     };
-    Picture::of(name, caption.into(), &LineCharts(charts.iter().map(panel).collect()))
+    Picture::draw(name, caption.into(), &LineCharts(charts.iter().map(panel).collect()))
 }

@@ -1,19 +1,19 @@
-//! Labels beside their points, none over another. (No crate places labels for plotters.)
+//! Places labels beside their points without overlaps. (No crate does this for plotters.)
 
-/// A label's box: left, top, right, bottom, in pixels.
+/// The box of a label: left, top, right, bottom, in pixels.
 pub(super) type Place = [i32; 4];
 
-/// Where the boxes may lie around their point: directions, at several distances.
+/// The directions and distances at which a label can be placed.
 const DIRECTIONS: [(f64, f64); 8] =
     [(1.0, 0.0), (-1.0, 0.0), (0.0, -1.0), (0.0, 1.0), (0.8, -0.8), (-0.8, -0.8), (0.8, 0.8), (-0.8, 0.8)];
 const DISTANCES: [f64; 6] = [6.0, 16.0, 28.0, 42.0, 58.0, 76.0];
-/// A label that is no farther is seen to be its point's.
+/// A label that is farther from its point than this needs a line to it.
 const BESIDE: i32 = 10;
-/// The room between two labels.
+/// The space between two labels.
 const GAP: i32 = 2;
 
-/// A place for each label, as near to its point as there is room, within `frame` and off what is
-/// `taken`; the first labels choose first, and one that finds no room gets none.
+/// Finds a place for each label, as close to its point as possible, within `frame` and outside the boxes in
+/// `taken`. Earlier labels have priority, and a label without room gets `None`.
 ///
 /// Points and sizes are in pixels.
 pub(super) fn place(
@@ -33,14 +33,14 @@ pub(super) fn place(
     points.iter().zip(sizes).map(choose).collect()
 }
 
-/// From a point to its label, where that does not stand right beside it.
+/// The line from a point to its label, if the label is not right beside it.
 pub(super) fn leader(point: (i32, i32), [left, top, right, bottom]: Place) -> Option<[(i32, i32); 2]> {
     let nearest = (point.0.clamp(left, right), point.1.clamp(top, bottom));
     let is_far = (nearest.0 - point.0).abs().max((nearest.1 - point.1).abs()) > BESIDE;
     is_far.then_some([point, nearest])
 }
 
-/// The box of a size whose nearest edge or corner lies that far from a point.
+/// The box whose nearest edge or corner is at this distance from a point.
 fn beside(x: i32, y: i32, (width, height): (i32, i32), distance: f64, (right, down): (f64, f64)) -> Place {
     let start = |at: i32, size: i32, direction: f64| {
         let shift = (direction * distance).round() as i32;
@@ -69,7 +69,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_label_lies_over_another_or_outside(
+        fn labels_neither_overlap_nor_leave_the_frame(
             labels in prop::collection::vec(((0i32..300, 0i32..200), (5i32..60, 8i32..16)), 0..60)
         ) {
             let (points, sizes): (Vec<_>, Vec<_>) = labels.into_iter().unzip();

@@ -3,9 +3,9 @@
 use plotters::prelude::*;
 
 use super::labels::{leader, place};
-use super::{Area, Draw, Drawn, FONT, GRID, INK, Scale, axis_number, range, said, text};
+use super::{Area, Draw, Drawn, FONT, GRID, INK, Scale, axis_number, message, range, text};
 
-/// A line: a name, a colour, its points.
+/// A line of a chart.
 #[derive(Clone, Debug)]
 pub(crate) struct Line {
     pub name: String,
@@ -13,16 +13,15 @@ pub(crate) struct Line {
     pub points: Vec<(f64, f64)>,
 }
 
-/// A chart of some lines.
+/// A chart of several lines.
 #[derive(Clone, Debug)]
 pub(crate) struct Panel {
     pub title: String,
     pub axes: [String; 2],
-    /// Names of the points on the horizontal axis, where they are no numbers: the point at 0, at
-    /// 1 and so on.
+    /// Names for 0, 1 and so on on the horizontal axis; empty if it shows numbers.
     pub names: Vec<String>,
     pub lines: Vec<Line>,
-    /// Where the names of the lines stand: above, to that side.
+    /// Whether the legend is in the upper right corner instead of the upper left.
     pub names_right: bool,
     /// Which axes are logarithmic.
     pub scale: Scale,
@@ -60,7 +59,7 @@ fn draw<DB: DrawingBackend>(area: &Area<'_, DB>, panel: &Panel) -> Drawn {
         .x_label_area_size(56)
         .y_label_area_size(76)
         .build_cartesian_2d(range(points().map(|point| point.0)), ys.start..ys.end + 0.22 * (ys.end - ys.start))
-        .map_err(said)?;
+        .map_err(message)?;
     let named = |value: &f64| {
         let is_whole = (value - value.round()).abs() < 1e-6 && *value > -0.5;
         if is_whole { panel.names.get(value.round() as usize).cloned().unwrap_or_default() } else { String::new() }
@@ -80,38 +79,35 @@ fn draw<DB: DrawingBackend>(area: &Area<'_, DB>, panel: &Panel) -> Drawn {
         .x_label_formatter(&number)
         .y_label_formatter(&|value: &f64| unscaled(is_log_y, value))
         .draw()
-        .map_err(said)?;
+        .map_err(message)?;
     if are_points {
         let shown = panel.lines.iter().map(|line| Circle::new(scaled(&line.points[0]), 5, line.color.filled()));
-        chart.draw_series(shown).map_err(said)?;
+        chart.draw_series(shown).map_err(message)?;
         let pixels: Vec<(i32, i32)> = points().map(|at| chart.backend_coord(&at)).collect();
         let (xs, ys) = chart.plotting_area().get_pixel_range();
         return name_points(area, panel, &pixels, [xs.start, ys.start, xs.end, ys.end]);
     }
     for (number, line) in panel.lines.iter().enumerate() {
         let color = line.color;
-        // The first lines are the widest, so that they show beneath others that coincide with them.
+        // The first lines are the widest, so that they remain visible beneath others.
         let width = 3 + (panel.lines.len() - 1 - number) as u32;
         chart
             .draw_series(LineSeries::new(line.points.iter().map(scaled), color.stroke_width(width)))
-            .map_err(said)?
+            .map_err(message)?
             .label(&line.name)
             .legend(move |(x, y)| PathElement::new(vec![(x, y), (x + 22, y)], color.stroke_width(3)));
-        chart.draw_series(line.points.iter().map(|at| Circle::new(scaled(at), 4, color.filled()))).map_err(said)?;
+        chart.draw_series(line.points.iter().map(|at| Circle::new(scaled(at), 4, color.filled()))).map_err(message)?;
     }
     chart
         .configure_series_labels()
-        .position(match panel.names_right {
-            true => SeriesLabelPosition::UpperRight,
-            false => SeriesLabelPosition::UpperLeft,
-        })
+        .position(if panel.names_right { SeriesLabelPosition::UpperRight } else { SeriesLabelPosition::UpperLeft })
         .background_style(WHITE.mix(0.85))
         .label_font((FONT, 16).into_font().color(&INK))
         .draw()
-        .map_err(said)
+        .map_err(message)
 }
 
-/// The name of each line beside its one point.
+/// Writes the name of each line beside its only point.
 fn name_points<DB: DrawingBackend>(
     area: &Area<'_, DB>,
     panel: &Panel,
@@ -120,25 +116,25 @@ fn name_points<DB: DrawingBackend>(
 ) -> Drawn {
     let style = text(16);
     let size = |line: &Line| {
-        let (width, height) = area.estimate_text_size(&line.name, &style).map_err(said)?;
+        let (width, height) = area.estimate_text_size(&line.name, &style).map_err(message)?;
         Ok::<_, String>((width as i32, height as i32))
     };
     let sizes = panel.lines.iter().map(size).collect::<Result<Vec<_>, _>>()?;
     let taken = points.iter().map(|&(x, y)| [x - 5, y - 5, x + 5, y + 5]).collect();
-    // A drawing area counts from its own corner, pixels from the picture's.
+    // The area has its own origin; the pixels are relative to the whole picture.
     let (left, top) = area.get_base_pixel();
     for ((line, point), found) in panel.lines.iter().zip(points).zip(place(points, &sizes, taken, frame)) {
         let Some(found @ [x, y, _, bottom]) = found else { continue };
         if let Some(leader) = leader(*point, found) {
             let leader = leader.map(|(x, y)| (x - left, y - top));
-            area.draw(&PathElement::new(leader, INK.mix(0.4))).map_err(said)?;
+            area.draw(&PathElement::new(leader, INK.mix(0.4))).map_err(message)?;
         }
-        area.draw_text(&line.name, &style, (x - left, (y + bottom) / 2 - top)).map_err(said)?;
+        area.draw_text(&line.name, &style, (x - left, (y + bottom) / 2 - top)).map_err(message)?;
     }
     Ok(())
 }
 
-/// Ten to the power of `value`, with two digits: 3200 is 3.2 k.
+/// Ten to the power of `value` with two digits, such as 3.2 k for 3200.
 fn power_of_ten(value: f64) -> String {
     let value = 10f64.powf(value);
     if value < 1e-3 {

@@ -1,5 +1,5 @@
-//! One page that holds all of it: HTML with nothing to fetch. Every text is escaped, by the
-//! templates; pictures are images, in which no script runs.
+//! The report: one HTML page that fetches nothing. The templates escape all texts, pictures are images, in
+//! which no script runs, and the page's policy allows only its own script and style sheet.
 
 mod coloured;
 mod comparison;
@@ -10,16 +10,17 @@ use base64::prelude::BASE64_STANDARD;
 use convlens_run::{Run, RunMetrics};
 use minijinja::Environment;
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 
 use crate::pictures::{color, strongest};
-use crate::plot::{AGAINST, FOR, NEITHER};
+use crate::plot::{AGAINST, FOR, NEITHER, without_control_characters};
 use crate::{Agreement, Analysis, AnalysisError, Faithfulness, Filter, Judged, Picture, WordScore};
 
 use coloured::coloured;
-pub use comparison::{Compared, comparison};
-use run_facts::{certificate, facts, folded};
+pub use comparison::{Compared, check_labels, comparison};
+use run_facts::{certificate, facts, folded, logits};
 
-/// How many of the explained texts the page shows.
+/// The number of explained texts in the page.
 const TEXTS: usize = 40;
 
 /// The report of a run, as HTML.
@@ -33,14 +34,16 @@ pub fn report(
     metrics: Option<&RunMetrics>,
     name: &str,
 ) -> Result<String, AnalysisError> {
-    let pictures_of = |begin: &str| -> Vec<Value> {
-        analysis.pictures.iter().filter(|picture| picture.name.starts_with(begin)).map(as_image).collect()
+    let pictures_of = |prefix: &str| -> Vec<Value> {
+        analysis.pictures.iter().filter(|picture| picture.name.starts_with(prefix)).map(as_image).collect()
     };
     let context = json!({
         "name": name,
         "version": run.config.convlens,
         "facts": facts(run, metrics, analysis),
         "certificate": certificate(&analysis.certificate),
+        "left_out": analysis.left_out,
+        "logits": logits(run),
         "legend": legend(run),
         "texts": analysis.explained.iter().take(TEXTS).map(coloured).collect::<Value>(),
         "agreement": agreement(analysis),
@@ -48,7 +51,8 @@ pub fn report(
         "words": analysis.words.is_some(),
         "folded": folded(&analysis.certificate),
         "explained": analysis.explained.len(),
-        "outputs": run.outputs()[0],
+        "output": run.outputs()[0],
+        "one_output": run.outputs().len() == 1,
         "filters": analysis.filters.iter().map(|filter| filter_page(filter, analysis, run)).collect::<Value>(),
         "faithfulness": faithfulness_table(&analysis.faithfulness),
         "judged": analysis.judged.as_ref().map(judged_table),
@@ -69,53 +73,70 @@ fn render(template: &str, context: &Value) -> Result<String, AnalysisError> {
         ("parts.html", include_str!("parts.html")),
         ("report.html", include_str!("report.html")),
         ("comparison.html", include_str!("comparison.html")),
-        ("style.css", include_str!("style.css")),
-        ("script.js", include_str!("script.js")),
     ];
-    let wrong = |error: minijinja::Error| AnalysisError::Report(error.to_string());
+    // Browsers compute the hashes after they have normalised line ends.
+    let [style, script] =
+        [include_str!("style.css"), include_str!("script.js")].map(|source| source.replace("\r\n", "\n"));
+    let policy = format!(
+        "default-src 'none'; img-src data:; style-src '{}'; script-src '{}'; base-uri 'none'; form-action 'none'",
+        hash(&style),
+        hash(&script)
+    );
+    let error = |source: minijinja::Error| AnalysisError::Report(source.to_string());
     let mut environment = Environment::new();
     environment.set_undefined_behavior(minijinja::UndefinedBehavior::SemiStrict);
     for (name, source) in templates {
-        environment.add_template(name, source).map_err(wrong)?;
+        environment.add_template(name, source).map_err(error)?;
     }
-    environment
-        .get_template(template)
-        .and_then(|template| template.render(minijinja::value::Serde(context)))
-        .map_err(wrong)
+    environment.add_global("policy", policy);
+    environment.add_global("style", style);
+    environment.add_global("script", script);
+    let template = environment.get_template(template).map_err(error)?;
+    let page = template.render(minijinja::value::Serde(context)).map_err(error)?;
+    Ok(without_control_characters(&page))
 }
 
-/// A picture as an image that lies in the page.
+/// The hash of an inline script or style sheet, as a source in a content security policy.
+fn hash(source: &str) -> String {
+    format!("sha256-{}", BASE64_STANDARD.encode(Sha256::digest(source)))
+}
+
+/// A picture as an image embedded in the page.
 fn as_image(picture: &Picture) -> Value {
-    // A scatter of thousands of points is smaller as pixels.
-    let url = match picture.name == "pca" {
-        true => format!("data:image/png;base64,{}", BASE64_STANDARD.encode(&picture.png)),
-        false => format!("data:image/svg+xml;base64,{}", BASE64_STANDARD.encode(&picture.svg)),
+    // A scatter plot of thousands of points is smaller as PNG.
+    let url = if picture.name == "pca" {
+        format!("data:image/png;base64,{}", BASE64_STANDARD.encode(&picture.png))
+    } else {
+        format!("data:image/svg+xml;base64,{}", BASE64_STANDARD.encode(&picture.svg))
     };
     json!({ "url": url, "caption": picture.caption })
 }
 
-/// Which colour speaks for what.
+/// The meanings of the colours of words in texts.
 fn legend(run: &Run) -> Value {
     match run.outputs() {
         [_] => json!([
-            { "class": "for", "name": run.config.labels[1] },
-            { "class": "against", "name": run.config.labels[0] },
+            { "class": "for", "name": format!("evidence for “{}”", run.config.labels[1]) },
+            { "class": "against", "name": format!("evidence for “{}”", run.config.labels[0]) },
         ]),
-        _ => json!([{ "class": "for", "name": "for the text's label" }, { "class": "against", "name": "against it" }]),
+        _ => json!([
+            { "class": "for", "name": "evidence for the predicted label" },
+            { "class": "against", "name": "evidence against it" },
+        ]),
     }
 }
 
 fn agreement(analysis: &Analysis) -> String {
     analysis.plane.agreement().map_or_else(String::new, |share| {
         format!(
-            "{:.0} % of the filters' positions lie on the side of the first component that the filter's weight says: \
-             near 100, the filters are two groups, one a label.",
+            "For {:.0} % of the positions of the filters, the coordinate along the first component has the sign of the \
+             filter's weight in the logit. Close to 100 %, the filters form two groups, one for each label.",
             100.0 * share
         )
     })
 }
 
-/// What the script draws: a row a word and a row a filter's position.
+/// What the script draws: one row per word and one row per position of a filter.
 fn points(run: &Run, analysis: &Analysis) -> Value {
     let strongest = strongest(analysis);
     let kind = |contribution: &[f64]| match color(contribution, strongest) {
@@ -124,15 +145,15 @@ fn points(run: &Run, analysis: &Analysis) -> Value {
         NEITHER => json!(""),
         other => json!(format!("{} {} {}", other.0, other.1, other.2)),
     };
-    let says = |contribution: &[f64]| {
-        let of = |(name, value): (&String, &f64)| format!("{value:+.2} for {name}");
-        run.outputs().iter().zip(contribution).map(of).collect::<Vec<_>>().join(", ")
+    let description = |contribution: &[f64]| {
+        let to_logit = |(name, value): (&String, &f64)| format!("{value:+.2} for {name}");
+        run.outputs().iter().zip(contribution).map(to_logit).collect::<Vec<_>>().join(", ")
     };
     let round = |value: f64| (value * 1e4).round() / 1e4;
     let word = |&id: &usize| {
         let (at, contribution) = (&analysis.plane.words[id], &analysis.contributions[id]);
         let y = at.get(1).copied().unwrap_or(0.0);
-        json!([analysis.vocabulary.word(id), round(at[0]), round(y), kind(contribution), says(contribution)])
+        json!([analysis.vocabulary.word(id), round(at[0]), round(y), kind(contribution), description(contribution)])
     };
     let filter = |point: &crate::FilterPoint| {
         let side = match point.head.as_slice() {
@@ -195,20 +216,21 @@ fn word_list(words: &[WordScore]) -> Value {
 }
 
 fn faithfulness_table(faithfulness: &Faithfulness) -> Value {
-    let head = ["ranked by", "comprehensiveness", "sufficiency", "ms a text"];
+    let head = ["ranked by", "comprehensiveness (higher is better)", "sufficiency (lower is better)", "ms per text"];
     let rows = faithfulness.methods.iter().map(|result| {
         json!([
             result.method.name(),
             format!("{:.4}", result.aopc_comprehensiveness),
             format!("{:.4}", result.aopc_sufficiency),
-            format!("{:.3}", result.milliseconds_a_text),
+            format!("{:.3}", result.milliseconds_per_text),
         ])
     });
     let shares: Vec<String> = faithfulness.shares.iter().map(|share| format!("{} %", 100.0 * share)).collect();
     let caption = format!(
-        "Areas over the perturbation curves at {} of the words; {} texts.",
+        "Areas over the perturbation curves at {} of the words; the mean over {} texts.{}",
         shares.join(", "),
-        faithfulness.texts
+        faithfulness.texts,
+        faithfulness.note().map_or_else(String::new, |note| format!(" {note}"))
     );
     json!({ "head": head, "rows": rows.collect::<Value>(), "caption": caption })
 }
@@ -220,8 +242,8 @@ fn judged_table(judged: &Judged) -> Value {
     };
     let rows = std::iter::once(&judged.all).chain(&judged.by_length).chain(&judged.by_negation).map(row);
     json!({
-        "head": ["phrases", "how many", "rank correlation", "not neutral", "accuracy of the sign"],
+        "head": ["phrases", "count", "rank correlation", "not neutral", "accuracy of the sign"],
         "rows": rows.collect::<Value>(),
-        "caption": "Phrases with a negation, and without, are of two words or more.",
+        "caption": "Spearman's rank correlation of score and label, and how often the score has the sign of the label if the label is not neutral. The rows about negation contain phrases of two words or more.",
     })
 }

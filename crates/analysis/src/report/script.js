@@ -1,5 +1,5 @@
 "use strict";
-// A phrase's parts, where a word is hovered, tapped or focused; arrow keys go from word to word.
+// Shows the phrase and its parts when a word is hovered, tapped or focused; arrow keys move between words.
 const tip = document.getElementById("tip");
 function show(word) {
   tip.textContent = word.dataset.tip;
@@ -14,8 +14,8 @@ function wordOf(event) { return event.target.closest ? event.target.closest(".wo
 for (const kind of ["mouseover", "focusin", "click"]) {
   document.addEventListener(kind, event => { const word = wordOf(event); if (word) show(word); });
 }
-// Focusing a word scrolls the page, and scrolling moves the page under the mouse: where nothing else
-// is pointed at, the focused word keeps its say.
+// Focusing a word can scroll the page, and scrolling moves the page under the mouse. Unless another word is
+// hovered, the tip of the focused word stays.
 function settle() {
   const focused = document.activeElement;
   if (focused.matches(".word") && !tip.hidden) show(focused);
@@ -33,7 +33,7 @@ document.addEventListener("keydown", event => {
   if (next) { next.tabIndex = 0; next.focus(); event.preventDefault(); }
 });
 
-// The plane: hover or tap for a word, search for one, wheel or + and - to come nearer, drag to move.
+// The plane: hover or tap a point, search for a word, zoom with the buttons or the wheel, drag to move.
 const canvas = document.getElementById("plane");
 if (canvas) plane(canvas, JSON.parse(document.getElementById("points").textContent));
 

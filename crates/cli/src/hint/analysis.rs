@@ -6,6 +6,14 @@ use super::Hint;
 
 impl Hint for AnalysisError {
     fn hint(&self) -> Option<String> {
-        None
+        let hint = match self {
+            Self::Run(error) => return error.hint(),
+            Self::Treebank { .. } => "name the folder of the treebank with --sst",
+            Self::Residual { .. } => "raise the tolerance with --tolerance",
+            Self::NotBinary { .. } => "leave out --sst",
+            Self::OtherLabels { .. } => "name a run with the same labels with --against",
+            Self::Texts(_) | Self::Plot { .. } | Self::Report(_) | Self::DoesNotFold { .. } => return None,
+        };
+        Some(hint.into())
     }
 }

@@ -1,12 +1,14 @@
-//! `convlens analyze`: what a trained model has learnt, as figures, pictures and one report.
+//! `convlens analyze`: shows what a trained model has learnt, as JSON, pictures and one report.
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 use convlens_analysis::{
-    Analysis, Compared, JudgedPhrase, Options, Texts, comparison, read_treebank, report, write_analysis,
+    Analysis, Compared, Corpus, Judged, JudgedPhrase, Options, TextSource, analysis_file, check_labels, check_writable,
+    comparison, read_treebank, report, write_analyses,
 };
-use convlens_data::Examples;
-use convlens_run::{Run, RunFolder, RunMetrics};
+use convlens_data::{Examples, TextList};
+use convlens_run::{ChosenDevice, DeviceChoice, Run, RunFolder, RunMetrics};
 use convlens_train::Stage;
 
 use crate::args::AnalyzeArgs;
@@ -15,106 +17,153 @@ use crate::output::{line, thousands};
 use crate::progress::Stages;
 use crate::source::{run_folder, texts_for};
 
+/// The names of the pages.
+const REPORT: &str = "report.html";
+const COMPARISON: &str = "comparison.html";
+
 pub fn run(args: &AnalyzeArgs) -> Result<(), Failure> {
     check(args)?;
-    let device = args.device.open()?.device;
-    let folder = run_folder(args.run.as_deref())?;
-    let run = Run::open_on(&folder, &device)?;
-    let treebank = args.sst.as_deref().map(read_treebank).transpose()?;
-    let (name, examples) = texts_for(&run.config, args.dataset.as_deref(), &args.file, "test")?;
-    if examples.is_empty() {
-        return Err(Failure::Input(format!("{name}: no texts to look at the model with")));
+    let device = args.device.open()?;
+    // Whatever can fail without reading the texts fails before they are read.
+    let first = Subject::open(run_folder(args.run.as_deref())?, &device)?;
+    let second = match &args.against {
+        Some(path) => Some(Subject::open(RunFolder::open(path)?, &device)?),
+        None => None,
+    };
+    if let Some(second) = &second {
+        check_labels(&first.run, &second.run)?;
     }
-    let texts = examples.texts.to_vec()?;
-    let examples = (texts.as_slice(), examples.labels.as_slice());
-    let first = Analyzed::of(folder, run, examples, treebank.as_deref(), args)?;
-    let page = match &args.against {
-        None => first.write()?,
-        Some(against) => {
-            let folder = RunFolder::open(against)?;
-            let run = Run::open_on(&folder, &device)?;
-            let second = Analyzed::of(folder, run, examples, treebank.as_deref(), args)?;
-            let page = ("comparison.html".to_owned(), comparison([first.compared(), second.compared()])?.into_bytes());
-            first.write()?;
-            second.write()?;
-            write_analysis(&first.folder, &[page])?
+    if args.sst.is_some() {
+        Judged::check(&first.run)?;
+    }
+    let treebank = args.sst.as_deref().map(read_treebank).transpose()?;
+    let (name, examples) = texts_for(&first.run.config, args.dataset.as_deref(), &args.file, "test")?;
+    if examples.is_empty() {
+        return Err(Failure::Input(format!("{name}: there are no texts to analyse the model with")));
+    }
+    let source = Source(&examples.texts);
+    let corpus = Corpus::new(&source, &examples.labels);
+    let options = Options {
+        own: args.text.clone(),
+        explained: args.texts,
+        words: args.words,
+        tolerance: args.tolerance,
+        seed: args.seed,
+        ..Options::default()
+    };
+    let first = first.analyze(&corpus, treebank.as_deref(), &options)?;
+    let second = second.map(|second| second.analyze(&corpus, treebank.as_deref(), &options)).transpose()?;
+    // Everything is computed before the first file is written.
+    let page = match &second {
+        None => {
+            write_analyses(&[(&first.subject.folder, first.files()?)])?;
+            analysis_file(&first.subject.folder, REPORT)
+        }
+        Some(second) => {
+            let stages = Stages::default();
+            let on_stage = |name, done, total| stages.show(Stage { name, done, total });
+            let page = comparison([first.compared(), second.compared()], &corpus, &on_stage)?;
+            let mut files = first.files()?;
+            files.push((COMPARISON.into(), page.into_bytes()));
+            write_analyses(&[(&first.subject.folder, files), (&second.subject.folder, second.files()?)])?;
+            analysis_file(&first.subject.folder, COMPARISON)
         }
     };
-    match args.json {
-        true => line(first.json(&name, &page).to_string()),
-        false => first.conclude(&name, &page),
-    }
+    if args.json { line(first.json(&name, &page).to_string()) } else { first.conclude(&name, &page) }
 }
 
-/// Analyses a run that was just trained, as `convlens analyze` does; returns the report's path.
+/// Analyses a run that was just trained, as `convlens analyze` does; returns the path of the report.
 pub fn analyze_trained(folder: &RunFolder, test: &Examples) -> Result<PathBuf, Failure> {
-    let run = Run::open(folder.path())?;
-    let stages = Stages::default();
-    let on_stage = |name, done, total| stages.show(Stage { name, done, total });
-    let all = test.texts.to_vec()?;
-    let texts = Texts::encode(&run, &all, &test.labels, &on_stage)?;
-    let analysis = Analysis::of(&run, &texts, None, &Options::default(), &on_stage)?;
-    write(folder, &run, &analysis, folder.metrics()?.as_ref())
+    let subject = Subject::open(RunFolder::open(folder.path())?, &DeviceChoice::Cpu.open()?)?;
+    let source = Source(&test.texts);
+    let analyzed = subject.analyze(&Corpus::new(&source, &test.labels), None, &Options::default())?;
+    write_analyses(&[(folder, analyzed.files()?)])?;
+    Ok(analysis_file(folder, REPORT))
 }
 
 fn check(args: &AnalyzeArgs) -> Result<(), Failure> {
-    let wrong = |message: &str| Err(Failure::Input(message.into()));
+    let error = |message: &str| Err(Failure::Input(message.into()));
     match args {
-        AnalyzeArgs { texts: 0, .. } => wrong("--texts 0: at least 1 text is needed"),
-        AnalyzeArgs { words: 0, .. } => wrong("--words 0: a list needs at least 1 word"),
+        AnalyzeArgs { texts: 0, .. } => error("--texts 0: at least 1 text is needed"),
+        AnalyzeArgs { words: 0, .. } => error("--words 0: a list needs at least 1 word"),
         AnalyzeArgs { tolerance, .. } if !(tolerance.is_finite() && *tolerance >= 0.0) => {
-            wrong(&format!("--tolerance {tolerance}: a number, 0 or more"))
+            error(&format!("--tolerance {tolerance}: it must be a finite number, 0 or more"))
         }
         _ => Ok(()),
     }
 }
 
-/// A run and what was found in it.
-struct Analyzed<'a> {
+/// Texts of a data set, which may be on disk.
+struct Source<'a>(&'a TextList);
+
+impl TextSource for Source<'_> {
+    fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    fn bytes(&self, index: usize) -> usize {
+        self.0.bytes(index)
+    }
+
+    fn text(&self, index: usize) -> Result<Cow<'_, str>, String> {
+        self.0.get(index).map_err(|error| error.to_string())
+    }
+}
+
+/// A run to analyse.
+struct Subject {
     folder: RunFolder,
     name: String,
     run: Run,
     metrics: Option<RunMetrics>,
-    texts: Texts<'a>,
+}
+
+impl Subject {
+    /// Opens a run, and makes sure that its analysis can be written.
+    fn open(folder: RunFolder, device: &ChosenDevice) -> Result<Self, Failure> {
+        let run = Run::open_on(&folder, &device.device)?;
+        let metrics = folder.metrics()?;
+        check_writable(&folder)?;
+        Ok(Self { name: folder.path().display().to_string(), folder, run, metrics })
+    }
+
+    fn analyze(
+        self,
+        corpus: &Corpus<'_>,
+        treebank: Option<&[JudgedPhrase]>,
+        options: &Options,
+    ) -> Result<Analyzed, Failure> {
+        let stages = Stages::default();
+        let on_stage = |name, done, total| stages.show(Stage { name, done, total });
+        let analysis = Analysis::new(&self.run, corpus, treebank, options, &on_stage)?;
+        analysis.left_out.iter().for_each(|note| log::warn!("{}: {note}", self.name));
+        Ok(Analyzed { subject: self, analysis })
+    }
+}
+
+/// A run and its analysis.
+struct Analyzed {
+    subject: Subject,
     analysis: Analysis,
 }
 
-impl<'a> Analyzed<'a> {
-    fn of(
-        folder: RunFolder,
-        run: Run,
-        (texts, labels): (&'a [String], &[usize]),
-        treebank: Option<&[JudgedPhrase]>,
-        args: &AnalyzeArgs,
-    ) -> Result<Self, Failure> {
-        let options = Options {
-            own: args.text.clone(),
-            explained: args.texts,
-            words: args.words,
-            tolerance: args.tolerance,
-            seed: args.seed,
-            ..Options::default()
-        };
-        let stages = Stages::default();
-        let on_stage = |name, done, total| stages.show(Stage { name, done, total });
-        let texts = Texts::encode(&run, texts, labels, &on_stage)?;
-        let analysis = Analysis::of(&run, &texts, treebank, &options, &on_stage)?;
-        let metrics = folder.metrics()?;
-        Ok(Self { name: folder.path().display().to_string(), folder, run, metrics, texts, analysis })
-    }
-
+impl Analyzed {
     fn compared(&self) -> Compared<'_> {
-        let (run, metrics, analysis) = (&self.run, self.metrics.as_ref(), &self.analysis);
-        Compared { name: &self.name, run, metrics, analysis, texts: &self.texts }
+        let Subject { name, run, metrics, .. } = &self.subject;
+        Compared { name, run, metrics: metrics.as_ref(), analysis: &self.analysis }
     }
 
-    fn write(&self) -> Result<PathBuf, Failure> {
-        write(&self.folder, &self.run, &self.analysis, self.metrics.as_ref())
+    /// The names and contents of all files, the report last.
+    fn files(&self) -> Result<Vec<(String, Vec<u8>)>, Failure> {
+        let Subject { name, run, metrics, .. } = &self.subject;
+        let mut files = self.analysis.files()?;
+        files.push((REPORT.into(), report(run, &self.analysis, metrics.as_ref(), name)?.into_bytes()));
+        Ok(files)
     }
 
     fn json(&self, texts: &str, page: &Path) -> serde_json::Value {
         serde_json::json!({
-            "run": self.folder.path(),
+            "run": self.subject.folder.path(),
             "texts": texts,
             "page": page,
             "certificate": self.analysis.certificate,
@@ -122,21 +171,24 @@ impl<'a> Analyzed<'a> {
             "filters_on_their_side": self.analysis.plane.agreement(),
             "faithfulness": self.analysis.faithfulness,
             "sst": self.analysis.judged,
+            "left_out": self.analysis.left_out,
         })
     }
 
     fn conclude(&self, texts: &str, page: &Path) -> Result<(), Failure> {
         let certificate = &self.analysis.certificate;
-        let folded = certificate.folded.map_or_else(String::new, |folded| format!(", folded table {:.0e}", folded.max));
+        let folded = certificate
+            .folded
+            .map_or_else(String::new, |folded| format!(", and {:.0e} for the folded table", folded.max));
         line(format!(
-            "{} texts of {texts}: what is left of a logit when its parts are taken off is at most {:.0e}{folded}",
+            "{} texts of {texts}: the parts add up to the logits; the largest residual is {:.0e}{folded}",
             thousands(certificate.texts),
             certificate.phrases.max
         ))?;
         if let Some(judged) = &self.analysis.judged {
             let figure = |value: Option<f64>| value.map_or_else(|| "–".into(), |value| format!("{value:.3}"));
             line(format!(
-                "{} phrases that people judged: rank correlation {}, accuracy of the sign {}",
+                "{} phrases with human labels: rank correlation {}, accuracy of the sign {}",
                 thousands(judged.all.count),
                 figure(judged.all.rank_correlation),
                 figure(judged.all.accuracy)
@@ -144,11 +196,4 @@ impl<'a> Analyzed<'a> {
         }
         line(format!("open {}", page.display()))
     }
-}
-
-fn write(folder: &RunFolder, run: &Run, analysis: &Analysis, metrics: Option<&RunMetrics>) -> Result<PathBuf, Failure> {
-    let mut files = analysis.files()?;
-    let page = report(run, analysis, metrics, &folder.path().display().to_string())?;
-    files.push(("report.html".into(), page.into_bytes()));
-    Ok(write_analysis(folder, &files)?)
 }

@@ -1,4 +1,4 @@
-//! `convlens export`: a trained model in another form.
+//! `convlens export`: writes a trained model in another format.
 
 use std::path::{Path, PathBuf};
 
@@ -15,8 +15,8 @@ pub fn run(args: &ExportArgs) -> Result<(), Failure> {
     let out: PathBuf = args.out.clone().unwrap_or_else(|| folder.file("folded.csv"));
     let format = format_of(&out)?;
     let run = Run::open(folder.path())?;
-    let not_linear = || AnalysisError::DoesNotFold { path: folder.path().display().to_string() };
-    let table = run.word_table()?.ok_or_else(not_linear)?;
+    let does_not_fold = || AnalysisError::DoesNotFold { path: folder.path().display().to_string() };
+    let table = run.word_table()?.ok_or_else(does_not_fold)?;
     write_file(&out, &folded(&run, &table, format)?)?;
     line(format!(
         "{}: {} words × {} places × {} logits, bias {:?}",

@@ -1,0 +1,31 @@
+//! Gradient × input (Shrikumar et al. 2017).
+
+use burn::module::Module;
+use burn::tensor::Tensor;
+use convlens_run::{Run, RunError, to_host};
+
+/// For each token, the dot product of its embedding and the gradient of a target with regard to that
+/// embedding. The target is computed from the scores of the positions, `[batch, positions, outputs]`,
+/// without dropout.
+///
+/// Returns the values, `[batch, length]`, and `length`.
+///
+/// # Errors
+///
+/// [`RunError::Device`].
+pub(crate) fn gradient_times_input(
+    run: &Run,
+    ids: &[&[u32]],
+    target: impl FnOnce(Tensor<3>) -> Tensor<1>,
+) -> Result<(Vec<f32>, usize), RunError> {
+    let model = run.model.clone().freeze().train();
+    let batch = run.batch(ids);
+    let embedded = run.model.embed.forward(batch.ids); // [batch, length, embedding]
+    let length = embedded.dims()[1];
+    let x = Tensor::from_inner(embedded.clone()).require_grad();
+    // The scores and the bias sum to the logits, and unlike the logits they never pass the dropout layer.
+    let scores = model.scores_embedded(x.clone(), Tensor::from_inner(batch.mask));
+    let gradients = target(scores).backward();
+    let gradient = x.grad(&gradients).unwrap_or_else(|| embedded.zeros_like());
+    Ok((to_host((gradient * embedded).sum_dim(2))?, length))
+}
