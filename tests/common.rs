@@ -4,9 +4,12 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
+
+/// How long a program may take until it has written a file, on a machine that is busy with other things.
+const PATIENCE: Duration = Duration::from_secs(300);
 
 /// The binary, beside the folder that this test lies in.
 pub fn binary() -> PathBuf {
@@ -56,9 +59,14 @@ impl Place {
         command
     }
 
-    /// Waits until a program has written a file, or has ended.
+    /// Waits until a program has written a file, or has ended. Kills it and fails if that takes too long.
     pub fn wait_for(&self, file: &str, child: &mut Child) {
+        let begin = Instant::now();
         while !self.path().join(file).exists() && child.try_wait().expect("waits").is_none() {
+            if begin.elapsed() > PATIENCE {
+                let _ = child.kill();
+                panic!("{file} was not written in {} s", PATIENCE.as_secs());
+            }
             std::thread::sleep(Duration::from_millis(5));
         }
     }

@@ -5,7 +5,7 @@
 
 /// The binary, folders to run it in, and what is shared.
 mod common;
-/// Headless Chromium, driven by chromedriver.
+/// Headless Chromium, driven by chromedriver, and the page's server.
 mod driver;
 /// A plain host for the page, and a stranger that it should not visit.
 mod host;
@@ -26,6 +26,8 @@ mod hub;
 mod imdb;
 /// Files of the user's: formats, columns, labels, three classes.
 mod own_data;
+/// `convlens web` without a browser: what it writes and serves, and what it must not.
+mod page_folder;
 /// `predict` and `evaluate`: JSON that adds up.
 mod predict;
 /// Killed, interrupted, resumed: the same weights in the end.

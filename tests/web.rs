@@ -1,8 +1,7 @@
 //! The page in headless Chromium: it reads as the program does, trains, and works without network.
 
-use std::io::{BufRead, BufReader, Cursor};
+use std::io::Cursor;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 use convlens_text::Tokenizer;
@@ -13,7 +12,7 @@ use fantoccini::{Client, Locator};
 use serde_json::{Value, json};
 
 use crate::common::{Place, binary, skip};
-use crate::driver::{Driver, block_on, hover, run};
+use crate::driver::{Driver, Site, block_on, hover, run};
 use crate::host::{Host, Stranger};
 
 /// How long a page may take to do something, on a machine that does other things too.
@@ -39,30 +38,6 @@ fn prepare(test: &str) -> Option<(Driver, PathBuf)> {
         return None;
     };
     Some((driver, page))
-}
-
-/// `convlens web`, serving.
-struct Site {
-    process: Child,
-    address: String,
-}
-
-impl Site {
-    fn serve(place: &Place, page: &Path, line: &str) -> Self {
-        let mut command = place.command(&format!("web --port 0 {line}"));
-        command.arg("--page").arg(page).stdout(Stdio::piped());
-        let mut process = command.spawn().expect("starts");
-        let lines = BufReader::new(process.stdout.take().expect("its output")).lines().map_while(Result::ok);
-        let address = lines.filter_map(|line| Some(line.split_once(" (Ctrl-C")?.0.to_owned())).next();
-        Self { process, address: address.expect("an address") }
-    }
-}
-
-impl Drop for Site {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
 }
 
 /// A hundred texts: short, long, of other scripts, of words that nobody knows.
