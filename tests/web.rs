@@ -242,7 +242,7 @@ async fn look_at(client: &Client, place: &Place, address: &str) -> Result<(), Cm
     for x in [-40., -20., 0., 20., 40.] {
         hover(client, PointerAction::MoveToElement { element: canvas.clone(), duration: None, x, y: 0. }).await?;
     }
-    assert!(found.text().await?.contains("says"), "some point lies near the middle");
+    assert!(found.text().await?.contains("contributes"), "some point lies near the middle");
     let choose =
         "const select = document.getElementById('filter'); select.value = 7; select.onchange({ target: select });
         return document.querySelectorAll('#filter-words tr').length";
@@ -319,8 +319,8 @@ async fn said_by_label(client: &Client) -> Result<Vec<String>, CmdError> {
             return [...select.options].map(({ value }) => {
                 select.value = value;
                 select.onchange();
-                const found = document.getElementById('found').textContent.split('says ')[1];
-                const blue = document.getElementById('plane-text').textContent.match(/blue says [^,]*/)[0];
+                const found = document.getElementById('found').textContent.split('contributes ')[1];
+                const blue = document.getElementById('plane-text').textContent.match(/blue counts for [^,]*/)[0];
                 const expected = (says[value].at(-1) / 2000) * reach[2];
                 return `${expected < 0 ? '−' : '+'}${Math.abs(expected).toFixed(3)} and ${found}; ${blue}`;
             });
@@ -359,7 +359,7 @@ fn any_classifier_goes_on_a_page_and_what_is_too_large_is_refused() {
             assert_eq!(said.len(), 3);
             for (said, label) in said.iter().zip(["minus", "none", "plus"]) {
                 let number = said.split(' ').next().unwrap_or_default();
-                assert_eq!(*said, format!("{number} and {number} for {label}; blue says {label}"), "{preset}");
+                assert_eq!(*said, format!("{number} and {number} to {label}; blue counts for {label}"), "{preset}");
             }
         });
     }
