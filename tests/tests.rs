@@ -14,7 +14,7 @@ mod host;
 mod analyze;
 /// Bad input: one clear line, exit code 2, and nothing that was there is touched.
 mod bad_input;
-/// The report as its reader meets it: in headless Chromium, searched, hovered, by keyboard.
+/// The report in headless Chromium: search, hovering, the keyboard.
 mod browser;
 /// Every encoder: trained, explained, analysed, compared; its receptive field and its gradients.
 mod encoders;
@@ -34,7 +34,7 @@ mod predict;
 mod resume;
 /// Text to ids the short way, beside the `tokenizers` library, on every text of IMDB.
 mod tokenise;
-/// The page in headless Chromium: it reads as the program does, trains, and works without network.
+/// The page in headless Chromium: it gives the same scores as the program, trains, and works without a network.
 mod web;
 /// A training run and a prediction on wgpu, against the CPU's numbers.
 mod wgpu;
