@@ -118,7 +118,10 @@ fn a_page_is_replaced_and_nothing_else_in_its_folder() {
     let output = place.run(web);
     assert!(output.status.success(), "{}", text(&output.stderr));
     assert!(text(&output.stderr).contains("page.js: not as it was written, so it is kept"), "{}", text(&output.stderr));
-    assert_eq!((text(&place.read("site/mine.txt")), text(&place.read("site/page.js"))), ("mine".into(), "edited".into()));
+    assert_eq!(
+        (text(&place.read("site/mine.txt")), text(&place.read("site/page.js"))),
+        ("mine".into(), "edited".into())
+    );
     assert!(!place.path().join("site/cpu/a.wasm").exists(), "a file of the page before");
     assert_eq!(text(&place.read("site/cpu/b.wasm")), "b");
 

@@ -90,8 +90,7 @@ impl Tools {
     fn find() -> Result<Self, String> {
         let root = run_binary::root();
         let rustc = std::env::var_os(RUSTC).unwrap_or_else(|| "rustc".into());
-        let missing: Vec<String> =
-            [missing_target(&rustc)?, missing_bindgen(&root)?].into_iter().flatten().collect();
+        let missing: Vec<String> = [missing_target(&rustc)?, missing_bindgen(&root)?].into_iter().flatten().collect();
         if !missing.is_empty() {
             return Err(format!("the page cannot be built yet:\n  {}", missing.join("\n  ")));
         }

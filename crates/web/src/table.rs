@@ -204,7 +204,10 @@ mod tests {
     #[test]
     fn errors_name_the_line() {
         let message = |csv: &[u8], label: &str| labelled(csv, "text", label).expect_err("an error");
-        assert_eq!(message(&file("one,two,a\n"), "label"), "line 2 has 3 columns, not 2; put texts that contain a comma in quotes");
+        assert_eq!(
+            message(&file("one,two,a\n"), "label"),
+            "line 2 has 3 columns, not 2; put texts that contain a comma in quotes"
+        );
         assert!(message(&file(""), "stars").contains("there is no column \"stars\"; the file has text, label"));
         assert!(message(b"text,label\na,b\n", "label").contains("the number of rows is 1;"));
         assert!(

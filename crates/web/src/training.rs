@@ -87,7 +87,8 @@ impl Training {
     ///
     /// One line that names the setting, the line of the file, or the column.
     pub fn begin(csv: &[u8], settings: &str) -> Result<Self, JsError> {
-        let settings: Settings = serde_json::from_str(settings).map_err(|error| js_error(format!("settings: {error}")))?;
+        let settings: Settings =
+            serde_json::from_str(settings).map_err(|error| js_error(format!("settings: {error}")))?;
         let data = labelled(csv, &settings.text_column, &settings.label_column).map_err(js_error)?;
         Self::new(&data, &settings).map_err(js_error)
     }
@@ -307,7 +308,10 @@ impl Training {
         let run = self.trained();
         let test = metrics(&run, &self.test)?;
         let metrics = RunMetrics::of(&run, &self.history, self.train.rows.len(), test);
-        let metrics = RunMetrics { device: "a browser's CPU".into(), ..metrics.ok_or("no epoch has ended yet; nothing can be saved")? };
+        let metrics = RunMetrics {
+            device: "a browser's CPU".into(),
+            ..metrics.ok_or("no epoch has ended yet; nothing can be saved")?
+        };
         let files = run.files()?;
         let lines: String = self.history.iter().map(|epoch| format!("{}\n", json!(epoch))).collect();
         let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
@@ -387,7 +391,10 @@ mod tests {
     #[test]
     fn absurd_settings_and_texts_are_errors() {
         let message = |rows: &str, changes| begin(rows, changes).err().expect("an error");
-        assert_eq!(message("", json!({ "epochs": 5_000_000_000_u64 })), "epochs is 5000000000; a page takes up to 1000");
+        assert_eq!(
+            message("", json!({ "epochs": 5_000_000_000_u64 })),
+            "epochs is 5000000000; a page takes up to 1000"
+        );
         assert_eq!(message("", json!({ "vocabSize": 10_u64.pow(18) })).split(';').count(), 2);
         assert!(message("", json!({ "vocabSize": 0 })).contains('0'));
         assert!(message("", json!({ "preset": "none" })).contains("none"));

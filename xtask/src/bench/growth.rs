@@ -93,7 +93,8 @@ impl Growth {
         command.arg("--data").arg(corpora.join((self.corpus)(step))).arg("--test-data").arg(corpora.join(self.test));
         command.arg("--out").arg(scratch.path("run")).env("CONVLENS_CACHE", scratch.path("cache"));
         let (cost, printed) = timed(command)?;
-        let train_seconds = number(&printed, "train_seconds").ok_or("convlens train --json printed no train_seconds")?;
+        let train_seconds =
+            number(&printed, "train_seconds").ok_or("convlens train --json printed no train_seconds")?;
         Ok(Measured { step, cost, train_seconds })
     }
 

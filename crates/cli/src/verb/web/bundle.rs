@@ -70,13 +70,7 @@ fn folded(run: &Run) -> Result<Option<Run>, Failure> {
 }
 
 /// Adds the run's files, what it has learnt, the sample, and `site.json`, which describes them to the page.
-pub fn add(
-    folder: &RunFolder,
-    run: &Run,
-    parts: Parts,
-    examples: &[String],
-    files: &mut Files,
-) -> Result<(), Failure> {
+pub fn add(folder: &RunFolder, run: &Run, parts: Parts, examples: &[String], files: &mut Files) -> Result<(), Failure> {
     let is_folded = parts.is_folded();
     files.insert(format!("{RUN}config.json"), parts.run.config);
     files.insert(format!("{RUN}tokenizer.json"), parts.run.tokenizer);
@@ -96,7 +90,8 @@ pub fn add(
     if let Some(metrics) = &metrics {
         let mut metrics = metrics.clone();
         metrics.dataset.clone_from(&run.config.dataset.name);
-        let json = serde_json::to_vec_pretty(&metrics).unwrap_or_else(|error| unreachable!("numbers are JSON: {error}"));
+        let json =
+            serde_json::to_vec_pretty(&metrics).unwrap_or_else(|error| unreachable!("numbers are JSON: {error}"));
         files.insert(format!("{RUN}{METRICS}"), json);
     }
     files.insert("sample.csv".into(), sample());

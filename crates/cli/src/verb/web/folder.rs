@@ -46,7 +46,9 @@ impl PageFolder {
             let json = fs::read(&manifest_path).map_err(|source| io_error(&manifest_path, source))?;
             serde_json::from_slice(&json).map_err(|error| {
                 let path = manifest_path.display();
-                Failure::Input(format!("{path}: not the manifest of a page ({error}); choose another folder with --out"))
+                Failure::Input(format!(
+                    "{path}: not the manifest of a page ({error}); choose another folder with --out"
+                ))
             })?
         } else {
             let is_free = match fs::read_dir(path) {
@@ -250,7 +252,9 @@ mod tests {
         // A folder of the page that was replaced by a link to a folder with the very same file.
         fs::rename(site.join("run"), root.join("run")).expect("moves");
         std::os::unix::fs::symlink(root.join("run"), site.join("run")).expect("links");
-        assert!(matches!(write(&site, &[("run/config.json", "2")]), Err(Failure::Input(line)) if line.contains(": run ")));
+        assert!(
+            matches!(write(&site, &[("run/config.json", "2")]), Err(Failure::Input(line)) if line.contains(": run "))
+        );
         write(&site, &[("index.html", "2")]).expect("writes");
         assert_eq!(read(root, "run/config.json").as_deref(), Some("1"));
 

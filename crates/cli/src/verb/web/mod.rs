@@ -39,7 +39,9 @@ type Files = BTreeMap<String, Vec<u8>>;
 
 pub fn run(args: &WebArgs) -> Result<(), Failure> {
     let page = args.page.as_deref().ok_or_else(|| {
-        Failure::Input("--page is missing; run `cargo xtask web` in the repository, which builds the page and passes it".into())
+        Failure::Input(
+            "--page is missing; run `cargo xtask web` in the repository, which builds the page and passes it".into(),
+        )
     })?;
     let folder = run_folder(args.run.as_deref())?;
     let out = args.out.clone().unwrap_or_else(|| folder.file("web"));

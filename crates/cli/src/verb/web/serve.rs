@@ -36,9 +36,8 @@ struct Site {
 /// Serves files, plain or compressed, until Ctrl-C.
 pub fn serve(plain: Files, zipped: Files, port: u16) -> Result<(), Failure> {
     let bytes = |files: Files| files.into_iter().map(|(name, content)| (name, Bytes::from(content))).collect();
-    let failed = |error| {
-        Failure::Input(format!("--port {port}: {error}; choose another port, or 0 for any port that is free"))
-    };
+    let failed =
+        |error| Failure::Input(format!("--port {port}: {error}; choose another port, or 0 for any port that is free"));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
     runtime.block_on(async {
         let listener = TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, port))).await.map_err(failed)?;
