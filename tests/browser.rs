@@ -1,4 +1,4 @@
-//! The report as its reader meets it: in headless Chromium, searched, hovered, by keyboard.
+//! The report in headless Chromium: search, hovering, the keyboard.
 
 use fantoccini::actions::PointerAction;
 use fantoccini::error::CmdError;
@@ -9,9 +9,9 @@ use crate::common::{Place, skip};
 use crate::driver::{Driver, block_on, hover, run};
 
 #[test]
-fn the_report_is_searched_hovered_and_read_by_keyboard() {
+fn the_report_can_be_searched_hovered_and_read_by_keyboard() {
     let Some(driver) = Driver::start() else {
-        return skip("browser", "no chromedriver; install chromium and chromium-driver");
+        return skip("browser", "chromedriver is not installed; install chromium and chromium-driver");
     };
     let place = Place::new();
     place.succeed("train --dataset sample --out runs/r");
@@ -27,7 +27,7 @@ fn the_report_is_searched_hovered_and_read_by_keyboard() {
         client.goto(&page).await.expect("opens");
         let wide = client.execute("return document.documentElement.scrollWidth - innerWidth", vec![]).await;
         client.close().await.expect("closes");
-        assert!(wide.expect("a number").as_i64() <= Some(0), "a phone needs not scroll sideways");
+        assert!(wide.expect("a number").as_i64() <= Some(0), "a phone does not scroll sideways");
     });
 }
 
@@ -43,7 +43,7 @@ async fn look_at(client: &Client, page: &str) -> Result<(), CmdError> {
     let text = client.find(Locator::Css("#texts .text")).await?.text().await?;
     assert!(text.contains("<script>window.hacked = 1</script> a great <b>film</b>"), "{text}");
 
-    // A word says its phrase and its parts, which sum to the phrase's score.
+    // A word shows its phrase and the parts of the phrase, which sum to its score.
     let words = client.find_all(Locator::Css("#texts .text .word")).await?;
     client.execute("arguments[0].scrollIntoView({block: 'center'})", vec![serde_json::to_value(&words[6])?]).await?;
     hover(client, PointerAction::MoveToElement { element: words[6].clone(), duration: None, x: 0., y: 0. }).await?;
@@ -53,7 +53,7 @@ async fn look_at(client: &Client, page: &str) -> Result<(), CmdError> {
     assert_eq!(numbers.len(), 4, "{tip}");
     assert!((numbers[0] - numbers[1..].iter().sum::<f64>()).abs() < 2e-4, "{tip}");
 
-    // By keyboard the same, from word to word; Escape puts it away.
+    // The keyboard does the same, from word to word; Escape closes it.
     let heading = client.find(Locator::Css("#texts h2")).await?;
     hover(client, PointerAction::MoveToElement { element: heading, duration: None, x: 0., y: 0. }).await?;
     client.execute("document.querySelector('#texts .text .word').focus()", vec![]).await?;
@@ -64,7 +64,7 @@ async fn look_at(client: &Client, page: &str) -> Result<(), CmdError> {
     client.active_element().await?.send_keys(&Key::Escape.to_string()).await?;
     assert_eq!(run(client, "return document.getElementById('tip').hidden").await?, true);
 
-    // The plane: search for a word, hover.
+    // The plot: search for a word, hover.
     let search = client.find(Locator::Css("#search")).await?;
     search.send_keys("great").await?;
     let said = client.find(Locator::Css("#said")).await?;
@@ -78,9 +78,9 @@ async fn look_at(client: &Client, page: &str) -> Result<(), CmdError> {
     for x in [-40., -20., 0., 20., 40.] {
         hover(client, PointerAction::MoveToElement { element: canvas.clone(), duration: None, x, y: 0. }).await?;
     }
-    assert!(!said.text().await?.is_empty(), "some point lies near the middle");
+    assert!(!said.text().await?.is_empty(), "some point is near the middle");
 
-    // A filter's page opens at its number.
+    // A link opens the page of its filter.
     client.find(Locator::Css("a[href='#filter-7']")).await?.click().await?;
     assert!(client.find(Locator::Css("#filter-7")).await?.is_displayed().await?);
     assert!(!client.find(Locator::Css("#filter-8")).await?.is_displayed().await?);

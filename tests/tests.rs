@@ -5,7 +5,7 @@
 
 /// The binary, folders to run it in, and helpers that every test uses.
 mod common;
-/// Headless Chromium, driven by chromedriver.
+/// Headless Chromium, driven by chromedriver, and the page's server.
 mod driver;
 /// Servers for the tests of the page: a plain static host, and another origin.
 mod host;
@@ -30,6 +30,8 @@ mod imdb;
 mod links;
 /// The user's own files: formats, columns, labels and three classes.
 mod own_data;
+/// `convlens web` without a browser: what it writes and serves, and what it must not.
+mod page_folder;
 /// `predict` and `evaluate`: JSON output, and sums of parts.
 mod predict;
 /// `docs/pytorch.md`: its script against `predict`.

@@ -1,8 +1,7 @@
-//! The page in headless Chromium: it reads as the program does, trains, and works without network.
+//! The page in headless Chromium: it gives the same scores as the program, trains, and works without a network.
 
-use std::io::{BufRead, BufReader, Cursor};
+use std::io::Cursor;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 use convlens_text::Tokenizer;
@@ -13,10 +12,10 @@ use fantoccini::{Client, Locator};
 use serde_json::{Value, json};
 
 use crate::common::{Place, binary, skip};
-use crate::driver::{Driver, block_on, hover, run};
+use crate::driver::{Driver, Site, block_on, hover, run};
 use crate::host::{Host, Stranger};
 
-/// How long a page may take to do something, on a machine that does other things too.
+/// How long a page may take to do something, on a machine that is busy with other things.
 const PATIENCE: Duration = Duration::from_secs(120);
 const WIDE: &str = "--window-size=1100,900";
 /// Chromium's software adapter.
@@ -28,44 +27,20 @@ fn page() -> Option<PathBuf> {
     Some(target.join("web/page")).filter(|page| page.join("cpu/convlens_web_bg.wasm").is_file())
 }
 
-/// A browser and a page to test, or why not.
+/// A browser and a page, or none if one of them is missing.
 fn prepare(test: &str) -> Option<(Driver, PathBuf)> {
     let Some(page) = page() else {
-        skip(test, "no page is built; run: cargo xtask web --build-only");
+        skip(test, "the page is not built; run `cargo xtask web --build-only`");
         return None;
     };
     let Some(driver) = Driver::start() else {
-        skip(test, "no chromedriver; install chromium and chromium-driver");
+        skip(test, "chromedriver is not installed; install chromium and chromium-driver");
         return None;
     };
     Some((driver, page))
 }
 
-/// `convlens web`, serving.
-struct Site {
-    process: Child,
-    address: String,
-}
-
-impl Site {
-    fn serve(place: &Place, page: &Path, line: &str) -> Self {
-        let mut command = place.command(&format!("web --port 0 {line}"));
-        command.arg("--page").arg(page).stdout(Stdio::piped());
-        let mut process = command.spawn().expect("starts");
-        let lines = BufReader::new(process.stdout.take().expect("its output")).lines().map_while(Result::ok);
-        let address = lines.filter_map(|line| Some(line.split_once(" (Ctrl-C")?.0.to_owned())).next();
-        Self { process, address: address.expect("an address") }
-    }
-}
-
-impl Drop for Site {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
-
-/// A hundred texts: short, long, of other scripts, of words that nobody knows.
+/// A hundred texts: short, long, in other scripts, with unknown words.
 fn texts() -> Vec<String> {
     let words =
         ["good", "bad", "film", "not", "a", "the", "boring", "wonderful", "İstanbul", "zzz", "don't", "ß", "plot"];
@@ -98,30 +73,30 @@ async fn wait_until(client: &Client, condition: &str) -> Result<(), CmdError> {
     while run(client, &format!("return Boolean({condition})")).await? != true {
         if begin.elapsed() > PATIENCE {
             let trouble = run(client, "return document.getElementById('trouble').textContent").await?;
-            panic!("{condition} never came; the page says {trouble}");
+            panic!("the page never reached {condition}; it shows the error {trouble:?}");
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     Ok(())
 }
 
-/// What the page says of a text.
+/// What the page returns for a text.
 #[derive(serde::Deserialize)]
 struct OnPage {
     logits: Vec<f64>,
-    /// What phrases and bias leave of the logit explained.
-    left: f64,
+    /// The difference between the explained logit and the sum of its phrases and bias.
+    residual: f64,
     ids: Vec<u32>,
     starts: Vec<usize>,
     ends: Vec<usize>,
 }
 
-/// What a module of the page's says of texts.
+/// What a module of the page returns for texts.
 async fn on_page(client: &Client, module: &str, texts: &[String]) -> Result<Vec<OnPage>, CmdError> {
     let script = "const [module, texts, done] = arguments; (async () => {
         let ask = convlens.ask;
         if (module === 'table') {
-            // The page itself has gone on to the whole module.
+            // The page itself has switched to the whole module.
             const { Helper } = await import(new URL('ask.js', location.href));
             const helper = new Helper();
             ask = (...words) => helper.ask(...words);
@@ -132,7 +107,7 @@ async fn on_page(client: &Client, module: &str, texts: &[String]) -> Result<Vec<
             const { logits, bias, scores, explains, ids, starts, ends } = await ask('read', text);
             let sum = bias[explains];
             for (let at = explains; at < scores.length; at += logits.length) sum += scores[at];
-            read.push({ logits: [...logits], left: Math.abs(sum - logits[explains]), ids: [...ids], starts: [...starts], ends: [...ends] });
+            read.push({ logits: [...logits], residual: Math.abs(sum - logits[explains]), ids: [...ids], starts: [...starts], ends: [...ends] });
         }
         return read;
     })().then(done, (error) => done(String(error)))";
@@ -140,7 +115,7 @@ async fn on_page(client: &Client, module: &str, texts: &[String]) -> Result<Vec<
     Ok(serde_json::from_value(read.clone()).unwrap_or_else(|_| panic!("{read}")))
 }
 
-/// The page's scores, ids and offsets are the program's.
+/// Compares the page's scores, ids and offsets with the program's.
 async fn compare(client: &Client, place: &Place, run: &str, module: &str) -> Result<(), CmdError> {
     let texts = texts();
     let page = on_page(client, module, &texts).await?;
@@ -149,9 +124,9 @@ async fn compare(client: &Client, place: &Place, run: &str, module: &str) -> Res
     let tokenizer = Tokenizer::from_json(&place.read(&format!("{run}/tokenizer.json"))).expect("a tokenizer");
     for ((text, page), native) in texts.iter().zip(page).zip(native) {
         for (a, b) in page.logits.iter().zip(&native) {
-            assert!((a - b).abs() < 1e-4, "{text:?}: {:?} on the page, {native:?} by the program", page.logits);
+            assert!((a - b).abs() < 1e-4, "{text:?}: {:?} on the page, {native:?} in the program", page.logits);
         }
-        assert!(page.left < 1e-4, "{text:?}: phrases and bias leave {}", page.left);
+        assert!(page.residual < 1e-4, "{text:?}: phrases and bias differ from the logit by {}", page.residual);
         let encoding = tokenizer.encode(text).expect("encodes");
         assert_eq!(page.ids, encoding.ids, "{text:?}");
         let units = |byte: usize| text[..byte].encode_utf16().count();
@@ -163,7 +138,7 @@ async fn compare(client: &Client, place: &Place, run: &str, module: &str) -> Res
 }
 
 #[test]
-fn the_page_reads_as_the_program_does_and_no_text_does_harm() {
+fn the_page_gives_the_same_scores_as_the_program_and_no_text_does_harm() {
     let Some((driver, page)) = prepare("web") else { return };
     let place = Place::new();
     place.succeed("train --dataset sample --out runs/r");
@@ -179,7 +154,7 @@ fn the_page_reads_as_the_program_does_and_no_text_does_harm() {
         wait_until(&client, "document.documentElement.dataset.ready").await.expect("reads");
         let wide = run(&client, "return document.documentElement.scrollWidth - innerWidth").await;
         client.close().await.expect("closes");
-        assert!(wide.expect("a number").as_i64() <= Some(0), "a phone needs not scroll sideways");
+        assert!(wide.expect("a number").as_i64() <= Some(0), "a phone does not scroll sideways");
     });
 }
 
@@ -194,14 +169,14 @@ async fn type_text(client: &Client, text: &str) -> Result<(), CmdError> {
 async fn look_at(client: &Client, place: &Place, address: &str) -> Result<(), CmdError> {
     client.goto(address).await?;
     wait_until(client, "['all', 'offline'].includes(document.documentElement.dataset.ready)").await?;
-    // What the first module read can be asked about when the whole one has taken its place.
+    // The phrases of the text that the first module read are still available when the whole module has replaced it.
     client.execute("document.querySelector('#coloured span').focus()", vec![]).await?;
     wait_until(client, "document.querySelector('#phrase table')").await?;
     for module in ["table", "cpu"] {
         compare(client, place, "runs/r", module).await?;
     }
 
-    // As one types.
+    // Typing.
     let area = client.find(Locator::Css("#text")).await?;
     area.clear().await?;
     area.send_keys("a wonderful film, not boring").await?;
@@ -214,7 +189,7 @@ async fn look_at(client: &Client, place: &Place, address: &str) -> Result<(), Cm
         "a wonderful film, not boring"
     );
 
-    // A phrase says its parts, which sum to its score, and the filters behind it.
+    // A phrase shows its parts, which sum to its score, and its filters.
     let words = client.find_all(Locator::Css("#coloured span")).await?;
     client.execute("arguments[0].scrollIntoView({block: 'center'})", vec![serde_json::to_value(&words[1])?]).await?;
     hover(client, PointerAction::MoveToElement { element: words[1].clone(), duration: None, x: 0., y: 0. }).await?;
@@ -227,13 +202,13 @@ async fn look_at(client: &Client, place: &Place, address: &str) -> Result<(), Cm
     assert!((score - sum).abs() < 2e-4 && count == 3.0, "{score} is not {sum}, of {count} words");
     assert_eq!(run(client, "return document.querySelectorAll('#coloured .field').length").await?, 3);
 
-    // By keyboard, from phrase to phrase.
+    // The keyboard moves from phrase to phrase.
     client.execute("document.querySelector('#coloured span').focus()", vec![]).await?;
     wait_until(client, "document.querySelector('#phrase p').textContent.endsWith(': a wonderful')").await?;
     client.active_element().await?.send_keys(&Key::Right.to_string()).await?;
     wait_until(client, "document.querySelector('#phrase p').textContent.endsWith(': a wonderful film')").await?;
 
-    // Markup stays text; a megabyte is read and shown a part at a time.
+    // Markup stays text. A megabyte is read, and shown a part at a time.
     let markup = "<img src=x onerror='window.hacked=1'><script>window.hacked=1</script> <b>good</b>";
     type_text(client, markup).await?;
     assert_eq!(run(client, "return document.getElementById('coloured').textContent").await?, markup);
@@ -252,7 +227,7 @@ async fn look_at(client: &Client, place: &Place, address: &str) -> Result<(), Cm
     assert!(client.find(Locator::Css("#part")).await?.text().await?.starts_with("part 2 of "));
     type_text(client, "").await?;
 
-    // What the model has learnt: a plane in which words lie apart, a word, a filter.
+    // What the model has learnt: a plot in which words are spread out, a word, a filter.
     let explained = "const done = arguments[0]; convlens.ask('learnt', 1).then((learnt) => done(learnt.explained[0]))";
     let explained = client.execute_async(explained, vec![]).await?;
     assert!(explained.as_f64() > Some(0.05), "{explained} of the variance");
@@ -267,17 +242,17 @@ async fn look_at(client: &Client, place: &Place, address: &str) -> Result<(), Cm
     for x in [-40., -20., 0., 20., 40.] {
         hover(client, PointerAction::MoveToElement { element: canvas.clone(), duration: None, x, y: 0. }).await?;
     }
-    assert!(found.text().await?.contains("says"), "some point lies near the middle");
+    assert!(found.text().await?.contains("contributes"), "some point is near the middle");
     let choose =
         "const select = document.getElementById('filter'); select.value = 7; select.onchange({ target: select });
         return document.querySelectorAll('#filter-words tr').length";
-    assert_eq!(run(client, choose).await?, 4, "a head and three places");
+    assert_eq!(run(client, choose).await?, 4, "a head and three positions");
 
     nothing_leaves(client).await
 }
 
-/// Nothing has left the origin, and nothing could: not from the page, nor from a worker as the page
-/// starts them.
+/// Nothing was requested from another origin, and nothing can be: not from the page, nor from a worker that is
+/// started as the page starts them.
 async fn nothing_leaves(client: &Client) -> Result<(), CmdError> {
     let foreign = "return performance.getEntriesByType('resource').map((entry) => entry.name)
         .filter((name) => !name.startsWith(location.origin) && !/^(data|blob):/.test(name))";
@@ -290,12 +265,12 @@ async fn nothing_leaves(client: &Client) -> Result<(), CmdError> {
         worker.onmessage = ({ data }) => fetch(address).then(() => 'sent', (error) => error.name).then((own) => done([data, own]))";
     let found = client.execute_async(fetched, vec![json!(stranger.address())]).await?;
     assert_eq!(found, json!(["TypeError", "TypeError"]));
-    assert!(!stranger.was_visited(), "the policy keeps all in");
+    assert!(!stranger.was_visited(), "the policy forbids other origins");
     Ok(())
 }
 
 #[test]
-fn a_plain_host_may_serve_it_from_any_path_and_change_it() {
+fn any_host_can_serve_the_page_from_any_path_and_replace_it() {
     let Some((driver, page)) = prepare("web") else { return };
     let place = Place::new();
     let sites = ["one", "two"].map(|name| {
@@ -312,13 +287,13 @@ fn a_plain_host_may_serve_it_from_any_path_and_change_it() {
             wait_until(&client, "document.documentElement.dataset.ready === 'offline'").await?;
             assert_eq!(run(&client, name).await?, "one");
             nothing_leaves(&client).await?;
-            // So are its own workers started, and they answer; by their address they would obey no policy
-            // of the page's, for this host sends none.
+            // The page starts its own workers from blobs, and they answer. Started by their address they would have
+            // no policy, because this host sends none.
             let started = "const done = arguments[0], started = [];
                 window.Worker = class extends Worker { constructor(...of) { super(...of); started.push(of[0].split(':')[0]); } };
                 import(new URL('ask.js', location.href)).then(({ Helper }) => new Helper().ask('stop')).then(() => done(started), done)";
             assert_eq!(client.execute_async(started, vec![]).await?, json!(["blob"]));
-            // Another site's cache, and another page in the place of this one.
+            // A cache of another site is left alone when the page is replaced.
             let kept = "const done = arguments[0]; caches.open('of somebody else').then(() => done(true))";
             client.execute_async(kept, vec![]).await?;
             host.change(&sites[1]);
@@ -335,26 +310,26 @@ fn a_plain_host_may_serve_it_from_any_path_and_change_it() {
     });
 }
 
-/// What the vocabulary's last word says for each label, by the module and on the page.
-async fn said_by_label(client: &Client) -> Result<Vec<String>, CmdError> {
-    let said = "const [select, search] = ['label', 'search'].map((id) => document.getElementById(id));
+/// What the last word of the vocabulary contributes to each label, from the module and on the page.
+async fn contributions_by_label(client: &Client) -> Result<Vec<String>, CmdError> {
+    let script = "const [select, search] = ['label', 'search'].map((id) => document.getElementById(id));
         return Promise.all([convlens.ask('tokens'), convlens.ask('learnt', 0)]).then(([tokens, { says, reach }]) => {
             search.value = tokens.at(-1);
             search.dispatchEvent(new Event('input'));
             return [...select.options].map(({ value }) => {
                 select.value = value;
                 select.onchange();
-                const found = document.getElementById('found').textContent.split('says ')[1];
-                const blue = document.getElementById('plane-text').textContent.match(/blue says [^,]*/)[0];
+                const found = document.getElementById('found').textContent.split('contributes ')[1];
+                const blue = document.getElementById('plane-text').textContent.match(/blue counts for [^,]*/)[0];
                 const expected = (says[value].at(-1) / 2000) * reach[2];
                 return `${expected < 0 ? '−' : '+'}${Math.abs(expected).toFixed(3)} and ${found}; ${blue}`;
             });
         })";
-    Ok(serde_json::from_value(run(client, said).await?)?)
+    Ok(serde_json::from_value(run(client, script).await?)?)
 }
 
 #[test]
-fn any_classifier_goes_on_a_page_and_what_is_too_large_is_refused() {
+fn a_page_takes_any_classifier_unless_it_is_too_large() {
     let Some((driver, page)) = prepare("web") else { return };
     let place = Place::new();
     let rows = ["good,plus", "bad,minus", "so so,none", "a fine film,plus", "a dull film,minus", "a film,none"];
@@ -374,17 +349,17 @@ fn any_classifier_goes_on_a_page_and_what_is_too_large_is_refused() {
             type_text(&client, "a fine film").await.expect("reads");
             let bars = run(&client, "return document.querySelectorAll('.bar').length").await;
             wait_until(&client, "/all|offline/.test(document.documentElement.dataset.ready)").await.expect("learnt");
-            let said = said_by_label(&client).await;
+            let contributions = contributions_by_label(&client).await;
             client.execute("document.querySelector('#coloured span').focus()", vec![]).await.expect("focuses");
             wait_until(&client, "document.querySelector('#phrase table')").await.expect("takes apart");
             client.close().await.expect("closes");
             compared.expect("compares");
             assert_eq!(bars.expect("bars"), 3);
-            let said = said.expect("of the last word");
-            assert_eq!(said.len(), 3);
-            for (said, label) in said.iter().zip(["minus", "none", "plus"]) {
-                let number = said.split(' ').next().unwrap_or_default();
-                assert_eq!(*said, format!("{number} and {number} for {label}; blue says {label}"), "{preset}");
+            let contributions = contributions.expect("of the last word");
+            assert_eq!(contributions.len(), 3);
+            for (found, label) in contributions.iter().zip(["minus", "none", "plus"]) {
+                let number = found.split(' ').next().unwrap_or_default();
+                assert_eq!(*found, format!("{number} and {number} to {label}; blue counts for {label}"), "{preset}");
             }
         });
     }
@@ -393,7 +368,7 @@ fn any_classifier_goes_on_a_page_and_what_is_too_large_is_refused() {
         place.fail(&format!("web --page {page} --run runs/relu --out runs --no-serve")).contains("holds other things")
     );
     assert!(place.fail("web --no-serve").contains("cargo xtask web"));
-    // What `cargo xtask web` asks before it builds.
+    // `cargo xtask web` checks this before it builds.
     assert!(place.fail(&format!("web --check --page {page} --run runs/none")).contains("runs/none"));
     assert_eq!(place.succeed(&format!("web --check --page {page} --run runs/relu --out checked")), "");
     assert!(!place.path().join("checked").exists());
@@ -408,7 +383,7 @@ fn any_classifier_goes_on_a_page_and_what_is_too_large_is_refused() {
 }
 
 #[test]
-fn a_visitor_trains_a_model_and_takes_it_home_without_network() {
+fn a_visitor_trains_and_downloads_a_model_without_a_network() {
     let Some((driver, page)) = prepare("web") else { return };
     let place = Place::new();
     place.succeed("train --dataset sample --epochs 1 --out runs/r");
@@ -439,7 +414,7 @@ async fn train(client: &Client, address: &str, site: Site) -> Result<(), CmdErro
     client.goto(address).await?;
     wait_until(client, "document.documentElement.dataset.ready === 'offline'").await?;
 
-    // From here on there is no server, and the page is opened anew.
+    // From now on there is no server, and the page is opened again.
     drop(site);
     client.goto(address).await?;
     wait_until(client, "['all', 'offline'].includes(document.documentElement.dataset.ready)").await?;
@@ -452,13 +427,13 @@ async fn train(client: &Client, address: &str, site: Site) -> Result<(), CmdErro
     run(client, "document.getElementById('epochs').value = 12").await?;
     client.find(Locator::Css("#start")).await?.click().await?;
     wait_until(client, "document.getElementById('training').dataset.losses?.includes(',')").await?;
-    // The page answers while it trains.
+    // The page responds while it trains.
     let (begin, mut frames) = (Instant::now(), 0);
     while begin.elapsed() < Duration::from_millis(500) {
         run(client, "return 1").await?;
         frames += 1;
     }
-    assert!(frames >= 10, "{frames} answers in half a second");
+    assert!(frames >= 10, "{frames} responses in half a second");
     wait_until(client, "document.getElementById('training').dataset.over === 'true'").await?;
     let losses = run(client, "return JSON.parse(document.getElementById('training').dataset.losses)").await?;
     let losses: Vec<f64> = serde_json::from_value(losses)?;
@@ -475,10 +450,10 @@ async fn train(client: &Client, address: &str, site: Site) -> Result<(), CmdErro
 }
 
 #[test]
-fn webgpu_reads_as_the_cpu_does() {
+fn webgpu_gives_the_same_scores_as_the_cpu() {
     let Some((driver, page)) = prepare("web") else { return };
     if !page.join("webgpu/convlens_web_bg.wasm").is_file() {
-        return skip("web", "the page is built without WebGPU's module; run: cargo xtask web --build-only");
+        return skip("web", "the page is built without WebGPU's module; run `cargo xtask web --build-only`");
     }
     let place = Place::new();
     for preset in ["default", "relu"] {

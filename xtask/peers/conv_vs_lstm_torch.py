@@ -1,4 +1,4 @@
-"""PyTorch's own LSTM and convolutions, 128 -> 128, on one thread and on two: the same shapes and stacks as
+"""Measures PyTorch's LSTM and convolutions, 128 -> 128, on one thread and on two, with the shapes and stacks of
 `cargo xtask bench lstm`. usage: python conv_vs_lstm_torch.py [BATCH LENGTH]"""
 
 import sys
@@ -20,7 +20,7 @@ class Lstm(torch.nn.Module):
 
 
 class Convs(torch.nn.Module):
-    """Causal convolutions of width 3; `residual` adds the input to every second one's output, as a TCN does."""
+    """Causal convolutions of width 3. `residual` adds the input to the output of every second one, as in a TCN."""
 
     def __init__(self, dilations, residual):
         super().__init__()
@@ -66,7 +66,7 @@ def milliseconds(work, *arguments):
 
 sizes = [int(word) for word in sys.argv[1:3]]
 shapes = [tuple(sizes)] if len(sizes) == 2 else [(1, 100), (1, 400), (32, 100), (32, 400), (8, 1600)]
-print("| batch | length | threads | encoder | forward ms | LSTM by it | with backward ms | LSTM by it |")
+print("| batch | length | threads | encoder | forward ms | LSTM / this | with backward ms | LSTM / this |")
 print("|---|---|---|---|---|---|---|---|")
 for threads in (1, 2):
     torch.set_num_threads(threads)

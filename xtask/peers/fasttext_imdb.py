@@ -1,5 +1,5 @@
-"""fastText (Joulin et al. 2017) on IMDB: trained on words, five epochs, as its tutorial has it, and asked for the
-label of every test review. usage: fasttext_imdb.py"""
+"""Trains fastText (Joulin et al. 2017) on the words of IMDB for five epochs, as in its tutorial, and predicts the label
+of every test review. usage: fasttext_imdb.py"""
 import json, os, tempfile, time
 import fasttext
 import imdb

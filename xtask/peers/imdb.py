@@ -1,5 +1,5 @@
-"""IMDB for the peers: Parquet from the Hub's cache, words as Keras filters them, 20,000 of them, 400 ids a
-review, cut and padded at the front; 22,500 reviews to train on, 2,500 to validate on, 25,000 to test on."""
+"""IMDB for the peers: Parquet from the Hub's cache, words as Keras filters them, a vocabulary of 20,000, and 400 ids per
+review, cut and padded at the front. 22,500 reviews for training, 2,500 for validation, 25,000 for the test."""
 import collections, glob, os
 import numpy as np
 import pyarrow.parquet as pq
@@ -12,7 +12,7 @@ def texts(split):
     home = os.environ.get("HF_HOME", os.path.expanduser("~/.cache/huggingface"))
     pattern = f"{home}/hub/datasets--stanfordnlp--imdb/snapshots/*/plain_text/{split}-00000-of-00001.parquet"
     path = sorted(glob.glob(pattern))[0]
-    if os.path.getsize(path) < 1_000:  # a link that was written out as a file
+    if os.path.getsize(path) < 1_000:  # a link that was stored as a text file
         path = os.path.join(os.path.dirname(path), open(path).read().strip())
     table = pq.read_table(path, columns=["text", "label"])
     return table.column("text").to_pylist(), np.asarray(table.column("label"), dtype=np.int64)

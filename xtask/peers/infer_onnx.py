@@ -1,6 +1,6 @@
-"""A run's model in onnxruntime at its best on few cores, from ids and, with Hugging Face's tokenizers in
-front, from text; a line of JSON for each.
-usage: infer_onnx.py RUN [TEXT], RUN a folder of the preset seed; with TEXT that one alone, and nothing measured"""
+"""Measures a run's model in onnxruntime, with its best settings for few cores: from ids, and from text with Hugging
+Face's tokenizers. Prints one line of JSON per measurement.
+usage: infer_onnx.py RUN [TEXT]   RUN is a run folder of preset seed; with TEXT only its logit is printed"""
 import os, sys
 
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")

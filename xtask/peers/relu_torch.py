@@ -1,5 +1,5 @@
-"""A training step of embedding, convolution (width 3, 128 filters), ReLU, mean: PyTorch at its best on few
-cores, see seed_torch.py. usage: relu_torch.py"""
+"""Measures a training step of embedding, convolution (width 3, 128 filters), ReLU and mean in PyTorch, with its best
+settings for few cores (see seed_torch.py). usage: relu_torch.py"""
 import os, sys
 
 TUNED = {"OMP_NUM_THREADS": "2", "OMP_WAIT_POLICY": "passive", "MALLOC_MMAP_THRESHOLD_": "2000000000",

@@ -1,4 +1,4 @@
-"""What a peer prints in the end: one line of JSON that `cargo xtask bench` reads."""
+"""The line of JSON that a peer prints at the end, for `cargo xtask bench`."""
 import json, resource, time
 
 

@@ -1,5 +1,6 @@
-"""Document A's model in Keras. Its Adam squares an embedding's gradient before it sums the rows of a word that
-occurs twice, which is another optimiser; summed first, as here, it is Adam.
+"""The model of Ben Bolte's post on convolutional sentiment models (preset seed) in Keras. Keras' Adam squares the rows
+of an embedding's gradient before it sums the rows of the same word, which is a different optimiser. Here they are
+summed first.
 usage: seed_keras.py EPOCHS"""
 import os, sys, time
 

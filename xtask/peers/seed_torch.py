@@ -1,10 +1,11 @@
-"""Document A's model in PyTorch at its best on few cores: fused Adam, passive waiting, a tuned allocator.
+"""The model of Ben Bolte's post on convolutional sentiment models (preset seed) in PyTorch, with its best settings for
+few cores: fused Adam, passive waiting, a tuned allocator.
 usage: seed_torch.py EPOCHS"""
 import os, sys
 
 TUNED = {"OMP_NUM_THREADS": "2", "OMP_WAIT_POLICY": "passive", "MALLOC_MMAP_THRESHOLD_": "2000000000",
          "MALLOC_TRIM_THRESHOLD_": "4000000000"}
-if any(name not in os.environ for name in TUNED):  # the allocator reads them at its start
+if any(name not in os.environ for name in TUNED):  # the allocator reads them when the process starts
     os.execve(sys.executable, [sys.executable, *sys.argv], {**TUNED, **os.environ})
 import time
 import torch, torch.nn as nn, torch.nn.functional as F

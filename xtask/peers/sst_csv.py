@@ -1,12 +1,13 @@
-"""The Stanford Sentiment Treebank as two CSV files for `convlens train`: every phrase of the training sentences, and
-the test sentences, positive or negative (neutral ones are left out). usage: sst_csv.py TREEBANK_FOLDER OUT_FOLDER"""
+"""Converts the Stanford Sentiment Treebank to two CSV files for `convlens train`: every phrase of the training
+sentences, and the test sentences, each positive or negative (neutral ones are left out).
+usage: sst_csv.py TREEBANK_FOLDER OUT_FOLDER"""
 import csv, os, re, sys
 
 treebank, out = sys.argv[1:]
 
 
 def phrases(line):
-    """Label and text of every node of a tree, from the inside out; the last is the sentence."""
+    """Label and text of every node of a tree, the innermost first; the last is the sentence."""
     open_, found = [], []
     for token in re.findall(r"\(|\)|[^\s()]+", line):
         if token == "(":

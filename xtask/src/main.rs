@@ -1,4 +1,5 @@
-//! `cargo xtask VERB …`: builds the binary in release and runs the verb; and the chores.
+//! `cargo xtask VERB …` builds `convlens` in release and runs the verb. `cargo xtask web` builds the page
+//! first, and `cargo xtask bench` measures.
 
 mod bench;
 mod run_binary;

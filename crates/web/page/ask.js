@@ -1,11 +1,11 @@
-// Questions to a worker, and its answers.
+// Sends questions to a worker and receives its answers.
 
 const address = new URL("worker.js", import.meta.url).href;
-// A worker made from a blob has the policy of the page that made it. One made from an address has that
-// of its own answer, and many a host sends none, which would let the worker ask any server.
+// A worker made from a blob inherits the policy of the page. One made from an address has the policy in its own
+// response, and many hosts send none: such a worker could contact any server.
 const inheriting = URL.createObjectURL(new Blob([`import ${JSON.stringify(address)};`], { type: "text/javascript" }));
 
-/** A worker that is asked one thing at a time, in order. */
+/** A worker that answers questions. */
 export class Helper {
   constructor(onEvent = () => {}) {
     Object.assign(this, { onEvent, waiting: new Map(), number: 0 });
@@ -22,9 +22,9 @@ export class Helper {
       data.error === undefined ? resolve?.(data.answer) : reject?.(new Error(data.error));
     };
     this.worker.onerror = (event) => {
-      // Where a host's own policy has no blobs, that policy reaches the worker by its address, too.
+      // If the host sends a policy that forbids blobs, a worker made from its address gets that policy.
       if (!this.answers && source !== address) return this.#start(address);
-      this.failed = new Error(event.message || "the worker could not start");
+      this.failed = new Error(event.message || "the worker could not be started");
       for (const { reject } of this.waiting.values()) reject(this.failed);
       this.waiting.clear();
     };
@@ -41,8 +41,8 @@ export class Helper {
   }
 }
 
-/** Runs `job` on the newest of the values it is given; those that come while it runs are skipped. Fails
- *  where the last of them failed. */
+/** Runs `job` on the newest value; values that arrive while it runs, except the last one, are skipped. Fails if
+ *  the last run fails. */
 export function newest(job) {
   let running = false;
   let next;

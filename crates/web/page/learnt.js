@@ -6,11 +6,11 @@ import { Scatter } from "./scatter.js";
 export class LearntView {
   constructor() {
     const hint = by("found").textContent;
-    /** What was searched for in vain. */
+    /** A word that was searched for and not found. */
     this.missing = "";
     this.scatter = new Scatter(by("plane"), (marked) => {
       if (marked) this.missing = "";
-      by("found").textContent = marked ? this.#told(marked) : this.missing ? `${this.missing} is not in the vocabulary` : hint;
+      by("found").textContent = marked ? this.#describeWord(marked) : this.missing ? `${this.missing} is not in the vocabulary` : hint;
     });
     by("label").onchange = () => this.#explain();
     by("search").addEventListener("input", () => this.#search());
@@ -20,7 +20,7 @@ export class LearntView {
     by("filter").onchange = ({ target }) => this.choose(Number(target.value));
   }
 
-  /** The label whose score is explained. */
+  /** The label that the colours refer to. */
   get label() {
     return this.facts.outputs[by("label").value];
   }
@@ -37,8 +37,8 @@ export class LearntView {
     this.#search();
   }
 
-  #told({ word, x, y, says }) {
-    return `${word}: (${signed(x, 3)}, ${signed(y, 3)}); says ${signed(says, 3)} for ${this.label}`;
+  #describeWord({ word, x, y, says }) {
+    return `${word}: (${signed(x, 3)}, ${signed(y, 3)}); contributes ${signed(says, 3)} to ${this.label}`;
   }
 
   #explain() {
@@ -49,20 +49,20 @@ export class LearntView {
   #describe() {
     const { x, points } = this.learnt;
     const [also, triangle] = points.length
-      ? [` and ${points.length} places of filters`, ` A triangle is a place of a filter${points[0][4].length === 0 ? "" : ", upright where the filter counts for the label"}.`]
+      ? [` and ${points.length} filter positions`, ` A triangle is a position of a filter${points[0][4].length === 0 ? "" : "; it points up if the filter counts for the label"}.`]
       : ["", ""];
-    by("plane-text").textContent = `${x.length} words${also} in the plane of two principal components; blue says ${this.label}, orange speaks against it.${triangle}`;
-    by("plane").setAttribute("aria-label", `Scatter of words and filters, coloured by what speaks for ${this.label}; search above for a word`);
+    by("plane-text").textContent = `${x.length} words${also}, projected onto two principal components: blue counts for ${this.label}, orange against it.${triangle}`;
+    by("plane").setAttribute("aria-label", `Scatter plot of words and filters, coloured by the score for ${this.label}. Use the search box above to find a word.`);
   }
 
-  /** Shows a filter's words and marks its places. */
+  /** Shows a filter's words and marks its positions. */
   choose(filter) {
     if (!this.learnt) return;
     this.#showFilter(filter);
     this.scatter.mark(filter);
   }
 
-  /** Goes to a filter from a phrase, of which one label's score is explained. */
+  /** Goes to a filter from a phrase, whose score for the label `output` is shown. */
   goTo(filter, output) {
     if (!this.learnt) return;
     by("label").value = output;
@@ -76,10 +76,10 @@ export class LearntView {
     by("filter").value = filter;
     const words = (list) => list.map(([word, score]) => `${word} ${signed(score, 2)}`).join(", ");
     const rows = (this.learnt.filters[filter] ?? []).map(({ place, norm, excite, inhibit }) => [String(place), norm.toFixed(2), words(excite), words(inhibit)]);
-    by("filter-words").replaceChildren(table(["place", "norm", "excited by", "inhibited by"], rows));
+    by("filter-words").replaceChildren(table(["position", "norm", "excited by", "inhibited by"], rows));
   }
 
-  /** A vocabulary may have a word as it was typed, and most have it in lower case alone. */
+  /** Searches for the word as typed, then in lower case, which most vocabularies are in. */
   #search() {
     const word = by("search").value.trim();
     this.missing = word;

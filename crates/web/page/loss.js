@@ -1,4 +1,4 @@
-// The loss of a training, epoch by epoch, on a canvas.
+// Draws the loss during training, by epoch, on a canvas.
 
 import { cleared, styled } from "./dom.js";
 
@@ -17,7 +17,7 @@ export class LossChart {
     this.draw();
   }
 
-  /** Shows a state, of which the epoch that is going on gets a thin line of its own. */
+  /** Shows a state of training. The current epoch gets a thin line. */
   show({ epoch, step, steps, loss, history }) {
     if (history.length !== this.history.length) this.running = [];
     this.history = history;
@@ -71,7 +71,7 @@ export class LossChart {
     const [, , colour] = lines[0];
     line(running.map(place), colour, [], 1);
     if (running.length) dot(place(running.at(-1)), colour);
-    const told = lines.map(([label, points]) => `${label} ${points.map(([, loss]) => loss.toFixed(3)).join(", ")}`);
-    canvas.setAttribute("aria-label", history.length ? `Loss by epoch: ${told.join("; ")}` : "Loss by epoch; none is over yet");
+    const described = lines.map(([label, points]) => `${label} ${points.map(([, loss]) => loss.toFixed(3)).join(", ")}`);
+    canvas.setAttribute("aria-label", history.length ? `Loss by epoch: ${described.join("; ")}` : "Loss by epoch; no epoch has ended yet");
   }
 }

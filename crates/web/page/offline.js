@@ -1,11 +1,11 @@
-// Keeps the page's own files, so that it works without network once it was open.
+// A service worker that keeps the page's files, so that it works without network after the first visit.
 
 const VERSION = "@VERSION@";
-// One origin may have other pages beside this one, with caches of their own.
+// The origin may have other pages with caches of their own.
 const OURS = `convlens ${registration.scope} `;
 const NAME = OURS + VERSION;
 const FILES = ["@FILES@", "offline.js"];
-/** A server that says nothing for so long is taken for none. */
+/** After this many milliseconds without an answer the server counts as unreachable. */
 const PATIENCE = 5000;
 
 addEventListener("install", (event) => {
@@ -19,9 +19,9 @@ addEventListener("activate", (event) => {
   event.waitUntil(caches.keys().then(others).then(() => clients.claim()));
 });
 
-/** Whether the server has this very version, or is out of reach. The network is asked first, but asked
- *  this alone: then either every file is the kept one or none is, and no page is put together of two
- *  versions; and a page that has not changed is not sent again. */
+/** Whether the server has this version, or is unreachable. The network is asked only this one question before a
+ *  page loads: then either all files come from the cache or none, so that a page is never a mix of two versions,
+ *  and a page that has not changed is not sent again. */
 async function isKept() {
   try {
     const response = await fetch("offline.js", { cache: "no-cache", signal: AbortSignal.timeout(PATIENCE) });
@@ -34,14 +34,14 @@ async function isKept() {
 let kept;
 async function answer(request) {
   if (request.mode === "navigate") kept = isKept();
-  kept ??= isKept(); // the browser may end this script at any time and start it again
-  // Not from the browser's own cache either, which may hold an older version.
+  kept ??= isKept(); // the browser may stop and restart this script at any time
+  // The browser's own cache may hold an older version.
   if (!(await kept)) return fetch(request, { cache: "no-cache" });
   const cache = await caches.open(NAME);
   const found = await cache.match(request, { ignoreSearch: true });
   if (found) return found;
   const response = await fetch(request, { cache: "no-cache" });
-  // Too large to be fetched unasked, but to be kept once it was asked for.
+  // WebGPU's module is too large to fetch for every visitor, but it is kept once it has been fetched.
   if (response.ok && request.url.startsWith(`${registration.scope}webgpu/`)) await cache.put(request, response.clone());
   return response;
 }

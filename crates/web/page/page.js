@@ -1,36 +1,36 @@
-// Wires the page to its workers: one reads, another trains.
+// Connects the page to its workers: one reads, another trains.
 
 import { Helper, newest } from "./ask.js";
-import { by, element, mended, percent, some, tried, trouble } from "./dom.js";
+import { by, element, clearError, percent, listed, reportErrors, showError } from "./dom.js";
 import { LearntView } from "./learnt.js";
 import { ReadingView } from "./reading.js";
 import { training } from "./train.js";
 import { checkVersion, rememberVersion } from "./version.js";
 
-/** Of the page's own model and of one trained here: `helper`, the worker that reads with it, its `facts`,
- *  its `title` and `accuracy`, `examples` of texts, and, once they are there, its `tokens` and `learnt`. */
+/** The page's own model. It and a model trained here have: `helper`, the worker that reads with it; its `facts`,
+ *  `title` and `accuracy`; `examples` of texts; and, once they have loaded, its `tokens` and `learnt`. */
 const own = { helper: new Helper() };
-/** The one that reads; none until one is open. */
+/** The model in use; undefined until one is open. */
 let model;
 let site;
-/** What the page's own model computes on. */
+/** What the page's own model is computed on. */
 let device = "cpu";
-const called = (name) => (name === "cpu" ? "the CPU" : "WebGPU");
+const deviceName = (name) => (name === "cpu" ? "the CPU" : "WebGPU");
 
 const learntView = new LearntView();
 const view = new ReadingView(
-  (phrase) => tried("phrase", askPhrase(phrase)),
-  // Where its model is the one whose plane is shown.
+  (phrase) => reportErrors("phrase", askPhrase(phrase)),
+  // Only if the plane that is shown belongs to the same model.
   (filter) => view.facts === learntView.facts && learntView.goTo(filter, view.reading.explains),
 );
 
 const askPhrase = newest(async (phrase) => {
   const { reading } = view;
   const answer = await model.helper.ask("phrase", phrase, reading.number);
-  // Where another text has been read since, nobody waits for this any more.
+  // Ignored if another text has been read since.
   if (!answer || reading !== view.reading) return;
   view.showPhrase(phrase, answer, model.tokens);
-  mended("phrase");
+  clearError("phrase");
 });
 
 const read = newest(async (text) => {
@@ -40,30 +40,30 @@ const read = newest(async (text) => {
     reading = await asked.helper.ask("read", text);
   } catch (error) {
     if (asked !== own || device === "cpu") throw error;
-    // A device may be lost at any time.
-    lost = `${called(device)}: ${error.message}; the CPU reads on`;
+    // A GPU can be lost at any time.
+    lost = `${deviceName(device)}: ${error.message}; using the CPU instead`;
     await compute("cpu");
     reading = await asked.helper.ask("read", text);
   }
-  ["read", "phrase"].forEach(mended);
-  if (lost) trouble("read", lost);
-  // Another model that has come meanwhile has read for itself.
+  ["read", "phrase"].forEach(clearError);
+  if (lost) showError("read", lost);
+  // Another model that replaced this one meanwhile has read the text itself.
   if (asked === model) view.show(text, reading, asked.facts);
 });
-const readBox = () => tried("read", read(by("text").value));
+const readBox = () => reportErrors("read", read(by("text").value));
 
-/** Has the page's own model compute on a device from here on. */
+/** Computes the page's own model on a device from now on. */
 async function compute(name) {
   await own.helper.ask("open", name, site.layers);
   by("device").value = device = name;
 }
 
-/** Reads with a model from here on; where it cannot read, all stays as it was. */
+/** Uses a model from now on. If it cannot read the text, nothing changes. */
 async function adopt(next) {
   const text = by("text").value;
   const reading = await next.helper.ask("read", text);
   model = next;
-  ["read", "phrase"].forEach(mended);
+  ["read", "phrase"].forEach(clearError);
   showFacts();
   by("device").disabled = next !== own;
   by("back").hidden = next === own || !own.facts;
@@ -76,8 +76,8 @@ function showFacts() {
   const { facts, title, accuracy, examples } = model;
   by("name").textContent = title;
   const unit = facts.config.text?.tokenizer?.trained === "words" ? "words" : "tokens";
-  const width = facts.width === null ? "a phrase is the whole text" : `a phrase is ${facts.width} ${unit} wide`;
-  by("card").textContent = `${facts.config.preset} on ${facts.config.dataset.name}; ${accuracy}${facts.labels.length} labels: ${some(facts.labels)}; ${width}.`;
+  const width = facts.width === null ? "a phrase is the whole text" : `phrases of ${facts.width} ${facts.width === 1 ? unit.slice(0, -1) : unit}`;
+  by("card").textContent = `Preset ${facts.config.preset}, trained on ${facts.config.dataset.name}; ${accuracy}${facts.labels.length} labels: ${listed(facts.labels)}; ${width}.`;
   by("examples").replaceChildren(
     ...examples.map((text) =>
       element("button", text.length > 60 ? `${text.slice(0, 57)}…` : text, {
@@ -92,11 +92,11 @@ function showFacts() {
 
 const json = async (path) => {
   const response = await fetch(path, { cache: "no-cache" });
-  if (!response.ok) throw new Error(`${path}: the server says ${response.status}`);
+  if (!response.ok) throw new Error(`${path}: the server answered with status ${response.status}`);
   return response.json();
 };
 
-async function begin() {
+async function start() {
   site = await json("site.json");
   own.facts = await own.helper.ask("open", site.table ? "table" : "cpu");
   const accuracy = site.accuracy === null ? "" : `test accuracy ${percent(site.accuracy, 2)}; `;
@@ -120,7 +120,7 @@ async function begin() {
   await keep();
 }
 
-/** Has the page's files kept, where the browser lets it: a private window may not. */
+/** Keeps the page's files for offline use if the browser allows it; private windows may not. */
 async function keep() {
   try {
     await navigator.serviceWorker.register("offline.js");
@@ -132,28 +132,28 @@ async function keep() {
   }
 }
 
-// Before a model is open there is nobody to ask; it then reads what is in the box.
+// A model that opens later reads what is in the box.
 by("text").addEventListener("input", () => model && readBox());
 by("device").onchange = async ({ target }) => {
-  mended("device");
+  clearError("device");
   target.disabled = true;
   try {
     if (target.value !== "cpu") await checkVersion();
     await compute(target.value);
     await read(by("text").value);
   } catch (error) {
-    trouble("device", `${called(target.value)}: ${error.message}; ${called(device)} reads on`);
+    showError("device", `${deviceName(target.value)}: ${error.message}; still using ${deviceName(device)}`);
     target.value = device;
   }
   target.disabled = model !== own;
 };
-by("back").onclick = () => tried("read", adopt(own));
+by("back").onclick = () => reportErrors("read", adopt(own));
 training(async ({ name, ...trained }) => {
   await adopt({ ...trained, title: `${name}, trained here`, accuracy: "" });
   by("read").scrollIntoView();
 });
 
-// For whoever scripts the page: asks the worker that reads.
+// For scripts: asks the worker that reads.
 globalThis.convlens = { ask: (verb, ...args) => (model ?? own).helper.ask(verb, ...args) };
 
-tried("page", begin());
+reportErrors("page", start());

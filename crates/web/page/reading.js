@@ -1,16 +1,16 @@
-// A text that was read: its verdict, its phrases, and one of them taken apart.
+// Shows a text that was read: its label, its phrases, and the parts of one phrase.
 
 import { by, element, percent, say, signed, table } from "./dom.js";
 import { ColouredText, colour } from "./text.js";
 
-/** So many labels have a bar. */
+/** The most labels that get a bar. */
 const BARS = 8;
-/** So long after the last key the verdict is read out. */
-const CALM = 800;
-const HINT = "Point at a phrase, tap it, or go to it with the keyboard.";
+/** The label is announced this many milliseconds after the last key. */
+const ANNOUNCE_AFTER = 800;
+const HINT = "Point at a phrase, tap it, or move to it with the keyboard.";
 
 export class ReadingView {
-  /** `onPhrase(index)` is called when a phrase is pointed at, `onFilter(index)` when a filter is chosen. */
+  /** `onPhrase(index)` is called when the user points at a phrase, `onFilter(index)` when they choose a filter. */
   constructor(onPhrase, onFilter) {
     this.onFilter = onFilter;
     this.coloured = new ColouredText(
@@ -29,7 +29,7 @@ export class ReadingView {
     this.#showOne(HINT);
   }
 
-  /** Which label a positive score speaks for. */
+  /** The label that a positive score counts for. */
   get explained() {
     return this.facts.outputs[this.reading.explains];
   }
@@ -39,12 +39,12 @@ export class ReadingView {
     const sum = logits[explains] - bias[explains];
     const verdict = `${this.facts.labels[label]} ${percent(probabilities[label])}`;
     by("verdict").textContent = text
-      ? `${verdict}: ${signed(logits[explains])} for ${this.explained}, of which phrases ${signed(sum)} and bias ${signed(bias[explains])}`
+      ? `${verdict}: the logit of ${this.explained} is ${signed(logits[explains])}, the sum of phrases ${signed(sum)} and bias ${signed(bias[explains])}`
       : "…";
     by("verdict").dataset.logits = JSON.stringify(logits);
     by("verdict").dataset.text = text.length;
     by("latency").textContent = `read in ${milliseconds.toFixed(1)} ms`;
-    say(text ? verdict : "", CALM);
+    say(text ? verdict : "", ANNOUNCE_AFTER);
   }
 
   #showBars() {
@@ -83,7 +83,7 @@ export class ReadingView {
     );
   }
 
-  /** Only the sentence is read out; the tables can be gone to. */
+  /** Screen readers announce the sentence only; the tables can be navigated. */
   #showOne(sentence, content) {
     by("phrase-said").textContent = sentence;
     by("phrase-said").className = content ? "" : "quiet";
@@ -91,12 +91,12 @@ export class ReadingView {
     by("one-phrase").classList.toggle("chosen", Boolean(content));
   }
 
-  /** One phrase, as the worker takes it apart. */
+  /** Shows one phrase with its parts and filters. */
   showPhrase(phrase, { score, parts, exact, filters }, tokens) {
     const content = [];
     if (parts.length) content.push(this.#partsTable(score, parts, exact, tokens));
-    else if (!exact) content.push(element("p", "This text is too long to take its phrases apart.", { className: "quiet" }));
-    if (filters?.length) content.push(element("h4", "Filters behind it"), this.#filtersTable(filters));
+    else if (!exact) content.push(element("p", "This text is too long to show the parts of its phrases.", { className: "quiet" }));
+    if (filters?.length) content.push(element("h4", "Filters"), this.#filtersTable(filters));
     this.#showOne(`${signed(score)} for ${this.explained}: ${this.coloured.textOf(phrase).slice(0, 200)}`, content);
   }
 
@@ -105,8 +105,8 @@ export class ReadingView {
     const name = ({ token }) => (token === null ? "(padding)" : this.coloured.textOfToken(token) || tokens?.[this.reading.ids[token]] || "");
     const rest = score - parts.reduce((sum, part) => sum + part.score, 0);
     const rows = shown.map((part) => [String(part.place), name(part), signed(part.score, 5)]);
-    if (!exact) rows.push(["", "what the words leave over", signed(rest, 5)]);
-    return table(["place", "word", exact ? "adds" : "gradient × input"], rows);
+    if (!exact) rows.push(["", "rest", signed(rest, 5)]);
+    return table(["position", "word", exact ? "score" : "gradient × input"], rows);
   }
 
   #filtersTable(filters) {
@@ -116,6 +116,6 @@ export class ReadingView {
       cell.append(element("button", `filter ${filter}`, { onclick: () => this.onFilter(filter) }));
       return [cell, activation.toFixed(3), ...(linear ? [signed(share, 5)] : [])];
     });
-    return table(["filter", "activation", ...(linear ? ["adds"] : [])], rows);
+    return table(["filter", "activation", ...(linear ? ["score"] : [])], rows);
   }
 }

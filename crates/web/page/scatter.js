@@ -1,10 +1,10 @@
-// Words and filters in one plane, on a canvas.
+// Draws words and filters in a plane, on a canvas.
 
 import { cleared, styled } from "./dom.js";
 import { gestures } from "./gestures.js";
 
 const WORDS_NAMED = 28;
-/** How near a pointer must come, in points of the screen. */
+/** How near the pointer must be to a word, in pixels. */
 const NEAR = 14;
 
 export class Scatter {
@@ -20,23 +20,23 @@ export class Scatter {
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.draw());
   }
 
-  /** `learnt` as the module gives it, `tokens` every id's name. */
+  /** Shows `learnt` as the module returns it; `tokens` has the token of each id. */
   show(learnt, tokens) {
     const ids = [...tokens.keys()].filter((id) => !learnt.special.includes(id));
     learnt = { ...learnt, ids };
-    // Of another model nothing is marked.
+    // Another model: nothing is marked.
     if (tokens !== this.tokens) Object.assign(this, { word: -1, filter: -1 });
     Object.assign(this, { learnt, tokens });
     this.explain(0);
   }
 
-  /** Colours all by what it says for a label's score, by its index. */
+  /** Colours everything by its contribution to the score of a label, given by its index. */
   explain(output) {
     const says = this.learnt.says[output];
     this.output = output;
     this.loudest = says.map((_, at) => at).sort((a, b) => Math.abs(says[b]) - Math.abs(says[a]));
     this.draw();
-    this.#tell();
+    this.#report();
   }
 
   scale(factor, event) {
@@ -54,7 +54,7 @@ export class Scatter {
     this.#mark(-1);
   }
 
-  /** Marks a word and brings it into view; marks none and is false where the vocabulary does not have it. */
+  /** Marks a word and brings it into view. Returns false, and marks nothing, if it is not in the vocabulary. */
   find(name) {
     if (!this.learnt) return false;
     const at = this.learnt.ids.indexOf(this.tokens.indexOf(name));
@@ -66,7 +66,7 @@ export class Scatter {
     return at >= 0;
   }
 
-  /** Marks a filter's places; -1 for none. */
+  /** Marks the positions of a filter; -1 for none. */
   mark(filter) {
     this.filter = filter;
     this.draw();
@@ -75,11 +75,11 @@ export class Scatter {
   #mark(at) {
     this.word = at;
     this.draw();
-    this.#tell();
+    this.#report();
   }
 
-  /** Says which word is marked, if one is. */
-  #tell() {
+  /** Reports the marked word, if there is one. */
+  #report() {
     if (this.word < 0 || !this.learnt) return this.onWord();
     const { ids, x, y, says, reach } = this.learnt;
     const at = this.word;
@@ -95,7 +95,7 @@ export class Scatter {
     return [this.canvas.clientWidth, this.canvas.clientHeight];
   }
 
-  /** From -1…1 to the screen. */
+  /** Converts coordinates in -1…1 to pixels. */
   #place(x, y) {
     const [width, height] = this.#size();
     return [
@@ -204,12 +204,12 @@ export class Scatter {
     }
     pen.fillStyle = quiet;
     const percent = (share) => `${(100 * (share ?? 0)).toFixed(1)} %`;
-    pen.fillText(`first component, ${percent(learnt.explained[0])}`, 8, height - 8);
+    pen.fillText(`first principal component, ${percent(learnt.explained[0])}`, 8, height - 8);
     pen.save();
     pen.translate(14, 8);
     pen.rotate(-Math.PI / 2);
     pen.textAlign = "right";
-    pen.fillText(`second component, ${percent(learnt.explained[1])}`, 0, 0);
+    pen.fillText(`second principal component, ${percent(learnt.explained[1])}`, 0, 0);
     pen.restore();
   }
 }

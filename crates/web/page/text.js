@@ -1,18 +1,18 @@
-// A text, coloured by its phrases.
+// Shows a text, coloured by the scores of its phrases.
 
 import { element, signed } from "./dom.js";
 
-/** So many tokens are on the page at a time. */
+/** How many tokens are shown at a time. */
 const PART = 1500;
-/** More characters than this in which no token stands are told and not shown. */
+/** More characters than this between two tokens are counted instead of shown. */
 const GAP = 200;
 
-/** The colour of a score, from full blue for 1 to full orange for -1; how full is the style's to say. */
+/** The colour of a score, from blue for 1 to orange for -1. The style sheet sets the strength. */
 export const colour = (share) =>
   `rgba(var(${share > 0 ? "--for" : "--against"}), calc(var(--strength) * ${Math.min(1, Math.abs(share)).toFixed(3)}))`;
 
 export class ColouredText {
-  /** `onPhrase(index)` is called when the reader points at a phrase. */
+  /** `onPhrase(index)` is called when the user points at a phrase. */
   constructor(root, pager, onPhrase) {
     Object.assign(this, { root, pager, onPhrase, part: 0 });
     const pointed = (event) => {
@@ -27,7 +27,7 @@ export class ColouredText {
     pager.after.onclick = () => this.#turn(this.part + 1);
   }
 
-  /** Shows a text as it was read. */
+  /** Shows a text and its reading. */
   show(text, reading, outputs) {
     const { centers, scores, explains } = reading;
     if (text !== this.text) this.part = 0;
@@ -35,7 +35,7 @@ export class ColouredText {
     this.reading = reading;
     this.phraseOf = new Int32Array(reading.starts.length).fill(-1);
     centers.forEach((center, phrase) => center >= 0 && (this.phraseOf[center] = phrase));
-    // Where not every token has a phrase of its own, it stands in that of the token before.
+    // A token without a phrase of its own belongs to that of the token before.
     for (let token = 1; token < this.phraseOf.length; token++) {
       if (this.phraseOf[token] < 0) this.phraseOf[token] = this.phraseOf[token - 1];
     }
@@ -49,7 +49,7 @@ export class ColouredText {
     this.#draw();
   }
 
-  /** The text under a phrase, or its beginning. */
+  /** The text of a phrase, or its beginning. */
   textOf(phrase) {
     const { starts, ends, firsts, lasts } = this.reading;
     let [first, last] = [firsts[phrase], lasts[phrase]];
@@ -59,12 +59,12 @@ export class ColouredText {
     return text.replace(/\s+/g, " ");
   }
 
-  /** The text of a token; what stands for nothing in the text has none. */
+  /** The text of a token; empty if the token stands for nothing in the text. */
   textOfToken(token) {
     return this.text.slice(this.reading.starts[token], this.reading.ends[token]);
   }
 
-  /** Chooses the phrase in whose middle a token stands, and shows its field. */
+  /** Selects the phrase with this token in its middle, and marks the tokens in it. */
   choose(token) {
     const phrase = this.phraseOf[token];
     if (phrase < 0) return;
@@ -97,7 +97,7 @@ export class ColouredText {
     for (let token = first; token < last; token++) {
       if (starts[token] === ends[token]) continue;
       let span = this.spans.at(-1);
-      // The bytes of one character, and whatever else lies over the token before, share its span.
+      // Tokens that overlap the one before, such as the bytes of one character, share its span.
       if (!span || starts[token] >= at) {
         content.append(this.#gap(at, starts[token], at === 0 ? "before this" : "here"));
         span = this.#span(token);
@@ -129,7 +129,7 @@ export class ColouredText {
     return span;
   }
 
-  /** What stands between tokens. A model may read the end of a text alone, and the rest may be long. */
+  /** The characters between tokens. They can be many: some models read only the end of a text. */
   #gap(from, to, where) {
     if (to - from <= GAP) return this.text.slice(from, Math.max(from, to));
     return element("em", `… ${(to - from).toLocaleString("en")} characters ${where} are not read … `, { className: "quiet" });

@@ -1,43 +1,43 @@
-// Trains a small model on a visitor's file, and shows how it goes.
+// Trains a small model on a visitor's file, and shows its progress.
 
 import { Helper } from "./ask.js";
-import { by, element, mended, percent, say, trouble } from "./dom.js";
+import { by, element, clearError, percent, say, showError } from "./dom.js";
 import { LossChart } from "./loss.js";
 import { Scatter } from "./scatter.js";
 import { checkVersion } from "./version.js";
 
-/** More than this is no file for a page. */
+/** The largest file that a page takes. */
 const MOST_BYTES = 64 << 20;
 
 const checkSize = (name, size) => {
-  if (size > MOST_BYTES) throw new Error(`${name}: ${size >> 20} MB; a page takes up to ${MOST_BYTES >> 20}. Train with the convlens program instead.`);
+  if (size > MOST_BYTES) throw new Error(`${name}: ${size >> 20} MB; a page takes up to ${MOST_BYTES >> 20} MB. Train with the convlens program instead.`);
 };
 
-/** How a training stands, in a sentence; `ended` is how it ended before its time, if it did. */
-function told(state, ended) {
+/** Describes the state of training in a sentence; `ended` says how it ended early, if it did. */
+function describe(state, ended) {
   const last = state.history.at(-1);
   const epochs = (count) => `${count} epoch${count === 1 ? "" : "s"}`;
   const validation = last ? `; validation after epoch ${last.epoch}: loss ${last.validation.loss.toFixed(4)}, accuracy ${percent(last.validation.accuracy)}` : "";
   if (state.over) return `Done after ${epochs(state.history.length)}${validation}.`;
   if (ended && last) return `${ended} after ${epochs(last.epoch)}${validation}.`;
-  if (ended) return `${ended} before the first epoch was over; there is nothing to keep.`;
-  const keeping = last ? validation : "; nothing can be kept before the first epoch is over";
+  if (ended) return `${ended} before the end of the first epoch; there is no model yet.`;
+  const keeping = last ? validation : "; the model can be used after the first epoch";
   return `Epoch ${state.epoch} of ${state.epochs}, step ${state.step} of ${state.steps}: loss ${state.loss.toFixed(4)}, accuracy ${percent(state.accuracy)}${keeping}.`;
 }
 
-/** `onUse` is called with the trained model: the `helper` that reads with it, its `facts`, `tokens` and
- *  `learnt`, the `name` of the file it is of, and `examples` from there. */
+/** `onUse` is called with the trained model: the `helper` that reads with it, its `facts`, `tokens` and `learnt`,
+ *  and the `name` of the file and `examples` from it. */
 export function training(onUse) {
   const scatter = new Scatter(by("moving"));
   const chart = new LossChart(by("loss"));
   let helper;
-  /** The file that is open, the one that training began with, and the one of the model that there is. */
+  /** The file that is open, the file that training was started with, and the file of the trained model. */
   let [opened, begun, trained] = [];
   let [tokens, state, ended] = [];
 
   const showState = () => {
     by("progress").value = state.over ? 1 : (state.epoch - 1 + state.step / state.steps) / state.epochs;
-    by("so-far").textContent = told(state, ended);
+    by("so-far").textContent = describe(state, ended);
     by("training").dataset.losses = JSON.stringify(state.history.map((epoch) => epoch.train.loss));
     by("training").dataset.over = state.over;
     by("use").disabled = by("download").disabled = state.history.length === 0;
@@ -45,7 +45,7 @@ export function training(onUse) {
 
   const onEvent = (event) => {
     state = event.state;
-    // Training has begun, and the model before is gone.
+    // Training has begun and has replaced the previous model.
     if (event.tokens) {
       [tokens, trained] = [event.tokens, begun];
       chart.begin();
@@ -57,11 +57,11 @@ export function training(onUse) {
 
   const attempt = (job) => async (event) => {
     event?.preventDefault();
-    mended("train");
+    clearError("train");
     try {
       await job(event);
     } catch (error) {
-      trouble("train", error.message);
+      showError("train", error.message);
     }
   };
 
@@ -99,8 +99,8 @@ export function training(onUse) {
       state = await helper.ask("train", csv, { name, ...settings });
       ended = "Stopped";
     } catch (error) {
-      // What could not even begin leaves the model before as it was.
-      ended = begun === trained ? "Broke off" : before;
+      // If training could not begin, the previous model is still there.
+      ended = begun === trained ? "Failed" : before;
       throw error;
     } finally {
       [by("start").disabled, by("stop").hidden] = [false, true];
@@ -118,7 +118,7 @@ export function training(onUse) {
   });
   by("sample").onclick = attempt(async () => {
     const response = await fetch("sample.csv");
-    if (!response.ok) throw new Error(`sample.csv: the server says ${response.status}`);
+    if (!response.ok) throw new Error(`sample.csv: the server answered with status ${response.status}`);
     await open("sample.csv", new Uint8Array(await response.arrayBuffer()));
   });
   by("settings").onsubmit = attempt(async () => {

@@ -1,7 +1,7 @@
-// Keeps a page that stays open while its server gets another from loading the rest of itself from that.
+// Prevents a page that is open while it is replaced on the server from loading its other files from the new page.
 
-/** The script that names the version; it comes the way all other files come, from network or kept. */
-const named = async (cache) => {
+/** The script that contains the version. Like all files it comes from the network or from the cache. */
+const versionScript = async (cache) => {
   try {
     const response = await fetch("offline.js", { cache });
     return response.ok ? await response.text() : undefined;
@@ -11,10 +11,10 @@ const named = async (cache) => {
 };
 
 let own;
-export const rememberVersion = async () => void (own ??= await named("default"));
+export const rememberVersion = async () => void (own ??= await versionScript("default"));
 
-/** Fails where what would be loaded now is not of the page that is open. */
+/** Fails if files loaded now would not belong to the page that is open. */
 export async function checkVersion() {
-  const now = own && (await named("no-cache"));
-  if (now && now !== own) throw new Error("This page has been replaced since you opened it; load it anew.");
+  const now = own && (await versionScript("no-cache"));
+  if (now && now !== own) throw new Error("This page has been replaced since you opened it. Reload it.");
 }

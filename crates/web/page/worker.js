@@ -1,6 +1,6 @@
-// Computes: reads texts with a run, and trains one. One of these reads, another trains.
+// A worker that reads texts with a run or trains one. The page has one for each.
 
-/** How many words a filter is shown with. */
+/** How many words are shown for each filter. */
 const FILTER_WORDS = 10;
 
 let web;
@@ -8,7 +8,7 @@ let reader;
 let training;
 let stopped;
 let newestText;
-/** How many texts were read; the number of the newest. */
+/** How many texts have been read, which is the number of the newest. */
 let readings = 0;
 let files;
 
@@ -19,14 +19,14 @@ const load = async (folder) => {
 };
 const bytes = async (path) => {
   const response = await fetch(new URL(path, import.meta.url), { cache: "no-cache" });
-  if (!response.ok) throw new Error(`${path}: the server says ${response.status}`);
+  if (!response.ok) throw new Error(`${path}: the server answered with status ${response.status}`);
   return new Uint8Array(await response.arrayBuffer());
 };
 const filesOf = (folder) =>
   Promise.all(["config.json", "tokenizer.json", "model.safetensors"].map((name) => bytes(`${folder}/${name}`)));
 const pause = () => new Promise((resolve) => setTimeout(resolve));
 
-/** The fields of a reading, as values that can be sent. */
+/** The fields of a reading as a plain object, which can be sent. */
 const sent = (reading) => {
   const names = ["label", "explains", "probabilities", "logits", "bias", "residual", "starts", "ends", "ids", "centers", "firsts", "lasts", "scores", "strongest"];
   const plain = Object.fromEntries(names.map((name) => [name, reading[name]]));
@@ -34,7 +34,7 @@ const sent = (reading) => {
   return plain;
 };
 
-// One after the other, for a reader that reads can be asked nothing else.
+// One job after the other, because a reader that is reading cannot do anything else.
 let before = Promise.resolve();
 const inTurn = (job) => {
   const answer = before.then(job);
@@ -42,7 +42,7 @@ const inTurn = (job) => {
   return answer;
 };
 
-/** Asked in turn. */
+/** Verbs that wait for their turn. */
 const verbs = {
   facts: () => JSON.parse(reader.facts()),
   tokens: () => JSON.parse(reader.tokens()),
@@ -53,27 +53,27 @@ const verbs = {
     newestText = text;
     return { ...reading, number: ++readings, milliseconds: performance.now() - begin };
   },
-  /** A phrase of a reading by its number; nothing where another text has been read since. */
+  /** A phrase of the reading with this number; null if another text has been read since. */
   phrase: (index, number = readings) => (number === readings ? JSON.parse(reader.phrase(index)) : null),
 
   async columns(csv) {
     web ??= await load("cpu");
     return JSON.parse(web.columns(csv));
   },
-  /** Reads with what was trained, from here on. */
+  /** Reads with the trained model from now on. */
   use() {
     reader = training.reader();
     newestText = undefined;
-    readings++; // what was read before was not read by this one
+    readings++; // earlier readings do not belong to this reader
     return { facts: verbs.facts(), tokens: verbs.tokens(), learnt: verbs.learnt(FILTER_WORDS) };
   },
   folder: () => training.folder(),
 };
 
-/** Asked at once: what waits for the network, and training, which is to be stopped while it goes on. */
+/** Verbs that run at once: they wait for the network, or train, which `stop` must be able to interrupt. */
 const atOnce = {
-  /** Opens the page's run with a module: `table` for a folded run, `cpu` or `webgpu`; `whole` asks for
-   *  the layers of a run that was sent folded, too. Until all is there, the reader before it reads on. */
+  /** Opens the page's run with a module: `table` for a folded run, `cpu` or `webgpu`. With `whole`, the layers of a
+   *  folded run are opened too. The previous reader stays in use until everything has loaded. */
   async open(name, whole) {
     const layers = whole ? ["layers/config.json", "layers/model.safetensors"].map(bytes) : [];
     files ??= filesOf("run");
@@ -83,14 +83,14 @@ const atOnce = {
       const opened = (module.Reader ?? module.TableReader).open(...run);
       if (name === "webgpu") await opened.use_webgpu();
       if (whole) opened.bring_layers(config, run[1], weights);
-      // What was read last can be asked about; so the new one reads it too.
+      // The page may ask about the phrases of the last text, so the new reader reads it too.
       if (newestText !== undefined) (await opened.read(newestText)).free();
       reader = opened;
       if (name === "cpu") web = module;
       return JSON.parse(reader.facts());
     });
   },
-  /** Trains to the end or until `stop`, telling how it goes; the first it tells are the tokens. */
+  /** Trains to the end or until `stop`, and sends events about its progress. The first one has the tokens. */
   async train(csv, settings) {
     web ??= await load("cpu");
     training = web.Training.begin(csv, JSON.stringify(settings));
@@ -104,7 +104,7 @@ const atOnce = {
       state = JSON.parse(await training.steps(steps, seconds));
       const now = performance.now();
       seconds = (now - began) / 1000;
-      // As many steps as fit between two looks at the messages.
+      // As many steps as take a twentieth of a second; then messages are handled.
       steps = Math.max(1, Math.min(200, Math.round((steps * 0.05) / Math.max(seconds, 1e-4))));
       began = now;
       const learnt = now - drawn > 700 || state.over ? JSON.parse(training.learnt(0)) : undefined;
@@ -123,6 +123,10 @@ onmessage = async ({ data: { number, verb, args } }) => {
     const answer = atOnce[verb] ? atOnce[verb](...args) : inTurn(() => verbs[verb](...args));
     postMessage({ number, answer: await answer });
   } catch (error) {
-    postMessage({ number, error: String(error?.message ?? error) });
+    // A panic ends the module, which cannot be used any more.
+    const failure = error instanceof WebAssembly.RuntimeError
+      ? `internal error (${error.message}); reload the page, and please report this bug`
+      : String(error?.message ?? error);
+    postMessage({ number, error: failure });
   }
 };

@@ -5,7 +5,7 @@ mod reader;
 mod reading;
 #[cfg(feature = "whole")]
 mod table;
-// For a page in a module of its own; natively beside the others, to be tested and documented.
+// In the page it is a module of its own; natively it is built with the others, for tests and documentation.
 #[cfg(not(all(feature = "whole", target_arch = "wasm32")))]
 mod table_reader;
 #[cfg(feature = "whole")]
@@ -23,12 +23,12 @@ pub use training::Training;
 
 use wasm_bindgen::JsError;
 
-/// What went wrong, as JavaScript has it: an `Error` with one line.
-fn said(error: impl std::fmt::Display) -> JsError {
+/// Converts an error to a JavaScript `Error` with one line.
+fn js_error(error: impl std::fmt::Display) -> JsError {
     JsError::new(&error.to_string())
 }
 
-/// Makes a panic, a defect of this program, say in the browser's console what it was.
+/// Prints panics, which are bugs of this crate, to the browser's console.
 #[cfg(target_arch = "wasm32")]
 #[wasm_bindgen::prelude::wasm_bindgen(start)]
 pub fn start() {

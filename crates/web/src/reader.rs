@@ -1,4 +1,4 @@
-//! A run that reads texts on a page.
+//! Reads texts with a run.
 
 use burn::tensor::Device;
 use convlens_analysis::{FilterVectors, explained_output, filters_behind, learnt, phrase_parts};
@@ -7,26 +7,26 @@ use serde_json::{Value, json};
 use wasm_bindgen::JsError;
 use wasm_bindgen::prelude::wasm_bindgen;
 
-use crate::reading::{Reading, facts, taken_apart, tokens};
-use crate::said;
+use crate::js_error;
+use crate::reading::{Reading, facts, phrase_json, tokens};
 
-/// How many filters are named behind a phrase.
+/// How many filters are listed for a phrase.
 const FILTERS: usize = 6;
 
-/// A run, open.
+/// An open run.
 #[wasm_bindgen]
 #[derive(Debug)]
 pub struct Reader {
-    /// On the CPU, where all but the scores of whole texts is computed.
+    /// On the CPU, which computes everything but the scores of whole texts.
     run: Run,
-    /// As `run`, on WebGPU.
+    /// The same run on WebGPU.
     on_gpu: Option<Run>,
     table: Option<WordTable>,
-    /// The layers of a run that was opened folded, once they are there.
+    /// The layers of a folded run, once they have been added.
     layers: Option<Run>,
-    /// The filters of the model's own layers, once they are there.
+    /// The filters of the model's layers, once they are known.
     vectors: Option<FilterVectors>,
-    /// What was read last.
+    /// The text that was read last.
     prediction: Option<Prediction>,
 }
 
@@ -38,47 +38,47 @@ impl Reader {
     ///
     /// One line that names the file.
     pub fn open(config: Vec<u8>, tokenizer: Vec<u8>, weights: Vec<u8>) -> Result<Self, JsError> {
-        let run = Run::from_files(RunFiles { config, tokenizer, weights }, &Device::flex()).map_err(said)?;
-        let mut reader = Self::of(run).map_err(said)?;
+        let run = Run::from_files(RunFiles { config, tokenizer, weights }, &Device::flex()).map_err(js_error)?;
+        let mut reader = Self::new(run).map_err(js_error)?;
         if reader.table.is_none() {
-            reader.vectors = Some(FilterVectors::of(&reader.run).map_err(said)?);
+            reader.vectors = Some(FilterVectors::of(&reader.run).map_err(js_error)?);
         }
         Ok(reader)
     }
 
-    /// Brings the layers of a run that was opened folded: the filters behind its phrases, and what it has
-    /// learnt.
+    /// Adds the layers of a run that was opened folded. They are needed for the filters behind its phrases and
+    /// for what it has learnt.
     ///
     /// # Errors
     ///
     /// As [`open`](Self::open).
     pub fn bring_layers(&mut self, config: Vec<u8>, tokenizer: Vec<u8>, weights: Vec<u8>) -> Result<(), JsError> {
-        let layers = Run::from_files(RunFiles { config, tokenizer, weights }, &Device::flex()).map_err(said)?;
-        self.vectors = Some(FilterVectors::of(&layers).map_err(said)?);
+        let layers = Run::from_files(RunFiles { config, tokenizer, weights }, &Device::flex()).map_err(js_error)?;
+        self.vectors = Some(FilterVectors::of(&layers).map_err(js_error)?);
         self.layers = Some(layers);
         Ok(())
     }
 
-    /// Computes the scores of whole texts on WebGPU from here on.
+    /// Computes the scores of whole texts on WebGPU from now on.
     ///
     /// # Errors
     ///
-    /// Where there is no adapter, or this module was built without.
+    /// If there is no adapter.
     #[cfg(all(target_arch = "wasm32", feature = "webgpu"))]
     pub async fn use_webgpu(&mut self) -> Result<(), JsError> {
-        let device = Device::wgpu_options().init_async().await.map_err(said)?;
-        let files = self.run.files().map_err(said)?;
-        self.on_gpu = Some(Run::from_files(files, &device).map_err(said)?);
+        let device = Device::wgpu_options().init_async().await.map_err(js_error)?;
+        let files = self.run.files().map_err(js_error)?;
+        self.on_gpu = Some(Run::from_files(files, &device).map_err(js_error)?);
         Ok(())
     }
 
-    /// What the page must know of the run, as JSON: `labels`, `outputs`, `config`, `width` of a
-    /// phrase (null: the whole text), `linear`.
+    /// What the page must know of the run, as JSON: `labels`, `outputs`, `config`, the `width` of a phrase (null if
+    /// a phrase is the whole text), and whether the model is `linear`.
     pub fn facts(&self) -> String {
         facts(&self.run.config, self.table.is_some())
     }
 
-    /// Every id's token, as a JSON array.
+    /// The token of each id, as a JSON array.
     pub fn tokens(&self) -> String {
         tokens(&self.run.tokenizer)
     }
@@ -87,52 +87,52 @@ impl Reader {
     ///
     /// # Errors
     ///
-    /// Where the device failed.
+    /// If the device fails.
     pub fn learnt(&self, count: usize) -> Result<String, JsError> {
         let run = self.layers.as_ref().unwrap_or(&self.run);
-        Ok(learnt(run, self.table.as_ref(), count, usize::MAX).map_err(said)?.to_string())
+        Ok(learnt(run, self.table.as_ref(), count, usize::MAX).map_err(js_error)?.to_string())
     }
 
     /// Reads a text.
     ///
     /// # Errors
     ///
-    /// Where the tokenizer cannot read it, or the device failed.
+    /// If the tokenizer cannot read it, or the device fails.
     pub async fn read(&mut self, text: String) -> Result<Reading, JsError> {
         let run = self.on_gpu.as_ref().unwrap_or(&self.run);
-        let prediction = run.predict_async(&text).await.map_err(said)?;
-        let reading = Reading::of(&prediction);
+        let prediction = run.predict_async(&text).await.map_err(js_error)?;
+        let reading = Reading::new(&prediction);
         self.prediction = Some(prediction);
         Ok(reading)
     }
 
-    /// A phrase of the text that was read last, as JSON: its `score`, its `parts` (each a `token`, by
-    /// its index, or null for padding, its `place` and `score`), whether they are `exact`, and the
-    /// `filters` behind it (each with its `activation` and, of a linear model, its `share`).
+    /// A phrase of the text that was read last, as JSON: its `score`; its `parts`, each with the index of its
+    /// `token` (null for padding), its `place` and its `score`; whether they are `exact`; and the `filters` behind
+    /// it, each with its `activation` and, in a linear model, its `share`.
     ///
     /// # Errors
     ///
-    /// Where there is no such phrase, or the device failed.
+    /// If there is no such phrase, or the device fails.
     pub fn phrase(&self, index: usize) -> Result<String, JsError> {
-        Ok(self.take_apart(index).map_err(said)?.to_string())
+        Ok(self.explain_phrase(index).map_err(js_error)?.to_string())
     }
 }
 
 impl Reader {
-    pub(crate) fn of(run: Run) -> Result<Self, convlens_run::RunError> {
+    pub(crate) fn new(run: Run) -> Result<Self, convlens_run::RunError> {
         let table = run.word_table()?;
         Ok(Self { run, on_gpu: None, table, layers: None, vectors: None, prediction: None })
     }
 
-    /// As [`of`](Self::of), of a run whose layers are its own.
-    pub(crate) fn of_layers(run: Run) -> Result<Self, convlens_run::RunError> {
+    /// A reader for a run that is not folded.
+    pub(crate) fn with_layers(run: Run) -> Result<Self, convlens_run::RunError> {
         let vectors = Some(FilterVectors::of(&run)?);
-        Ok(Self { vectors, ..Self::of(run)? })
+        Ok(Self { vectors, ..Self::new(run)? })
     }
 
-    fn take_apart(&self, index: usize) -> Result<Value, String> {
+    fn explain_phrase(&self, index: usize) -> Result<Value, String> {
         let prediction = self.prediction.as_ref().filter(|prediction| index < prediction.phrases.len());
-        let prediction = prediction.ok_or("no such phrase has been read")?;
+        let prediction = prediction.ok_or("the text that was read last has no such phrase")?;
         let output = explained_output(prediction);
         let parts = phrase_parts(&self.run, self.table.as_ref(), prediction, index, output);
         let parts = parts.map_err(|error| error.to_string())?;
@@ -142,6 +142,6 @@ impl Reader {
                 .map(|found| json!({ "filter": found.filter, "activation": found.activation, "share": found.share }))
                 .collect::<Value>()
         });
-        Ok(taken_apart(prediction.phrases[index].score[output], &parts, filters.unwrap_or_default()))
+        Ok(phrase_json(prediction.phrases[index].score[output], &parts, filters.unwrap_or_default()))
     }
 }

@@ -1,4 +1,4 @@
-//! What the page is told of a run and of a text.
+//! What the page gets of a run and of a text.
 
 use convlens_analysis::{Parts, explained_output, strongest_phrases};
 use convlens_run::text::Tokenizer;
@@ -6,40 +6,41 @@ use convlens_run::{Part, Prediction, RunConfig};
 use serde_json::{Value, json};
 use wasm_bindgen::prelude::wasm_bindgen;
 
-/// How many phrases are named as the strongest.
+/// How many of the strongest phrases are listed.
 const STRONGEST: usize = 12;
 
-/// A text, read. A phrase stands at each of `centers`, from token `firsts` to before token `lasts`.
+/// A text that was read. The phrases are in four parallel arrays: each has its token in the middle in `centers`,
+/// its range of tokens in `firsts` and `lasts`, and one score per logit in `scores`.
 #[wasm_bindgen(getter_with_clone)]
 #[derive(Clone, Debug)]
 pub struct Reading {
     /// The index of the label.
     pub label: usize,
-    /// Which logit is explained: the label's own, or the only one.
+    /// The index of the logit that is explained: the one of the label, or the only one.
     pub explains: usize,
-    /// Every label's probability.
+    /// The probability of each label.
     pub probabilities: Vec<f64>,
     /// The logits.
     pub logits: Vec<f64>,
-    /// Each logit where there is no evidence.
+    /// The value of each logit without evidence.
     pub bias: Vec<f64>,
-    /// What the phrases' scores and the bias leave of each logit.
+    /// Each logit minus its bias and the scores of all phrases.
     pub residual: Vec<f64>,
-    /// Where each token begins in the text, in UTF-16 code units.
+    /// The start of each token in the text, in UTF-16 code units.
     pub starts: Vec<u32>,
-    /// Where it ends.
+    /// The end of each token.
     pub ends: Vec<u32>,
     /// The id of each token.
     pub ids: Vec<u32>,
-    /// Each phrase's token in the middle; -1 for the one that sums up the padding.
+    /// The token in the middle of each phrase; -1 for the one that stands for all padding.
     pub centers: Vec<i32>,
-    /// Each phrase's first token.
+    /// The first token of each phrase.
     pub firsts: Vec<u32>,
-    /// The token after its last.
+    /// The token after the last one of each phrase.
     pub lasts: Vec<u32>,
-    /// What each phrase adds to each logit, phrase after phrase.
+    /// The score of each phrase for each logit, phrase after phrase.
     pub scores: Vec<f32>,
-    /// The phrases that move the explained logit most, strongest first, no two overlapping.
+    /// The phrases with the largest effect on the explained logit, without overlaps, strongest first.
     pub strongest: Vec<u32>,
 }
 
@@ -57,14 +58,14 @@ pub(crate) fn facts(config: &RunConfig, is_linear: bool) -> String {
     .to_string()
 }
 
-/// Every id's token, as a JSON array.
+/// The token of each id, as a JSON array.
 pub(crate) fn tokens(tokenizer: &Tokenizer) -> String {
     let all = 0..tokenizer.vocab_size() as u32;
     all.map(|id| tokenizer.token(id).unwrap_or_default()).collect::<Value>().to_string()
 }
 
-/// A phrase as the page is told of it, as JSON: see [`Reader::phrase`](crate::Reader::phrase).
-pub(crate) fn taken_apart(score: f64, parts: &Parts, filters: Value) -> Value {
+/// A phrase as JSON: see [`Reader::phrase`](crate::Reader::phrase).
+pub(crate) fn phrase_json(score: f64, parts: &Parts, filters: Value) -> Value {
     let part = |part: &Part| json!({ "token": part.token, "place": part.place, "score": part.score[0] });
     json!({
         "score": score,
@@ -75,7 +76,7 @@ pub(crate) fn taken_apart(score: f64, parts: &Parts, filters: Value) -> Value {
 }
 
 impl Reading {
-    pub(crate) fn of(prediction: &Prediction) -> Self {
+    pub(crate) fn new(prediction: &Prediction) -> Self {
         let phrases = &prediction.phrases;
         let index = |phrase: &convlens_run::Phrase| phrases.iter().position(|other| std::ptr::eq(phrase, other));
         let (starts, ends) = utf16_offsets(prediction);
@@ -101,13 +102,13 @@ impl Reading {
     }
 }
 
-/// Where each token begins and ends, in the units that JavaScript counts strings in: one pass over
-/// the text, whose tokens rise.
+/// The start and end of each token in UTF-16 code units, which JavaScript counts strings in. One pass over the
+/// text, because tokens are in order.
 fn utf16_offsets(prediction: &Prediction) -> (Vec<u32>, Vec<u32>) {
     let (mut byte, mut unit) = (0, 0);
     let mut units_to = |to: usize| {
         if to < byte {
-            (byte, unit) = (0, 0); // a tokenizer whose tokens do not rise
+            (byte, unit) = (0, 0); // a tokenizer whose tokens are out of order
         }
         unit += prediction.text[byte..to].chars().map(char::len_utf16).sum::<usize>();
         byte = to;

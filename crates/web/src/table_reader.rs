@@ -1,5 +1,5 @@
-//! A linear run that reads texts on a page by its table alone: nothing of Burn is in its module, which
-//! is there in a moment. [`Reader`](crate::Reader) takes its place once the whole is there.
+//! Reads texts with a linear run by its table only. This module contains nothing of Burn, so it is small and
+//! loads first. [`Reader`](crate::Reader) replaces it when the whole module has loaded.
 
 use convlens_analysis::{Parts, explained_output};
 use convlens_run::{FoldedRun, Prediction, RunFiles};
@@ -7,15 +7,15 @@ use serde_json::Value;
 use wasm_bindgen::JsError;
 use wasm_bindgen::prelude::wasm_bindgen;
 
-use crate::reading::{Reading, facts, taken_apart, tokens};
-use crate::said;
+use crate::js_error;
+use crate::reading::{Reading, facts, phrase_json, tokens};
 
-/// A folded run, open. What its methods give is what [`Reader`](crate::Reader)'s do.
+/// An open folded run. Its methods return the same as those of [`Reader`](crate::Reader).
 #[wasm_bindgen]
 #[derive(Debug)]
 pub struct TableReader {
     run: FoldedRun,
-    /// What was read last.
+    /// The text that was read last.
     prediction: Option<Prediction>,
 }
 
@@ -27,7 +27,7 @@ impl TableReader {
     ///
     /// One line that names the file.
     pub fn open(config: Vec<u8>, tokenizer: Vec<u8>, weights: Vec<u8>) -> Result<Self, JsError> {
-        let run = FoldedRun::from_files(RunFiles { config, tokenizer, weights }).map_err(said)?;
+        let run = FoldedRun::from_files(RunFiles { config, tokenizer, weights }).map_err(js_error)?;
         Ok(Self { run, prediction: None })
     }
 
@@ -36,7 +36,7 @@ impl TableReader {
         facts(&self.run.config, true)
     }
 
-    /// Every id's token, as a JSON array.
+    /// The token of each id, as a JSON array.
     pub fn tokens(&self) -> String {
         tokens(&self.run.tokenizer)
     }
@@ -45,10 +45,10 @@ impl TableReader {
     ///
     /// # Errors
     ///
-    /// Where the tokenizer cannot read it.
+    /// If the tokenizer cannot read it.
     pub fn read(&mut self, text: &str) -> Result<Reading, JsError> {
-        let prediction = self.run.predict(text).map_err(said)?;
-        let reading = Reading::of(&prediction);
+        let prediction = self.run.predict(text).map_err(js_error)?;
+        let reading = Reading::new(&prediction);
         self.prediction = Some(prediction);
         Ok(reading)
     }
@@ -57,14 +57,14 @@ impl TableReader {
     ///
     /// # Errors
     ///
-    /// Where there is no such phrase.
+    /// If there is no such phrase.
     pub fn phrase(&self, index: usize) -> Result<String, JsError> {
         let prediction = self.prediction.as_ref().filter(|prediction| index < prediction.phrases.len());
-        let prediction = prediction.ok_or_else(|| said("no such phrase has been read"))?;
+        let prediction = prediction.ok_or_else(|| js_error("the text that was read last has no such phrase"))?;
         let output = explained_output(prediction);
         let mut of_tokens = self.run.table.parts(prediction, index);
         of_tokens.iter_mut().for_each(|part| part.score = vec![part.score[output]]);
         let parts = Parts { of_tokens, is_exact: true };
-        Ok(taken_apart(prediction.phrases[index].score[output], &parts, Value::Null).to_string())
+        Ok(phrase_json(prediction.phrases[index].score[output], &parts, Value::Null).to_string())
     }
 }

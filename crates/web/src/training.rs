@@ -1,4 +1,4 @@
-//! A small model, trained on a visitor's texts a few steps at a time.
+//! Trains a small model on a visitor's texts, a few steps at a time.
 
 use std::borrow::Cow;
 use std::io::{Cursor, Write};
@@ -21,24 +21,33 @@ use zip::write::SimpleFileOptions;
 
 use crate::reading::tokens;
 use crate::table::{Labelled, labelled};
-use crate::{Reader, said};
+use crate::{Reader, js_error};
 
-/// What a visitor chooses.
+/// The most tokens that a text may have: a batch of such texts must fit into a page's memory.
+const MOST_TOKENS: usize = 20_000;
+/// The most epochs that a visitor may choose.
+const MOST_EPOCHS: usize = 1_000;
+/// The largest vocabulary that a visitor may choose.
+const MOST_WORDS: usize = 100_000;
+/// The version of Burn in `Cargo.lock`.
+const BURN: &str = "0.22.1";
+
+/// The settings that a visitor chooses.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct Settings {
-    /// The file's name.
+    /// The name of the file.
     name: String,
     text_column: String,
     label_column: String,
     preset: String,
     vocab_size: usize,
-    /// The preset's where it is zero.
+    /// 0: as many as the preset has.
     epochs: usize,
     seed: u64,
 }
 
-/// Texts as ids.
+/// Texts as ids, with labels.
 #[derive(Debug, Default)]
 struct Split {
     rows: Vec<Vec<u32>>,
@@ -49,14 +58,14 @@ struct Split {
 #[wasm_bindgen]
 #[derive(Debug)]
 pub struct Training {
-    /// With the model as it was when it was last looked at.
+    /// The model in it is as old as the last call of `current`.
     run: Run,
-    /// Away only while it takes a step.
+    /// None while it takes a step, and after a step that failed.
     learner: Option<Learner>,
     train: Split,
     validation: Split,
     test: Split,
-    /// The batches of the epoch.
+    /// The batches of the current epoch.
     order: Vec<Vec<usize>>,
     epoch: usize,
     step: usize,
@@ -70,33 +79,34 @@ pub struct Training {
 
 #[wasm_bindgen]
 impl Training {
-    /// Reads a CSV, learns its vocabulary, cuts a tenth off for validation and another for the test,
-    /// and draws the first weights; nothing is trained yet. `settings` are JSON: `name`,
-    /// `textColumn`, `labelColumn`, `preset`, `vocabSize`, `epochs` (0: the preset's), `seed`.
+    /// Reads a CSV, learns its vocabulary, cuts off a tenth for validation and another for the test, and draws the
+    /// first weights. Nothing is trained yet. `settings` are JSON: `name`, `textColumn`, `labelColumn`, `preset`,
+    /// `vocabSize`, `epochs` (0: as many as the preset has), `seed`.
     ///
     /// # Errors
     ///
-    /// One line that names the row or the column.
+    /// One line that names the setting, the line of the file, or the column.
     pub fn begin(csv: &[u8], settings: &str) -> Result<Self, JsError> {
-        let settings: Settings = serde_json::from_str(settings).map_err(said)?;
-        let data = labelled(csv, &settings.text_column, &settings.label_column).map_err(said)?;
-        Self::of(&data, &settings).map_err(said)
+        let settings: Settings =
+            serde_json::from_str(settings).map_err(|error| js_error(format!("settings: {error}")))?;
+        let data = labelled(csv, &settings.text_column, &settings.label_column).map_err(js_error)?;
+        Self::new(&data, &settings).map_err(js_error)
     }
 
-    /// Takes up to `count` steps and returns how training stands, as JSON: `epoch`, `epochs`, `step`,
-    /// `steps` of the epoch, `loss` and `accuracy` of the epoch so far, `history` (see
-    /// `metrics.jsonl`), `over`. `seconds` is how long the page waited since the last call.
+    /// Takes up to `count` steps and returns the state of training as JSON: `epoch`, `epochs`, `step`, `steps` in an
+    /// epoch, `loss` and `accuracy` of the epoch so far, `history` (as in `metrics.jsonl`), `over`. `seconds` is the
+    /// time since the last call.
     ///
     /// # Errors
     ///
-    /// Where the loss is no longer a number, or the device failed.
+    /// If the loss is not finite, or the device fails.
     pub async fn steps(&mut self, count: usize, seconds: f64) -> Result<String, JsError> {
         self.epoch_seconds += seconds;
         for _ in 0..count {
             if self.is_over() {
                 break;
             }
-            self.take_step().await.map_err(said)?;
+            self.take_step().await.map_err(js_error)?;
         }
         let so_far = self.tally.metrics();
         Ok(json!({
@@ -112,50 +122,65 @@ impl Training {
         .to_string())
     }
 
-    /// What the model has learnt so far, as JSON; see [`Reader::learnt`]. It is asked for many times a
-    /// minute, and so tells of the first label alone.
+    /// What the model has learnt so far, as JSON; see [`Reader::learnt`]. The page asks for it often, so it covers
+    /// the first label only.
     ///
     /// # Errors
     ///
-    /// Where the device failed.
+    /// If the device fails.
     pub fn learnt(&mut self, count: usize) -> Result<String, JsError> {
         let run = self.current();
-        let table = run.word_table().map_err(said)?;
-        Ok(learnt(run, table.as_ref(), count, 1).map_err(said)?.to_string())
+        let table = run.word_table().map_err(js_error)?;
+        Ok(learnt(run, table.as_ref(), count, 1).map_err(js_error)?.to_string())
     }
 
-    /// Every id's token, as a JSON array.
+    /// The token of each id, as a JSON array.
     pub fn tokens(&self) -> String {
         tokens(&self.run.tokenizer)
     }
 
-    /// The model of the best epoch, to read with.
+    /// A reader with the model of the best epoch.
     ///
     /// # Errors
     ///
-    /// Where the device failed.
+    /// If the device fails.
     pub fn reader(&self) -> Result<Reader, JsError> {
-        Reader::of_layers(self.trained()).map_err(said)
+        Reader::with_layers(self.trained()).map_err(js_error)
     }
 
     /// The run folder of the best epoch, as a zip file.
     ///
     /// # Errors
     ///
-    /// Where no epoch is over.
+    /// If no epoch has ended.
     pub fn folder(&self) -> Result<Vec<u8>, JsError> {
-        self.zipped().map_err(said)
+        self.zipped().map_err(js_error)
     }
 }
 
 impl Training {
-    fn of(data: &Labelled, settings: &Settings) -> Result<Self, Box<dyn std::error::Error>> {
+    fn new(data: &Labelled, settings: &Settings) -> Result<Self, Box<dyn std::error::Error>> {
+        for (name, value, most) in
+            [("epochs", settings.epochs, MOST_EPOCHS), ("vocabulary", settings.vocab_size, MOST_WORDS)]
+        {
+            if value > most {
+                return Err(format!("{name} is {value}; a page takes up to {most}").into());
+            }
+        }
         let chosen = preset(&settings.preset)?;
         let tokenizer = train(TokenizerKind::Words, settings.vocab_size, data.texts.iter())?;
         let mut training = (chosen.training)();
         training.seed = settings.seed;
         let model = (chosen.model)(tokenizer.vocab_size(), ModelConfig::outputs_for(data.names.len()));
         let rows = tokenizer.encode_ids(&data.texts.iter().map(String::as_str).collect::<Vec<_>>())?;
+
+        if let Some((line, row)) = data.lines.iter().zip(&rows).find(|(_, row)| row.len() > MOST_TOKENS) {
+            return Err(format!(
+                "line {line}: the text has {} words, and a page takes up to {MOST_TOKENS}; shorten it, or train with the convlens program",
+                row.len()
+            )
+            .into());
+        }
 
         let lengths: Vec<usize> = rows.iter().map(Vec::len).collect();
         let shuffled = epoch_order(&lengths, rows.len(), false, training.seed, 0).concat();
@@ -186,7 +211,7 @@ impl Training {
         let config = RunConfig {
             format: FORMAT,
             convlens: env!("CARGO_PKG_VERSION").into(),
-            burn: "0.22".into(),
+            burn: BURN.into(),
             task: Task::Classify,
             preset: settings.preset.clone(),
             labels: data.names.clone(),
@@ -236,13 +261,13 @@ impl Training {
         let labels: Vec<usize> = indices.iter().map(|&index| self.train.labels[index]).collect();
         let steps = self.run.config.training.epochs * self.order.len();
         let moment = Moment { epoch: self.epoch, step: self.step + 1, done: self.done, steps };
-        let learner = self.learner.take().ok_or("training broke off; begin anew")?;
+        let learner = self.learner.take().ok_or("training failed before; start it again")?;
         let (learner, logits) = learner.step(rows, &labels, moment).map_err(|error| error.to_string())?;
         self.learner = Some(learner);
         let logits = to_host_async(logits).await.map_err(|error| error.to_string())?;
         self.tally.add(&logits, self.run.config.model.outputs, &labels);
         if !self.tally.loss.is_finite() {
-            return Err("the loss is no longer a number; these texts cannot be learnt with these settings".into());
+            return Err("the loss is not finite; try another model or other texts".into());
         }
         self.step += 1;
         self.done += 1;
@@ -267,7 +292,7 @@ impl Training {
         Ok(())
     }
 
-    /// The run with the model as it is.
+    /// The run with the model as it is now.
     fn current(&mut self) -> &Run {
         if let Some(learner) = &self.learner {
             self.run.model = learner.trained();
@@ -275,7 +300,7 @@ impl Training {
         &self.run
     }
 
-    /// A run with the model of the best epoch; before the first is over, as it was last looked at.
+    /// A run with the model of the best epoch, or with the last known model if no epoch has ended.
     fn trained(&self) -> Run {
         let Run { config, tokenizer, model, device } = &self.run;
         let model = self.best.as_ref().unwrap_or(model).clone();
@@ -286,7 +311,10 @@ impl Training {
         let run = self.trained();
         let test = metrics(&run, &self.test)?;
         let metrics = RunMetrics::of(&run, &self.history, self.train.rows.len(), test);
-        let metrics = RunMetrics { device: "a browser's CPU".into(), ..metrics.ok_or("train for an epoch first")? };
+        let metrics = RunMetrics {
+            device: "a browser's CPU".into(),
+            ..metrics.ok_or("no epoch has ended yet; nothing can be saved")?
+        };
         let files = run.files()?;
         let lines: String = self.history.iter().map(|epoch| format!("{}\n", json!(epoch))).collect();
         let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
@@ -313,4 +341,78 @@ fn metrics(run: &Run, split: &Split) -> Result<ClassMetrics, String> {
     let mut tally = Tally::default();
     tally.add(&logits, run.config.model.outputs, &split.labels);
     Ok(tally.metrics())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+    use std::task::{Context, Poll, Waker};
+
+    use super::*;
+
+    fn wait_for<T>(future: impl Future<Output = T>) -> T {
+        let mut future = pin!(future);
+        loop {
+            if let Poll::Ready(value) = future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+                return value;
+            }
+        }
+    }
+
+    fn settings(changes: serde_json::Value) -> Settings {
+        let mut settings = json!({
+            "name": "file.csv", "textColumn": "text", "labelColumn": "label", "preset": "default",
+            "vocabSize": 1_000, "epochs": 2, "seed": 0,
+        });
+        for (key, value) in changes.as_object().expect("an object") {
+            settings[key] = value.clone();
+        }
+        serde_json::from_value(settings).expect("settings")
+    }
+
+    fn begin(rows: &str, changes: serde_json::Value) -> Result<Training, String> {
+        let settings = settings(changes);
+        let csv = format!("text,label\n{rows}{}", "good,a\nbad,b\n".repeat(10));
+        let data = labelled(csv.as_bytes(), &settings.text_column, &settings.label_column)?;
+        Training::new(&data, &settings).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn odd_texts_and_labels_are_learnt() {
+        let rows = "\u{2603}\u{2603},a\n\0,\u{202e}b\n\"\"\"\n\"\"\",\"<script>, \u{1b}[2J\"\n.,a\n";
+        for preset in ["default", "relu"] {
+            let mut training = begin(rows, json!({ "preset": preset })).expect("begins");
+            while !training.is_over() {
+                wait_for(training.take_step()).expect("trains");
+            }
+            assert_eq!((training.history.len(), training.run.config.labels.len()), (2, 4));
+            assert!(!training.zipped().expect("a run folder").is_empty());
+            training.trained().predict("\u{2603} <script>").expect("reads");
+        }
+    }
+
+    #[test]
+    fn absurd_settings_and_texts_are_errors() {
+        let message = |rows: &str, changes| begin(rows, changes).err().expect("an error");
+        assert_eq!(
+            message("", json!({ "epochs": 5_000_000_000_u64 })),
+            "epochs is 5000000000; a page takes up to 1000"
+        );
+        assert_eq!(message("", json!({ "vocabSize": 10_u64.pow(18) })).split(';').count(), 2);
+        assert!(message("", json!({ "vocabSize": 0 })).contains('0'));
+        assert!(message("", json!({ "preset": "none" })).contains("none"));
+        assert!(message("", json!({ "textColumn": "label" })).contains("both texts and labels"));
+        let long = format!("good,a\n{},a\n", "word ".repeat(MOST_TOKENS + 1));
+        assert!(message(&long, json!({})).starts_with("line 3: the text has 2000"), "{}", message(&long, json!({})));
+        let mut begun = begin("", json!({})).expect("begins");
+        assert_eq!(begun.zipped().err().expect("an error").to_string(), "no epoch has ended yet; nothing can be saved");
+        begun.learner = None;
+        assert_eq!(wait_for(begun.take_step()), Err("training failed before; start it again".into()));
+    }
+
+    #[test]
+    fn the_version_of_burn_is_the_one_in_the_lock_file() {
+        let burn = format!("name = \"burn\"\nversion = \"{BURN}\"\n");
+        assert!(include_str!("../../../Cargo.lock").contains(&burn));
+    }
 }

@@ -1,19 +1,20 @@
-//! How time and memory grow with the corpus, the length of its texts, and the vocabulary.
+//! How time and memory grow with the size of the corpus, the length of its texts, and the vocabulary.
 
-use std::fmt::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
+
+use serde_json::{Value, json};
 
 use super::Scratch;
 use super::measure::{Cost, number, timed};
 use crate::run_binary;
 
-/// One of the three: what grows, its unit, and how far.
+/// One series of measurements: what grows, its unit, and its values.
 struct Growth {
     title: &'static str,
     axis: &'static str,
     steps: &'static [usize],
-    /// The file that grows with a step, as the bench `corpora` names it; none where it does not.
+    /// The training file for a step, by the name that the bench `corpora` gives it.
     corpus: fn(usize) -> String,
     test: &'static str,
     flags: fn(usize) -> Vec<String>,
@@ -46,7 +47,7 @@ const GROWTHS: [Growth; 3] = [
     },
 ];
 
-/// A step's figures.
+/// The figures of one step.
 struct Measured {
     step: usize,
     cost: Cost,
@@ -80,8 +81,7 @@ pub fn measure(folder: &Path) -> Result<(), String> {
         }
         charts.push(growth.chart(&rows));
     }
-    let json = format!("[{}]\n", charts.join(",\n"));
-    write(folder, &json, &binary)
+    write(folder, &Value::Array(charts), &binary)
 }
 
 impl Growth {
@@ -92,46 +92,44 @@ impl Growth {
         command.args(["train", "--device=cpu", "--epochs=1", "--json"]).args((self.flags)(step));
         command.arg("--data").arg(corpora.join((self.corpus)(step))).arg("--test-data").arg(corpora.join(self.test));
         command.arg("--out").arg(scratch.path("run")).env("CONVLENS_CACHE", scratch.path("cache"));
-        let (cost, said) = timed(command)?;
-        let train_seconds = number(&said, "train_seconds").ok_or("no train_seconds in what convlens printed")?;
+        let (cost, printed) = timed(command)?;
+        let train_seconds =
+            number(&printed, "train_seconds").ok_or("convlens train --json printed no train_seconds")?;
         Ok(Measured { step, cost, train_seconds })
     }
 
-    fn chart(&self, rows: &[Measured]) -> String {
+    /// A chart as the example `charts` reads it.
+    fn chart(&self, rows: &[Measured]) -> Value {
         let line = |name: &str, value: fn(&Measured) -> f64| {
-            let mut points = String::new();
-            for row in rows {
-                let comma = if points.is_empty() { "" } else { ", " };
-                let _ = write!(points, "{comma}[{}, {:.3}]", row.step, value(row));
-            }
-            format!("[\"{name}\", [{points}]]")
+            let point = |row: &Measured| json!([row.step, (1e3 * value(row)).round() / 1e3]);
+            json!([name, rows.iter().map(point).collect::<Value>()])
         };
-        let lines = [
-            line("all, CPU s", |row| row.cost.cpu_seconds),
-            line("training, s", |row| row.train_seconds),
-            line("peak memory, 100 MiB", |row| row.cost.peak_bytes.unwrap_or(0.0) / f64::from(100 << 20)),
-        ];
-        format!(
-            "{{\"title\": \"{}\", \"axes\": [\"{}\", \"seconds, 100 MiB\"], \"scale\": \"log-log\", \"lines\": [\n{}]}}",
-            self.title,
-            self.axis,
-            lines.join(",\n")
-        )
+        json!({
+            "title": self.title,
+            "axes": [self.axis, "seconds, 100 MiB"],
+            "scale": "log-log",
+            "lines": [
+                line("all, CPU s", |row| row.cost.cpu_seconds),
+                line("training, s", |row| row.train_seconds),
+                line("peak memory, 100 MiB", |row| row.cost.peak_bytes.unwrap_or(0.0) / f64::from(100 << 20)),
+            ],
+        })
     }
 }
 
-fn write(folder: &Path, json: &str, binary: &Path) -> Result<(), String> {
-    let wrong = |error: std::io::Error| format!("{}: {error}", folder.display());
-    std::fs::create_dir_all(folder).map_err(wrong)?;
-    std::fs::write(folder.join("growth.json"), json).map_err(wrong)?;
-    let file = std::fs::File::open(folder.join("growth.json")).map_err(wrong)?;
-    let charts = binary.with_file_name("examples").join(format!("charts{}", std::env::consts::EXE_SUFFIX));
-    let status = Command::new(&charts).arg(folder.join("growth.svg")).stdin(Stdio::from(file)).status();
+fn write(folder: &Path, charts: &Value, binary: &Path) -> Result<(), String> {
+    let failed = |error: std::io::Error| format!("{}: {error}", folder.display());
+    std::fs::create_dir_all(folder).map_err(failed)?;
+    std::fs::write(folder.join("growth.json"), format!("{charts:#}\n")).map_err(failed)?;
+    let file = std::fs::File::open(folder.join("growth.json")).map_err(failed)?;
+    let program = binary.with_file_name("examples").join(format!("charts{}", std::env::consts::EXE_SUFFIX));
+    let status = Command::new(&program).arg(folder.join("growth.svg")).stdin(Stdio::from(file)).status();
     match status {
         Ok(status) if status.success() => {
-            println!("wrote {} and growth.svg beside it", folder.join("growth.json").display());
+            println!("wrote growth.json and growth.svg to {}", folder.display());
             Ok(())
         }
-        _ => Err(format!("{}: it failed", charts.display())),
+        Ok(status) => Err(format!("{}: {status}", program.display())),
+        Err(error) => Err(format!("{}: {error}", program.display())),
     }
 }

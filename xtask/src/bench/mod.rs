@@ -1,5 +1,5 @@
-//! `cargo xtask bench`: what training and inference cost, beside the peers in `xtask/peers`, and how
-//! the cost grows.
+//! `cargo xtask bench`: what training and inference cost, compared with the peers in `xtask/peers`, and how the
+//! cost grows.
 
 mod growth;
 mod measure;
@@ -18,17 +18,19 @@ cargo xtask bench kernels
 cargo xtask bench lstm
 cargo xtask bench memory|adding [tcn|lstm [STEPS [SEED]]]
 
-The first measures, on the real IMDB: an epoch of training, two epochs from Parquet to the test
-accuracy, inference by batch size, text to ids, a training step with ReLU, and a single sentence
-from the start of the process; and prints one table.
-  --peers PYTHON   a Python with xtask/peers/requirements.txt installed: Keras, PyTorch,
+Without a verb: measures an epoch of training on IMDB, two epochs from Parquet to the test accuracy,
+inference by batch size, tokenization, a training step with ReLU, and the prediction of one sentence
+from the start of the process. Prints one table.
+  --peers PYTHON   a Python in which xtask/peers/requirements.txt is installed: Keras, PyTorch,
                    onnxruntime and fastText do the same work in turn, and the table has the ratios
-The second trains on ever more texts, on ever longer ones, and with ever larger vocabularies.
-  --out FOLDER     where growth.json and growth.svg are written [default: docs/performance]
-The third times the inner loops by themselves; the fourth convolutions beside an LSTM of the same
-width, on one thread and on all; the last are the stress tests of Bai, Kolter and Koltun (2018).";
+growth: trains on larger and larger corpora, on longer and longer texts, and with larger and larger
+vocabularies.
+  --out FOLDER     the folder for growth.json and growth.svg [default: docs/performance]
+kernels: measures the inner loops.
+lstm: compares convolutions with an LSTM of the same width, on one thread and on all.
+memory, adding: the stress tests of Bai, Kolter and Koltun (2018).";
 
-/// Measures, and prints tables.
+/// Measures and prints tables.
 pub fn run(arguments: &[OsString]) -> ExitCode {
     let words: Vec<&str> = arguments.iter().filter_map(|word| word.to_str()).collect();
     let result = match words.as_slice() {
@@ -41,27 +43,29 @@ pub fn run(arguments: &[OsString]) -> ExitCode {
         [task @ ("memory" | "adding")] => stress(&[task, "tcn", "5000"]),
         [task @ ("memory" | "adding"), kind @ ("tcn" | "lstm")] => stress(&[task, kind, "5000"]),
         ["memory" | "adding", "tcn" | "lstm", _] | ["memory" | "adding", "tcn" | "lstm", _, _] => stress(&words),
-        words => {
+        words if words.iter().any(|word| ["--help", "-h"].contains(word)) => {
             println!("{USAGE}");
-            return ExitCode::from(if words.iter().any(|word| ["--help", "-h"].contains(word)) { 0 } else { 2 });
+            return ExitCode::SUCCESS;
         }
+        words => Err(format!("unknown arguments `{}`; see `cargo xtask bench --help`", words.join(" "))),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(message) => {
-            eprintln!("bench: {message}");
+            eprintln!("xtask: {message}");
             ExitCode::from(2)
         }
     }
 }
 
-/// Convolutions beside an LSTM, on one thread and on all.
+/// Compares convolutions with an LSTM, on one thread and on all.
 fn lstm() -> Result<(), String> {
     let arguments = ["bench", "--workspace", "--bench", "conv_vs_lstm"];
-    let mut alone = command(&arguments);
-    match alone.env("RAYON_NUM_THREADS", "1").status() {
+    let mut on_one_thread = command(&arguments);
+    match on_one_thread.env("RAYON_NUM_THREADS", "1").status() {
         Ok(status) if status.success() => cargo(&arguments),
-        _ => Err("cargo bench failed".into()),
+        Ok(_) => Err(format!("cargo {} failed", arguments.join(" "))),
+        Err(error) => Err(format!("cargo: {error}")),
     }
 }
 
@@ -69,7 +73,7 @@ fn stress(words: &[&str]) -> Result<(), String> {
     cargo(&[&["bench", "--workspace", "--bench", "stress", "--"], words].concat())
 }
 
-/// Runs Cargo on this workspace to its end.
+/// Runs Cargo on this workspace and waits for it.
 fn cargo(arguments: &[&str]) -> Result<(), String> {
     match command(arguments).status() {
         Ok(status) if status.success() => Ok(()),
@@ -84,7 +88,7 @@ fn command(arguments: &[&str]) -> Command {
     command
 }
 
-/// A folder of this process, gone when this is dropped.
+/// A temporary folder, removed on drop.
 struct Scratch(PathBuf);
 
 impl Scratch {

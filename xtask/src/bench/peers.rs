@@ -1,4 +1,4 @@
-//! The same work here and in the peers, in turn, so that all of them meet the same machine.
+//! The same work here and in the peers. They take turns, so that all of them run under the same conditions.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -7,14 +7,14 @@ use super::Scratch;
 use super::measure::{Cost, figure, median, timed};
 use crate::run_binary;
 
-/// How often each is measured; the median is told.
+/// How often each work is measured. The table has the medians.
 const ROUNDS: usize = 3;
 const SENTENCE: &str = "A good film, and not a boring one.";
 
-/// A row of the table: the work, the tool, its cost; ours first for each work.
+/// A row of the table: the work, the tool, and its costs.
 type Row = (String, &'static str, Vec<Cost>);
 
-/// Measures, and prints the table.
+/// Measures and prints the table.
 pub fn compare(python: Option<&Path>) -> Result<(), String> {
     let scratch = Scratch::new()?;
     let bench = Bench { binary: run_binary::build(&["--device=cpu".into()])?, python, scratch };
@@ -35,8 +35,8 @@ struct Bench<'a> {
 }
 
 impl Bench<'_> {
-    /// An epoch more is what three epochs cost beyond one, by two: validation and a checkpoint
-    /// with it.
+    /// The cost of one more epoch is half the difference between three epochs and one. It includes validation and
+    /// a checkpoint.
     fn training(&self, table: &mut Table) -> Result<(), String> {
         let ours = |epochs| self.train(epochs, true);
         table.add("train: one epoch more", "convlens", one_more(ours)?);
@@ -51,10 +51,10 @@ impl Bench<'_> {
         Ok(())
     }
 
-    fn train(&self, epochs: usize, is_cached: bool) -> Result<Cost, String> {
+    fn train(&self, epochs: usize, keeps_cache: bool) -> Result<Cost, String> {
         let (cache, run) = (self.scratch.path("cache"), self.scratch.path("run"));
         let _ = std::fs::remove_dir_all(&run);
-        if !is_cached {
+        if !keeps_cache {
             let _ = std::fs::remove_dir_all(&cache);
         }
         let mut command = Command::new(&self.binary);
@@ -110,15 +110,15 @@ impl Table {
         }
     }
 
-    fn add_figures(&mut self, tool: &'static str, said: &str) {
-        for (what, cost) in said.lines().filter_map(figure) {
-            // What onnxruntime has in front of it.
+    fn add_figures(&mut self, tool: &'static str, printed: &str) {
+        for (what, cost) in printed.lines().filter_map(figure) {
+            // onnxruntime reads ids, which come from the tokenizers library.
             let tool = if what == "text to ids" && tool == "onnxruntime" { "tokenizers" } else { tool };
             self.add(&what, tool, cost);
         }
     }
 
-    /// Work by work, ours before the others', which have the ratios.
+    /// Prints the rows work by work, in the order in which they were added.
     fn print(&self) {
         println!("| work | tool | wall | CPU | peak memory | wall, ours = 1 | CPU, ours = 1 | least and most CPU |");
         println!("|---|---|---|---|---|---|---|---|");
@@ -152,7 +152,7 @@ impl Table {
     }
 }
 
-/// A time with the unit that suits it.
+/// A time in a suitable unit.
 fn time(seconds: f64) -> String {
     match seconds {
         ..1e-3 => format!("{:.2} µs", seconds * 1e6),

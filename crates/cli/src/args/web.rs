@@ -1,4 +1,4 @@
-//! What `web` takes.
+//! The arguments of `web`.
 
 use std::path::PathBuf;
 
@@ -8,38 +8,48 @@ use convlens_run::Precision;
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  cargo xtask web                                  builds the page for the newest run and serves it
+  cargo xtask web                                  build the page for the newest run and serve it
   cargo xtask web --run runs/seed --out site --no-serve
   cargo xtask web --run runs/best --precision int8
 
-The folder is static: any host can serve it, from any path. A linear model is sent folded, exactly as
-it scores, and its layers beside it; of any other the embeddings are what weighs most, and
---precision says in what they are sent.")]
+`cargo xtask web`, in the repository, builds the page and passes it as --page. The folder is static: any
+host can serve it, from any path. A linear model is sent as the table that it folds into, which gives the
+same scores, and its layers separately; in any other model the embeddings are the largest part, and
+--precision chooses how they are sent.
+
+The page gets no path of this machine, and no text of your own files unless you pass --example or
+--publish-texts. It always shows the words of the vocabulary and the labels.
+
+If the folder holds a page already, only files that `convlens web` wrote, and that are unchanged since, are
+replaced or removed; they are listed in page-files.json.")]
 pub struct WebArgs {
     /// The run folder [default: the newest under runs/]
     #[arg(long, value_name = "RUN")]
     pub run: Option<PathBuf>,
-    /// The folder to write [default: RUN/web]
+    /// The folder to write: new, empty, or one that `convlens web` wrote [default: RUN/web]
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
     /// Write the folder and do not serve it
     #[arg(long)]
     pub no_serve: bool,
-    /// The port of 127.0.0.1 to serve on; 0 is any that is free
-    #[arg(long, value_name = "N", default_value_t = 8017)]
+    /// The port of 127.0.0.1 to serve on; 0 chooses one that is free
+    #[arg(long, value_name = "N", default_value_t = 8017, conflicts_with = "no_serve")]
     pub port: u16,
-    /// f32, f16, int8 or int6: how the embeddings are sent [default: f32; of a folded model's layers,
-    /// which no score depends on, int6]
+    /// How the embeddings are sent: f32, f16, int8 or int6 [default: f32; for the layers of a folded model,
+    /// which do not affect the scores, int6]
     #[arg(long, value_name = "P")]
     pub precision: Option<Precision>,
-    /// A text to start from; may be given several times [default: three about films or, of a run on a file, texts of
-    /// its test split]
+    /// A text to start from; may be given several times [default: three about films if the run was trained on
+    /// a known data set, none otherwise]
     #[arg(long, value_name = "TEXT")]
     pub example: Vec<String>,
+    /// Start from the two shortest texts of the test split, and so publish them
+    #[arg(long, conflicts_with = "example")]
+    pub publish_texts: bool,
     /// The page and its modules, as `cargo xtask web` builds them
     #[arg(long, value_name = "DIR")]
     pub page: Option<PathBuf>,
-    /// Look whether the run and the folder will do, and write nothing: asked before the page is built
+    /// Check the run and the folder, and write nothing; used before the page is built
     #[arg(long, hide = true)]
     pub check: bool,
 }

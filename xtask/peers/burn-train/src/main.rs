@@ -1,8 +1,8 @@
-//! What burn-train costs a step: one epoch of the seed model (document A's) through
-//! `SupervisedTraining` with its metrics and checkpoints, and the same steps in a plain loop.
+//! Measures the cost of burn-train: one epoch of preset `seed` with `SupervisedTraining`, its metrics and
+//! checkpoints, compared with the same steps in a plain loop.
 //!
 //! `cargo run --release --manifest-path xtask/peers/burn-train/Cargo.toml > /dev/null`
-//! (standard output is burn-train's line a step, the figures go to standard error)
+//! (burn-train prints one line per step to standard output; the figures go to standard error)
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -18,7 +18,7 @@ use burn::train::metric::{AccuracyMetric, LossMetric};
 use burn::train::{
     ClassificationOutput, ExecutionStrategy, InferenceStep, Learner, SupervisedTraining, TrainOutput, TrainStep,
 };
-use convlens_model::{Batch, EncoderConfig, LinearConvConfig, ModelConfig, Padding, TextModel};
+use convlens_model::{Batch, EncoderConfig, LinearConvConfig, ModelConfig, Padding, Pooling, TextModel};
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
 
@@ -65,7 +65,7 @@ impl Net {
 
     fn output(&self, texts: Texts) -> ClassificationOutput {
         let (loss, logits) = self.loss(&texts);
-        // Its accuracy takes the largest of several logits: give it both classes.
+        // Its accuracy takes the largest of several logits, so it gets one for each class.
         ClassificationOutput::new(loss, Tensor::cat(vec![logits.zeros_like(), logits], 1), texts.labels)
     }
 }
@@ -101,6 +101,8 @@ fn net(device: &Device) -> Net {
         encoder: EncoderConfig::Linear(encoder),
         outputs: 1,
         padding: Padding::Counted { length: LENGTH },
+        pooling: Pooling::default(),
+        dropout: 0.0,
     };
     Net { model: config.init(device).expect("a model") }
 }
@@ -151,7 +153,7 @@ fn timed(work: impl FnOnce()) -> (f64, f64) {
     (clock.elapsed().as_secs_f64(), cpu_seconds() - cpu)
 }
 
-/// User and system time of this process, from Linux's `/proc/self/stat` at 100 ticks a second.
+/// User and system time of this process, from Linux's `/proc/self/stat`, in hundredths of a second.
 fn cpu_seconds() -> f64 {
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
     let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();

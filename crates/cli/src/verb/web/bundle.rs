@@ -1,96 +1,98 @@
-//! What a page is sent of a run.
+//! What the page gets of a run: its files, what it has learnt, examples.
 
 use convlens_analysis::learnt;
-use convlens_run::{METRICS, Precision, Run, RunConfig, RunFiles, RunFolder};
+use convlens_data::known;
+use convlens_run::{METRICS, Precision, Run, RunConfig, RunFiles, RunFolder, TokenizerSource};
+use indicatif::HumanCount;
 use serde_json::json;
 
 use super::{Files, SITE, TABLE, WEBGPU};
 use crate::args::WebArgs;
 use crate::failure::Failure;
-use crate::output::thousands;
 use crate::source::{dataset_of, short_texts};
 
-/// The folder of the run that scores.
-pub const RUN: &str = "run/";
+/// The folder of the run that computes the scores.
+const RUN: &str = "run/";
 /// The folder of the layers of a run that is sent folded.
-pub const LAYERS: &str = "layers/";
-/// How many words a filter is shown with.
+const LAYERS: &str = "layers/";
+/// How many words each filter is shown with.
 const WORDS: usize = 10;
-/// The most bytes of weights that a page should ask of its visitors.
+/// The most bytes of weights that a visitor should have to fetch.
 const MOST_BYTES: usize = 32 << 20;
-/// The bundled sample, for visitors without a file of their own.
+/// How many texts of the bundled sample are sent, for visitors without a file of their own.
 const SAMPLE_TEXTS: usize = 1_500;
 
-/// Texts to start from, where the run has read about films.
-const ABOUT_FILMS: [&str; 3] = [
+/// Example texts for runs that were trained on one of the known data sets, all of which are film reviews.
+const FILM_EXAMPLES: [&str; 3] = [
     "A good film, and not a boring one: the plot is clever, the acting superb.",
     "I wanted to like it, but the story is dull and the ending a waste of two hours.",
     "Not bad at all. The first half drags, and then it becomes wonderful!",
 ];
 
-/// The table that a run folds into, where it is the smaller: of many classes it is not.
-fn folded(run: &Run) -> Result<Option<Run>, Failure> {
-    let folded = run.folded()?;
-    Ok(folded.filter(|folded| folded.config.model.embedding <= run.config.model.embedding))
-}
-
-/// A run as a page gets it.
-pub struct Sent {
-    /// What scores: the run, or the table that it folds into.
+/// The files of a run as the page gets them.
+pub struct Parts {
+    /// What computes the scores: the run, or the table that it folds into.
     run: RunFiles,
     /// The layers of a run that is sent folded.
     layers: Option<RunFiles>,
 }
 
-impl Sent {
-    /// Whether what scores is the table.
+impl Parts {
+    /// Folds and packs a run. Refuses one that is too large for a page.
+    pub fn new(folder: &RunFolder, run: &Run, args: &WebArgs) -> Result<Self, Failure> {
+        let own = run.files()?;
+        let (parts, precision) = match folded(run)? {
+            Some(folded) => {
+                let precision = args.precision.unwrap_or(Precision::Int6);
+                let layers = Some(own.packed(precision)?);
+                // Both parts must name the same tokenizer.
+                (Self { run: RunFiles { tokenizer: own.tokenizer, ..folded.files()? }, layers }, precision)
+            }
+            None => {
+                let precision = args.precision.unwrap_or_default();
+                (Self { run: own.packed(precision)?, layers: None }, precision)
+            }
+        };
+        let size = parts.run.weights.len() + parts.layers.as_ref().map_or(0, |layers| layers.weights.len());
+        if size > MOST_BYTES { Err(too_large(folder, size, precision)) } else { Ok(parts) }
+    }
+
+    /// Whether the table computes the scores.
     pub fn is_folded(&self) -> bool {
         self.layers.is_some()
     }
 }
 
-/// A run as a page gets it; refused where it is too large for one.
-pub fn sent(folder: &RunFolder, run: &Run, args: &WebArgs) -> Result<Sent, Failure> {
-    let own = run.files()?;
-    let (sent, precision) = match folded(run)? {
-        Some(folded) => {
-            let precision = args.precision.unwrap_or(Precision::Int6);
-            let layers = Some(own.packed(precision)?);
-            // The very tokenizer that the layers name.
-            (Sent { run: RunFiles { tokenizer: own.tokenizer, ..folded.files()? }, layers }, precision)
-        }
-        None => {
-            let precision = args.precision.unwrap_or_default();
-            (Sent { run: own.packed(precision)?, layers: None }, precision)
-        }
-    };
-    let size = sent.run.weights.len() + sent.layers.as_ref().map_or(0, |layers| layers.weights.len());
-    match size > MOST_BYTES {
-        true => Err(too_large(folder, size, precision)),
-        false => Ok(sent),
-    }
+/// The table that a run folds into, if it is smaller than the run. With many classes it is not.
+fn folded(run: &Run) -> Result<Option<Run>, Failure> {
+    let folded = run.folded()?;
+    Ok(folded.filter(|folded| folded.config.model.embedding <= run.config.model.embedding))
 }
 
-/// Adds the run's files, what it has learnt, the sample, and `site.json`, which tells the page of them.
-pub fn add(folder: &RunFolder, run: &Run, sent: Sent, args: &WebArgs, files: &mut Files) -> Result<(), Failure> {
-    let is_folded = sent.is_folded();
-    files.insert(format!("{RUN}config.json"), sent.run.config);
-    files.insert(format!("{RUN}tokenizer.json"), sent.run.tokenizer);
-    files.insert(format!("{RUN}model.safetensors"), sent.run.weights);
-    match sent.layers {
+/// Adds the run's files, what it has learnt, the sample, and `site.json`, which describes them to the page.
+pub fn add(folder: &RunFolder, run: &Run, parts: Parts, examples: &[String], files: &mut Files) -> Result<(), Failure> {
+    let is_folded = parts.is_folded();
+    files.insert(format!("{RUN}config.json"), parts.run.config);
+    files.insert(format!("{RUN}tokenizer.json"), parts.run.tokenizer);
+    files.insert(format!("{RUN}model.safetensors"), parts.run.weights);
+    match parts.layers {
         Some(layers) => {
             files.insert(format!("{LAYERS}config.json"), layers.config);
             files.insert(format!("{LAYERS}model.safetensors"), layers.weights);
         }
-        // What the page would take seconds to find out is sent along.
+        // The page would need seconds to compute it.
         None => {
             let learnt = learnt(run, run.word_table()?.as_ref(), WORDS, usize::MAX)?;
             files.insert("learnt.json".into(), learnt.to_string().into_bytes());
         }
     }
     let metrics = folder.metrics()?;
-    if metrics.is_some() {
-        files.insert(format!("{RUN}{METRICS}"), folder.read(METRICS)?);
+    if let Some(metrics) = &metrics {
+        let mut metrics = metrics.clone();
+        metrics.dataset.clone_from(&run.config.dataset.name);
+        let json =
+            serde_json::to_vec_pretty(&metrics).unwrap_or_else(|error| unreachable!("numbers are JSON: {error}"));
+        files.insert(format!("{RUN}{METRICS}"), json);
     }
     files.insert("sample.csv".into(), sample()?);
     let name = folder.path().canonicalize().unwrap_or_else(|_| folder.path().into());
@@ -101,47 +103,70 @@ pub fn add(folder: &RunFolder, run: &Run, sent: Sent, args: &WebArgs, files: &mu
         "learnt": !is_folded,
         "table": files.keys().any(|name| name.starts_with(TABLE)),
         "webgpu": files.keys().any(|name| name.starts_with(WEBGPU)),
-        "examples": examples(&run.config, &args.example),
+        "examples": examples,
     });
     files.insert(SITE.into(), site.to_string().into_bytes());
     Ok(())
 }
 
-/// Texts to start from: the user's, else some of the kind that the run has read; none where its data can
-/// no longer be read.
-fn examples(config: &RunConfig, given: &[String]) -> Vec<String> {
-    if !given.is_empty() {
-        return given.to_vec();
+/// The texts to start from: those given; texts of the test split only if the user asked for them to be
+/// published; else our own if the run was trained on a known data set, and none otherwise.
+pub fn examples(config: &RunConfig, args: &WebArgs) -> Result<Vec<String>, Failure> {
+    if !args.example.is_empty() {
+        Ok(args.example.clone())
+    } else if args.publish_texts {
+        let dataset = dataset_of(&config.dataset, config.training.seed)?;
+        Ok(short_texts(&dataset)?.into_iter().map(|text| text.into_owned()).collect())
+    } else if config.dataset.file.is_none() && known(&config.dataset.name).is_ok() {
+        Ok(FILM_EXAMPLES.map(String::from).to_vec())
+    } else {
+        Ok(Vec::new())
     }
-    if config.dataset.file.is_none() {
-        return ABOUT_FILMS.map(String::from).to_vec();
+}
+
+/// Removes what a page should not tell of the machine that the run was trained on: the paths of the user's
+/// files, of which the names remain.
+pub fn remove_paths(config: &mut RunConfig) {
+    if config.dataset.file.take().is_some() {
+        config.dataset.name = file_name(&config.dataset.name).into();
     }
-    let texts = dataset_of(&config.dataset, config.training.seed)
-        .and_then(|dataset| Ok(short_texts(&dataset)?.into_iter().map(|text| text.into_owned()).collect()));
-    texts.unwrap_or_else(|error| {
-        log::warn!("no examples from {}: {error:?}", config.dataset.name);
-        Vec::new()
-    })
+    if let TokenizerSource::File(path) = &mut config.text.tokenizer {
+        *path = file_name(&path.to_string_lossy()).into();
+    }
+}
+
+/// The part of a path after the last separator of any system: a run may have been trained on another one.
+fn file_name(path: &str) -> &str {
+    path.rsplit(['/', '\\']).next().unwrap_or_default()
 }
 
 fn too_large(folder: &RunFolder, size: usize, precision: Precision) -> Failure {
-    let mend = match precision {
+    let advice = match precision {
         Precision::Int8 | Precision::Int6 => "train a smaller model",
-        _ => "try --precision int8, or a smaller model",
+        _ => "try --precision int8, or train a smaller model",
     };
     Failure::Input(format!(
-        "{}: {} MB of weights as {precision}, and a page takes up to {}; {mend}",
+        "{}: {} MB of weights as {precision}, and a page takes up to {}; {advice}",
         folder.path().display(),
-        thousands(size.div_ceil(1 << 20)),
+        HumanCount(size.div_ceil(1 << 20) as u64),
         MOST_BYTES >> 20,
     ))
 }
 
-/// The bundled sample as a CSV, as a visitor's file would be.
+/// The bundled sample as a CSV, in the form in which a visitor's file would come.
 fn sample() -> Result<Vec<u8>, Failure> {
     let sample = convlens_data::generate_sample(convlens_data::SAMPLE_SEED);
     let mut csv = Vec::new();
     let written = sample.train.first(SAMPLE_TEXTS).write_csv(&sample.labels, &mut csv);
     written.map_err(|error| Failure::Input(format!("the bundled sample: {error}")))?;
     Ok(csv)
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn a_file_name_is_found_in_the_paths_of_any_system() {
+        let names = ["/home/me/data.csv", "C:\\Users\\me\\data.csv", "..\\data.csv", "data.csv"].map(super::file_name);
+        assert_eq!(names, ["data.csv"; 4]);
+    }
 }
