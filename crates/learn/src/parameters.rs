@@ -71,6 +71,8 @@ mod tests {
     use burn::nn::LinearConfig;
     use burn::tensor::Device;
 
+    type Change = fn(&mut BTreeMap<String, Vec<f32>>);
+
     #[test]
     fn values_must_fit_the_module() {
         let module = LinearConfig::new(2, 3).init(&Device::flex());
@@ -81,16 +83,16 @@ mod tests {
         let restored = with_parameters(module.clone(), saved()).expect("its own values");
         assert_eq!(parameters(&restored), parameters(&module));
 
-        let error = |change: &dyn Fn(&mut BTreeMap<String, Vec<f32>>)| {
+        let error = |change: Change| {
             let mut values = saved();
             change(&mut values);
             with_parameters(module.clone(), values).expect_err("does not fit").to_string()
         };
-        let cases: [(&str, &dyn Fn(&mut BTreeMap<String, Vec<f32>>)); 4] = [
-            ("bias is missing", &|values| _ = values.remove("bias")),
-            ("other belongs to no parameter", &|values| _ = values.insert("other".into(), vec![1.0])),
-            ("bias has 2 values, but the model needs 3", &|values| _ = values.insert("bias".into(), vec![1.0; 2])),
-            ("bias has a value that is not a finite", &|values| _ = values.insert("bias".into(), vec![f32::NAN; 3])),
+        let cases: [(&str, Change); 4] = [
+            ("bias is missing", |values| _ = values.remove("bias")),
+            ("other belongs to no parameter", |values| _ = values.insert("other".into(), vec![1.0])),
+            ("bias has 2 values, but the model needs 3", |values| _ = values.insert("bias".into(), vec![1.0; 2])),
+            ("bias has a value that is not a finite", |values| _ = values.insert("bias".into(), vec![f32::NAN; 3])),
         ];
         for (expected, change) in cases {
             assert!(error(change).starts_with(expected), "{}", error(change));

@@ -71,8 +71,8 @@ pub struct ModelConfig {
     pub pooling: Pooling,
     /// In training, the chance that a pooled feature is dropped before the head (Kim 2014, section 2.1).
     ///
-    /// Every text has a mask of its own, `[hidden]`, which applies to its pooled features whatever the
-    /// encoder and the pooling. The head is linear, so for mean pooling this is the same as one mask for
+    /// Every text has a mask of its own, `[hidden]`, which applies to its pooled features, for every
+    /// encoder and either pooling. The head is linear, so for mean pooling this is the same as one mask for
     /// all positions of a text.
     #[serde(default)]
     pub dropout: f64,

@@ -310,10 +310,12 @@ mod tests {
         assert_eq!(next[0], next[1]);
     }
 
+    type Change = fn(&mut BTreeMap<String, Vec<f32>>);
+
     #[test]
     fn a_state_that_does_not_fit_is_refused() {
         let (model, adam) = trained();
-        let error = |steps: usize, change: &dyn Fn(&mut BTreeMap<String, Vec<f32>>)| {
+        let error = |steps: usize, change: Change| {
             let mut state = saved(&adam);
             change(&mut state);
             let mut other = Adam::new(1e-7, 0.0);
@@ -321,7 +323,6 @@ mod tests {
             assert_eq!((other.steps(), other.state().count()), (0, 0), "unchanged");
             error.to_string()
         };
-        type Change = fn(&mut BTreeMap<String, Vec<f32>>);
         let cases: [(&str, Change); 7] = [
             ("bias.v is missing", |state| _ = state.remove("bias.v")),
             ("weight.m is missing", |state| _ = state.remove("weight.m")),
@@ -332,8 +333,8 @@ mod tests {
             ("bias.v has a negative value", |state| _ = state.insert("bias.v".into(), vec![0.0, -1.0, 0.0])),
         ];
         for (expected, change) in cases {
-            assert!(error(1, &change).starts_with(expected), "{}", error(1, &change));
+            assert!(error(1, change).starts_with(expected), "{}", error(1, change));
         }
-        assert_eq!(error(0, &|_| {}), "bias.m belongs to no parameter of the model");
+        assert_eq!(error(0, |_| {}), "bias.m belongs to no parameter of the model");
     }
 }
