@@ -212,8 +212,10 @@ impl Run {
 
 fn read_tokenizer(config: &RunConfig, json: &[u8], folder: &Path) -> Result<Tokenizer, RunError> {
     let path = folder.join(TOKENIZER);
-    let tokenizer = Tokenizer::from_json(json)
-        .map_err(|error| RunError::Tokenizer { path: path.clone(), message: error.to_string() })?;
+    let invalid = |message: String| RunError::Tokenizer { path: path.clone(), message };
+    // The tokenizers library panics on some files that are not JSON.
+    serde_json::from_slice::<Value>(json).map_err(|error| invalid(format!("not a tokenizer.json: {error}")))?;
+    let tokenizer = Tokenizer::from_json(json).map_err(|error| invalid(error.to_string()))?;
     let (tokens, model) = (tokenizer.vocab_size(), config.model.vocab_size);
     if tokens == model { Ok(tokenizer) } else { Err(RunError::TokenizerSize { path, tokenizer: tokens, model }) }
 }
