@@ -18,21 +18,21 @@ pub enum RunError {
     NoRuns { path: PathBuf },
     #[error("{}: no trained weights yet", path.display())]
     Untrained { path: PathBuf },
-    #[error("{}: not a configuration that this version can read: {message}", path.display())]
+    #[error("{}: not a configuration that this version can read: {}", path.display(), one_line(message))]
     Config { path: PathBuf, message: String },
-    #[error("{name} is {value}; it must be {expected}")]
+    #[error("{name} is {}; it must be {expected}", one_line(value))]
     Setting { name: &'static str, value: String, expected: &'static str },
     #[error("{}: written by a newer convlens (layout {found}, this version reads up to {known}); update convlens", path.display())]
     Newer { path: PathBuf, found: u64, known: u32 },
-    #[error("{}: {message}", path.display())]
+    #[error("{}: {}", path.display(), one_line(message))]
     Tokenizer { path: PathBuf, message: String },
     #[error("{}: {tokenizer} tokens, but config.json says {model}; put back the run's own tokenizer.json", path.display())]
     TokenizerSize { path: PathBuf, tokenizer: usize, model: usize },
     #[error("{}: {size} bytes, where the run's other files allow for {most} at most; put back the run's own file", path.display())]
     TooLarge { path: PathBuf, size: u64, most: u64 },
-    #[error("{}: truncated or damaged ({message}); copy it again", path.display())]
+    #[error("{}: truncated or damaged ({}); copy it again", path.display(), one_line(message))]
     DamagedWeights { path: PathBuf, message: String },
-    #[error("{}: does not fit config.json ({message}); put back the run's own file", path.display())]
+    #[error("{}: does not fit config.json ({}); put back the run's own file", path.display(), one_line(message))]
     MisfitWeights { path: PathBuf, message: String },
     #[error("model.safetensors: its weights are so large that a logit is not a finite number; train the run again")]
     Overflow,
@@ -48,4 +48,22 @@ pub enum RunError {
     UnknownDevice(String),
     #[error("device {device}: {message}")]
     NoDevice { device: String, message: String },
+}
+
+/// A message that may quote a file: control characters are escaped, and a long one is cut.
+fn one_line(message: &str) -> String {
+    const MOST: usize = 400;
+    let mut line = String::new();
+    for character in message.chars() {
+        if line.len() > MOST {
+            line.push('…');
+            break;
+        }
+        if character.is_control() {
+            line.extend(character.escape_default());
+        } else {
+            line.push(character);
+        }
+    }
+    line
 }

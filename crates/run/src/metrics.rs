@@ -37,7 +37,8 @@ impl EpochMetrics {
     /// is one. A loss that is not finite is never lower.
     pub fn is_better_than(&self, best: Option<&Self>) -> bool {
         let loss = self.validation.loss;
-        loss.is_finite() && best.is_none_or(|best| loss < best.validation.loss)
+        let is_lower = |best: &Self| !best.validation.loss.is_finite() || loss < best.validation.loss;
+        loss.is_finite() && best.is_none_or(is_lower)
     }
 }
 

@@ -3,9 +3,10 @@
 use std::path::Path;
 
 use burn::tensor::Device;
-use convlens_model::{Batch, TextModel};
+use convlens_model::{Batch, ModelConfig, TextModel};
 use convlens_text::Tokenizer;
 use safetensors::SafeTensorError;
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::folder::{CONFIG, TOKENIZER, WEIGHTS};
@@ -87,9 +88,8 @@ impl Run {
             return Err(RunError::Untrained { path: folder.path().into() });
         }
         let tokenizer = read_tokenizer(&config, &json, folder.path())?;
-        let model = config.model.init(device)?; // its weights are drawn when they are first read
-        let weights = folder.read_up_to(WEIGHTS, weights::most_bytes(&model))?;
-        Self::with_weights(config, tokenizer, model, weights, &digest(&json), folder.path())
+        let weights = folder.read_up_to(WEIGHTS, weights::most_bytes(&unallocated(&config, device)?))?;
+        Self::with_weights(config, tokenizer, weights, &digest(&json), folder.path(), device)
     }
 
     /// Opens a run from the contents of its files.
@@ -99,21 +99,22 @@ impl Run {
     /// As [`open`](Self::open).
     pub fn from_files(files: RunFiles, device: &Device) -> Result<Self, RunError> {
         let (config, tokenizer) = files.read_texts(Path::new(""))?;
-        let model = config.model.init(device)?;
-        Self::with_weights(config, tokenizer, model, files.weights, &digest(&files.tokenizer), Path::new(""))
+        Self::with_weights(config, tokenizer, files.weights, &digest(&files.tokenizer), Path::new(""), device)
     }
 
     fn with_weights(
         config: RunConfig,
         tokenizer: Tokenizer,
-        mut model: TextModel,
         weights: Vec<u8>,
         tokenizer_digest: &str,
         folder: &Path,
+        device: &Device,
     ) -> Result<Self, RunError> {
-        weights::load(&mut model, weights, tokenizer_digest, &folder.join(WEIGHTS))?;
-        let device = model.device();
-        Ok(Self { config, tokenizer, model, device })
+        let path = folder.join(WEIGHTS);
+        weights::check_shapes(&unallocated(&config, device)?, &weights, &path)?;
+        let mut model = config.model.init(device)?;
+        weights::load(&mut model, weights, tokenizer_digest, &path)?;
+        Ok(Self { config, tokenizer, model, device: device.clone() })
     }
 
     /// The contents of the files that make the run, to be published: the configuration holds the names
@@ -211,10 +212,33 @@ impl Run {
 
 fn read_tokenizer(config: &RunConfig, json: &[u8], folder: &Path) -> Result<Tokenizer, RunError> {
     let path = folder.join(TOKENIZER);
-    let tokenizer = Tokenizer::from_json(json)
-        .map_err(|error| RunError::Tokenizer { path: path.clone(), message: error.to_string() })?;
+    let invalid = |message: String| RunError::Tokenizer { path: path.clone(), message };
+    // The tokenizers library panics on some files that are not JSON.
+    serde_json::from_slice::<Value>(json).map_err(|error| invalid(format!("not a tokenizer.json: {error}")))?;
+    let tokenizer = Tokenizer::from_json(json).map_err(|error| invalid(error.to_string()))?;
     let (tokens, model) = (tokenizer.vocab_size(), config.model.vocab_size);
     if tokens == model { Ok(tokenizer) } else { Err(RunError::TokenizerSize { path, tokenizer: tokens, model }) }
+}
+
+/// The model without weight normalisation. Its weights are drawn only when they are first read, while the
+/// norms of the filters would be computed from them at once.
+fn unallocated(config: &RunConfig, device: &Device) -> Result<TextModel, RunError> {
+    fn turn_off(settings: &mut Value) {
+        match settings {
+            Value::Object(settings) => settings.iter_mut().for_each(|(name, value)| {
+                if name == "weight_norm" {
+                    *value = Value::Bool(false);
+                }
+                turn_off(value);
+            }),
+            Value::Array(settings) => settings.iter_mut().for_each(turn_off),
+            _ => {}
+        }
+    }
+    let invalid = |error: serde_json::Error| RunError::Config { path: CONFIG.into(), message: error.to_string() };
+    let mut settings = serde_json::to_value(&config.model).map_err(invalid)?;
+    turn_off(&mut settings);
+    Ok(serde_json::from_value::<ModelConfig>(settings).map_err(invalid)?.init(device)?)
 }
 
 fn digest(bytes: &[u8]) -> String {

@@ -26,28 +26,45 @@ pub(crate) fn to_bytes(model: &TextModel, tokenizer_digest: &str) -> Result<Vec<
 /// The most bytes of a `model.safetensors` besides the values of its tensors.
 const MOST_HEADER: u64 = 1 << 20;
 
-/// The most bytes that the weights of a model take up, packed or not.
+/// The most bytes of a file of a model's weights, packed or not. Twice the weights leave room for the
+/// norms that a model without weight normalisation lacks.
 pub(crate) fn most_bytes(model: &TextModel) -> u64 {
-    let size = |shape: &[usize]| shape.iter().fold(4u64, |size, &length| size.saturating_mul(length as u64));
+    let size = |shape: &[usize]| shape.iter().fold(8u64, |size, &length| size.saturating_mul(length as u64));
     shapes(model)
         .iter()
         .fold(MOST_HEADER, |sum, (name, shape)| sum.saturating_add(size(shape)).saturating_add(256 + name.len() as u64))
 }
 
-/// Loads weights into a model. Names, shapes and types are compared with the model's before anything is
-/// allocated.
-pub(crate) fn load(model: &mut TextModel, bytes: Vec<u8>, tokenizer_digest: &str, path: &Path) -> Result<(), RunError> {
-    let damaged = |message: String| RunError::DamagedWeights { path: path.into(), message };
+/// Checks that a file has the tensors of a model, before anything is allocated for either.
+///
+/// # Errors
+///
+/// [`RunError::DamagedWeights`] or [`RunError::MisfitWeights`].
+pub(crate) fn check_shapes(model: &TextModel, bytes: &[u8], path: &Path) -> Result<(), RunError> {
     let misfit = |message: String| RunError::MisfitWeights { path: path.into(), message };
-
-    let shapes = shapes(model);
-    let tensors = SafeTensors::deserialize(&bytes).map_err(|error| damaged(error.to_string()))?;
-    for (name, shape) in &shapes {
-        let found = tensors.tensor(name).map_err(|_| misfit(format!("it has no tensor {name}")))?;
+    let tensors = SafeTensors::deserialize(bytes)
+        .map_err(|error| RunError::DamagedWeights { path: path.into(), message: error.to_string() })?;
+    for (name, shape) in shapes(model) {
+        let found = tensors.tensor(&name).map_err(|_| misfit(format!("it has no tensor {name}")))?;
         if found.shape() != shape {
             return Err(misfit(format!("{name} is {:?}, not {shape:?}", found.shape())));
         }
     }
+    Ok(())
+}
+
+/// Loads weights into a model.
+///
+/// # Errors
+///
+/// [`RunError::DamagedWeights`] or [`RunError::MisfitWeights`].
+pub(crate) fn load(model: &mut TextModel, bytes: Vec<u8>, tokenizer_digest: &str, path: &Path) -> Result<(), RunError> {
+    let damaged = |message: String| RunError::DamagedWeights { path: path.into(), message };
+    let misfit = |message: String| RunError::MisfitWeights { path: path.into(), message };
+
+    check_shapes(model, &bytes, path)?;
+    let shapes = shapes(model);
+    let tensors = SafeTensors::deserialize(&bytes).map_err(|error| damaged(error.to_string()))?;
     if let Some(name) = tensors.names().into_iter().find(|name| !is_known(name, &shapes)) {
         return Err(misfit(format!("the model has no tensor {name:?}")));
     }
