@@ -77,7 +77,7 @@ fn ctrl_c_writes_a_checkpoint_and_says_how_to_continue() {
     let place = Place::new();
     place.succeed(&format!("{TRAIN} --out alone"));
     // There are checkpoints only at the end of an epoch and at Ctrl-C.
-    let begin = format!("{TRAIN} --checkpoint-every 1000 --out stopped");
+    let begin = format!("{} --out stopped", TRAIN.replace("--checkpoint-every 0.05", "--checkpoint-every 1000"));
     let mut child = place.command(&begin).stderr(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("starts");
     place.wait_for("stopped/metrics.jsonl", &mut child);
     Command::new("kill").args(["-INT", &child.id().to_string()]).status().expect("sends");
