@@ -98,7 +98,7 @@ fn bad_runs_and_folders_are_refused_before_any_work() {
         ("analyze --run r --data none.csv --against damaged", "damaged/model.safetensors"),
         ("analyze --run r --data none.csv --against begun", "begun: no trained weights"),
         ("analyze --run r --data none.csv --sst none", "none: "),
-        ("analyze --run r --data none.csv --tolerance -1", "--tolerance"),
+        ("analyze --run r --data none.csv --tolerance=-1", "--tolerance"),
     ] {
         let error = place.fail(line);
         assert!(error.contains(part) && !error.contains("none.csv"), "{line}: {error}");

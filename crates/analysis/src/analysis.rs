@@ -172,9 +172,8 @@ impl Analysis {
 fn explained_note(explained: usize, chosen: usize) -> Option<String> {
     (explained < chosen).then(|| {
         format!(
-            "{explained} of {chosen} texts are explained; the other {} are too long: at most {EXPLAINED_TOKENS} tokens \
-             are explained in all.",
-            chosen - explained
+            "{explained} of {chosen} texts are explained phrase by phrase. The others are too long: at most \
+             {EXPLAINED_TOKENS} tokens are explained in all."
         )
     })
 }

@@ -92,11 +92,10 @@ impl Faithfulness {
     pub fn note(&self) -> Option<String> {
         (self.left_out > 0).then(|| {
             format!(
-                "Faithfulness is measured on {} of {} texts; the other {} are too long: occlusion reads a text once \
-                 per token.",
+                "Faithfulness is measured on {} of {} texts. The others are too long: occlusion reads a text once per \
+                 token.",
                 self.texts,
-                self.texts + self.left_out,
-                self.left_out
+                self.texts + self.left_out
             )
         })
     }

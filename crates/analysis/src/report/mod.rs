@@ -50,7 +50,7 @@ pub fn report(
         "points": points(run, analysis),
         "words": analysis.words.is_some(),
         "folded": folded(&analysis.certificate),
-        "explained": analysis.explained.len(),
+        "excitation_texts": analysis.explained.iter().filter(|explained| explained.label.is_some()).count(),
         "output": run.outputs()[0],
         "one_output": run.outputs().len() == 1,
         "filters": analysis.filters.iter().map(|filter| filter_page(filter, analysis, run)).collect::<Value>(),

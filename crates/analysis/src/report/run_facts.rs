@@ -1,5 +1,6 @@
 //! The facts about a run, in words.
 
+use convlens_run::model::Padding;
 use convlens_run::{Run, RunMetrics};
 use serde_json::{Value, json};
 
@@ -35,10 +36,10 @@ fn bias(run: &Run) -> String {
     bias.collect::<Vec<_>>().join(", ")
 }
 
-/// Whose logits the scores add to.
+/// What the scores add to.
 pub(super) fn logits(run: &Run) -> String {
     let labels = &run.config.labels;
-    match run.outputs() {
+    let mut text = match run.outputs() {
         [only] => format!(
             "The model has one logit, that of “{only}”. A positive score is evidence for “{only}”, a negative score is \
              evidence for “{}”, whichever of them the model predicts.",
@@ -49,7 +50,14 @@ pub(super) fn logits(run: &Run) -> String {
               score is evidence for this label, a negative score is evidence against it."
                 .into()
         }
+    };
+    text.push_str(" The bias and the scores of all phrases of a text add up to its logit.");
+    if run.config.model.padding != Padding::Masked {
+        text.push_str(
+            " This model counts padding, so the score of the padding, which is not shown, is part of the sum.",
+        );
     }
+    text
 }
 
 /// What was added up, and the residuals.
@@ -84,7 +92,7 @@ pub(super) fn folded(certificate: &Certificate) -> String {
          a phrase does not depend on the words around it. In a text, each word takes every place of a phrase once, so \
          the logit of the text is the mean of what its words add over all places. The model cannot distinguish “not \
          good” from “good not”, except at the edges of the text, where a word misses some places. On {} texts, the \
-         order of the words changes the logit by {:.1e} on average and by at most {:.2}. The command “convlens export \
+         order of the words changes the logit by {:.1e} on average and by at most {:.1e}. The command “convlens export \
          --folded” writes the table.",
         certificate.texts, order.mean, order.max
     )
