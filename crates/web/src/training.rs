@@ -393,7 +393,7 @@ mod tests {
 
     #[test]
     fn absurd_settings_and_texts_are_errors() {
-        let message = |rows: &str, changes| begin(rows, changes).err().expect("an error");
+        let message = |rows: &str, changes| begin(rows, changes).expect_err("an error");
         assert_eq!(
             message("", json!({ "epochs": 5_000_000_000_u64 })),
             "epochs is 5000000000; a page takes up to 1000"
@@ -405,7 +405,7 @@ mod tests {
         let long = format!("good,a\n{},a\n", "word ".repeat(MOST_TOKENS + 1));
         assert!(message(&long, json!({})).starts_with("line 3: the text has 2000"), "{}", message(&long, json!({})));
         let mut begun = begin("", json!({})).expect("begins");
-        assert_eq!(begun.zipped().err().expect("an error").to_string(), "no epoch has ended yet; nothing can be saved");
+        assert_eq!(begun.zipped().expect_err("an error").to_string(), "no epoch has ended yet; nothing can be saved");
         begun.learner = None;
         assert_eq!(wait_for(begun.take_step()), Err("training failed before; start it again".into()));
     }
