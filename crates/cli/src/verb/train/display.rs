@@ -20,11 +20,14 @@ impl Display {
     pub fn show(&mut self, event: Event) {
         match event {
             Event::Resumed { epoch, step } => message(format!("continuing at epoch {epoch}, after step {step}")),
-            Event::Truncated { texts, max_tokens } => message(format!(
-                "{} training texts have more than {} tokens; training reads only the beginning of each (see --max-tokens)",
-                thousands(texts),
-                thousands(max_tokens)
-            )),
+            Event::Truncated { texts, max_tokens } => {
+                let have = if texts == 1 { "text has" } else { "texts have" };
+                message(format!(
+                    "{} training {have} more than {} tokens; training reads only the beginning (see --max-tokens)",
+                    thousands(texts),
+                    thousands(max_tokens)
+                ));
+            }
             Event::Step { epoch, step, steps, loss, accuracy } => {
                 if !std::io::stderr().is_terminal() {
                     return;

@@ -57,6 +57,8 @@ fn begin(args: &TrainArgs) -> Result<Plan, Failure> {
     training.weight_decay = args.weight_decay.unwrap_or(training.weight_decay);
     training.patience = args.patience.or(training.patience);
     training.max_tokens = args.max_tokens.unwrap_or(training.max_tokens);
+    training.epochs = args.epochs.unwrap_or(training.epochs);
+    training.check()?;
 
     let file = args.source.file.config(args.source.test_data.as_deref())?;
     let dataset = dataset(args.source.dataset.as_deref(), file.as_ref(), training.seed)?;
@@ -84,6 +86,7 @@ fn begin(args: &TrainArgs) -> Result<Plan, Failure> {
         model: with_settings((preset.model)(corpus.tokenizer.vocab_size(), outputs), &args.settings)?,
         training,
     };
+    config.check()?;
     let folder = new_folder(args, &config)?;
     let lock = folder.lock()?;
     folder.tidy();
