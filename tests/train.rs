@@ -76,7 +76,7 @@ fn no_flag_is_ignored() {
         ("train --resume --out runs/r --max-tokens 9", "--max-tokens: runs/r was begun with another"),
         ("train --resume --out sample --text-column text", "--text-column: sample was begun with another"),
         ("train --resume --out sample --label-map a=b", "--label-map: sample was begun with another"),
-        ("train --resume --out sample --test-data reviews.csv", "--test-data: sample was begun with another"),
+        ("train --resume --out runs/r --data reviews.csv --test-data other.csv", "--test-data: runs/r was begun"),
         ("evaluate --run runs/r --label-map pos=good", "--label-map goes with --data"),
         (
             "evaluate --run runs/r --data reviews.csv --label-map pos=better",
