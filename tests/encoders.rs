@@ -39,7 +39,7 @@ fn model_settings_are_changed_by_their_path() {
     let found = &place.json("analyze --texts 20 --json")[0];
     assert!(found["certificate"]["phrases"]["max"].as_f64().expect("a residual") < 1e-4, "{found}");
     assert_eq!(found["certificate"]["exactness"], "exact-where-largest");
-    assert!(place.fail("train --preset conv --set encoder.width=3").contains("there is no width (there are: type"));
+    assert!(place.fail("train --preset conv --set encoder.width=3").contains("there is no width (known: type"));
     assert!(place.fail(&format!("train --resume {small} --set pooling=mean")).contains("--set: runs/r"));
     assert!(place.fail(&format!("train --resume {small} --set poling=mean")).contains("there is no poling"));
     for (huge, expected) in [
