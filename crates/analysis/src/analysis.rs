@@ -9,8 +9,8 @@ use crate::explained::{choose, explain};
 use crate::pictures::pictures;
 use crate::{
     AnalysisError, Certificate, Corpus, Excitations, Explained, Faithfulness, Filter, FilterVectors, Histogram, Judged,
-    JudgedPhrase, OnStage, Picture, PlaceWords, Plane, Vocabulary, excitations, histograms, receptive_fields,
-    strongest_words,
+    JudgedPhrase, NamedFile, OnStage, Picture, PlaceWords, Plane, Vocabulary, excitations, histograms,
+    receptive_fields, strongest_words,
 };
 
 /// The most tokens of the corpus that are explained, over all texts. An explanation takes some 200 bytes
@@ -128,7 +128,7 @@ impl Analysis {
     /// # Errors
     ///
     /// [`AnalysisError::Report`] if a number cannot be written as JSON.
-    pub fn files(&self) -> Result<Vec<(String, Vec<u8>)>, AnalysisError> {
+    pub fn files(&self) -> Result<Vec<NamedFile>, AnalysisError> {
         let lines: String = self.explained.iter().map(|explained| format!("{}\n", explained.to_json())).collect();
         let mut files = vec![
             json_file("certificate", &self.certificate)?,
@@ -178,7 +178,7 @@ fn explained_note(explained: usize, chosen: usize) -> Option<String> {
     })
 }
 
-fn json_file(name: &str, value: &impl Serialize) -> Result<(String, Vec<u8>), AnalysisError> {
+fn json_file(name: &str, value: &impl Serialize) -> Result<NamedFile, AnalysisError> {
     let bytes = serde_json::to_vec(value).map_err(|error| AnalysisError::Report(error.to_string()))?;
     Ok((format!("{name}.json"), bytes))
 }

@@ -49,7 +49,7 @@ pub use judged::{Agreement, Judged};
 pub use learnt::learnt;
 pub use measured_field::MeasuredField;
 #[cfg(feature = "report")]
-pub use output::{analysis_file, check_writable, write_analyses};
+pub use output::{NamedFile, analysis_file, check_writable, write_analyses};
 pub use parts::{FilterShare, Parts, filters_behind, phrase_parts};
 pub use pca::{FilterPoint, Pca, Plane};
 pub use phrases::{explained_output, strongest_phrases};

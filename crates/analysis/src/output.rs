@@ -11,6 +11,9 @@ use crate::AnalysisError;
 /// The folder within a run folder that analyses are written to.
 const FOLDER: &str = "analysis";
 
+/// The name and the content of a file.
+pub type NamedFile = (String, Vec<u8>);
+
 /// The path of a file in the `analysis/` folder of a run.
 pub fn analysis_file(folder: &RunFolder, name: &str) -> PathBuf {
     folder.file(FOLDER).join(name)
@@ -30,14 +33,14 @@ pub fn check_writable(folder: &RunFolder) -> Result<(), AnalysisError> {
     }
 }
 
-/// Writes files, given by name and content, into the `analysis/` folders of runs. All contents are written
+/// Writes files into the `analysis/` folders of runs. All contents are written
 /// to temporary files first, which then replace the old files. An error or an interruption before that
 /// leaves every old file as it was.
 ///
 /// # Errors
 ///
 /// [`AnalysisError::Run`], naming the file.
-pub fn write_analyses(analyses: &[(&RunFolder, Vec<(String, Vec<u8>)>)]) -> Result<(), AnalysisError> {
+pub fn write_analyses(analyses: &[(&RunFolder, Vec<NamedFile>)]) -> Result<(), AnalysisError> {
     let mut written: Vec<(TempPath, PathBuf)> = Vec::new();
     for (folder, files) in analyses {
         let path = folder.file(FOLDER);

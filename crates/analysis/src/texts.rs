@@ -126,6 +126,7 @@ impl<'a> Corpus<'a> {
 
     /// Reads and encodes the texts at `indices`, in that order, and skips each text that would bring
     /// the number of tokens above `tokens`.
+    #[cfg(feature = "report")]
     pub(crate) fn encode_within(&self, run: &Run, indices: &[usize], tokens: usize) -> Result<Texts, AnalysisError> {
         let (mut kept, mut rest) = (Texts::default(), tokens);
         for piece in self.pieces(indices) {
@@ -160,6 +161,7 @@ impl<'a> Corpus<'a> {
     }
 
     /// The logits of every text, one row per text.
+    #[cfg(feature = "report")]
     pub(crate) fn logits(&self, run: &Run, on_stage: OnStage<'_>) -> Result<Vec<Vec<f32>>, AnalysisError> {
         let mut logits = Vec::with_capacity(self.len());
         self.in_pieces(run, "logits of all texts", on_stage, |texts| {
@@ -212,6 +214,7 @@ impl Texts {
         self.ids.iter().map(Vec::as_slice).collect()
     }
 
+    #[cfg(feature = "report")]
     fn push(&mut self, index: usize, text: String, label: usize, ids: Vec<u32>) {
         self.indices.push(index);
         self.texts.push(text);

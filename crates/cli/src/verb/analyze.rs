@@ -4,8 +4,8 @@ use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 use convlens_analysis::{
-    Analysis, Compared, Corpus, Judged, JudgedPhrase, Options, TextSource, analysis_file, check_labels, check_writable,
-    comparison, read_treebank, report, write_analyses,
+    Analysis, Compared, Corpus, Judged, JudgedPhrase, NamedFile, Options, TextSource, analysis_file, check_labels,
+    check_writable, comparison, read_treebank, report, write_analyses,
 };
 use convlens_data::{Examples, TextList};
 use convlens_run::{ChosenDevice, DeviceChoice, Run, RunFolder, RunMetrics};
@@ -154,7 +154,7 @@ impl Analyzed {
     }
 
     /// The names and contents of all files, the report last.
-    fn files(&self) -> Result<Vec<(String, Vec<u8>)>, Failure> {
+    fn files(&self) -> Result<Vec<NamedFile>, Failure> {
         let Subject { name, run, metrics, .. } = &self.subject;
         let mut files = self.analysis.files()?;
         files.push((REPORT.into(), report(run, &self.analysis, metrics.as_ref(), name)?.into_bytes()));
