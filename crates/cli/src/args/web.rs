@@ -12,16 +12,16 @@ Examples:
   cargo xtask web --run runs/seed --out site --no-serve
   cargo xtask web --run runs/best --precision int8
 
-`cargo xtask web`, in the repository, builds the page and passes it as --page. The folder is static: any
-host can serve it, from any path. A linear model is sent as the table that it folds into, which gives the
-same scores, and its layers separately; in any other model the embeddings are the largest part, and
+`cargo xtask web`, in the repository, builds the page and passes it as --page. The folder is static: \
+any host can serve it, from any path. A linear model is sent as the table that it folds into, which gives \
+the same scores, and its layers separately; in any other model the embeddings are the largest part, and \
 --precision chooses how they are sent.
 
-The page gets no path of this machine, and no text of your own files unless you pass --example or
+The page gets no path of this machine, and no text of your own files unless you pass --example or \
 --publish-texts. It always shows the words of the vocabulary and the labels.
 
-If the folder holds a page already, only files that `convlens web` wrote, and that are unchanged since, are
-replaced or removed; they are listed in page-files.json.")]
+If the folder holds a page already, only files that `convlens web` wrote, and that are unchanged since, \
+are replaced or removed; they are listed in page-files.json.")]
 pub struct WebArgs {
     /// The run folder [default: the newest under runs/]
     #[arg(long, value_name = "RUN")]
@@ -43,7 +43,8 @@ pub struct WebArgs {
     /// a known data set, none otherwise]
     #[arg(long, value_name = "TEXT")]
     pub example: Vec<String>,
-    /// Start from the two shortest texts of the test split, and so publish them
+    /// Start from two texts of the test split, which publishes them: the shortest one, and the shortest one with
+    /// another label
     #[arg(long, conflicts_with = "example")]
     pub publish_texts: bool,
     /// The page and its modules, as `cargo xtask web` builds them
