@@ -344,6 +344,7 @@ mod tests {
             text_column: "text".into(),
             label_column: "label".into(),
             label_map: vec![],
+            no_quotes: false,
         });
         config.text.tokenizer = TokenizerSource::File("/home/me/tokenizer.json".into());
         let published = String::from_utf8(config.without_paths().to_json()).expect("JSON");
