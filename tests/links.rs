@@ -124,8 +124,8 @@ fn exists(code: &str, document: &Document, sources: &[PathBuf]) -> bool {
         return !is_source || sources.iter().any(|path| path.ends_with(code));
     };
     // A crate's README names its own files by their path in the crate.
-    let is_in_crate = document.path.starts_with("crates") && ["src", "page"].contains(&first);
-    if is_in_crate {
+    let in_crate = ["src", "page", "tests", "benches", "examples"];
+    if document.path.starts_with("crates") && in_crate.contains(&first) {
         root().join(document.resolve(code)).exists()
     } else {
         !FOLDERS.contains(&first) || root().join(code).exists()

@@ -309,7 +309,7 @@ mod tests {
                 json!({ "counted": { "length": 1u64 << 40 } }),
                 "padding.counted.length is 1099511627776",
             ),
-            ("/model/embedding", json!(0), "model configuration: "),
+            ("/model/embedding", json!(0), "embedding must be 1 or more, but is 0"),
             ("/training/epochs", json!(0), "training.epochs is 0"),
             ("/training/batch_size", json!(0), "training.batch_size is 0"),
             ("/training/learning_rate", json!(-1), "training.learning_rate is -1"),
