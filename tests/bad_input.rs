@@ -43,6 +43,8 @@ fn bad_files_are_refused() {
             "\"ab\" does not have the form FILE_LABEL=MODEL_LABEL; write --label-map FILE_LABEL=MODEL_LABEL",
         ),
         ("train --text-column review", "--text-column goes with --data"),
+        ("train --test-data good.csv", "--test-data goes with --data"),
+        ("compare --presets relu --test-data good.csv", "--test-data goes with --data"),
         ("train --data good.csv --tokenizer bad.json", "bad.json: not a tokenizer.json"),
         ("train --data good.csv --tokenizer missing.json", "missing.json: No such file"),
     ];

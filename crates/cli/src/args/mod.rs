@@ -112,7 +112,7 @@ pub struct SourceArgs {
     #[command(flatten)]
     pub file: FileArgs,
     /// A separate file for the test split [default: a fifth of --data, chosen by the seed]
-    #[arg(long, value_name = "FILE", requires = "data", conflicts_with = "dataset")]
+    #[arg(long, value_name = "FILE", conflicts_with = "dataset")]
     pub test_data: Option<PathBuf>,
 }
 
@@ -239,7 +239,6 @@ mod tests {
             "train --dataset imdb --label-column t",
             "train --dataset imdb --label-map a=b",
             "train --dataset imdb --no-quotes",
-            "train --test-data a.csv",
             "train --epochs 1 --epochs 2",
             "train --config a.toml --config b.toml",
             "compare --presets conv --dataset imdb --test-data a.csv",
