@@ -231,17 +231,18 @@ fn ctrl_c_ends_an_analysis_at_once() {
     assert!(clock.elapsed() < Duration::from_secs(20), "{:?}", clock.elapsed());
     assert!(!place.path().join("runs/r/analysis/report.html").exists());
 
-    // Work that takes longer than a signal: many texts.
-    let rows: String = (0..150_000).map(|row| format!("a good film number {row} and a bad plot,pos\n")).collect();
-    place.file("many.csv", format!("text,label\n{rows}"));
-    for line in ["evaluate --data many.csv", "analyze --data many.csv"] {
+    // Work that takes a hundred times as long as the wait before the signal.
+    place.succeed("train --dataset sample --preset lstm --epochs 1 --out runs/lstm");
+    let row = format!("{},pos\n", "a good film and a bad plot ".repeat(100));
+    place.file("many.csv", format!("text,label\n{}", row.repeat(5_000)));
+    for line in ["evaluate --run runs/lstm --data many.csv", "analyze --run runs/lstm --data many.csv"] {
         let mut child = place.command(line).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("starts");
-        std::thread::sleep(Duration::from_millis(150));
-        assert!(child.try_wait().expect("a state").is_none(), "{line} still works");
+        std::thread::sleep(Duration::from_millis(100));
+        assert!(child.try_wait().expect("a state").is_none(), "{line} still runs");
         interrupt(&child);
         let status = child.wait().expect("ends");
         assert_eq!(code(status), Some(130), "{line}");
     }
-    assert!(!place.path().join("runs/r/analysis/report.html").exists());
-    place.succeed("analyze");
+    assert!(!place.path().join("runs/lstm/analysis/report.html").exists());
+    place.succeed("analyze --run runs/r");
 }

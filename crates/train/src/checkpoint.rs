@@ -289,7 +289,8 @@ mod tests {
     #[test]
     fn tensors_that_do_not_fit_are_refused() {
         let bytes = checkpoint();
-        let with = |change: &dyn Fn(&str, &mut Vec<u8>, &mut Vec<usize>, &mut Dtype) -> Option<String>| {
+        type Change<'a> = &'a dyn Fn(&str, &mut Vec<u8>, &mut Vec<usize>, &mut Dtype) -> Option<String>;
+        let with = |change: Change| {
             let tensors = SafeTensors::deserialize(&bytes).expect("tensors");
             let mut changed = Vec::new();
             for (name, view) in tensors.iter() {
