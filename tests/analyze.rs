@@ -68,8 +68,8 @@ fn parts_that_do_not_add_up_and_bad_input_write_nothing() {
         ("analyze --run r --words 0", "--words 0"),
         ("analyze --run r --tolerance nan", "--tolerance"),
         ("analyze --run r --sst none", "none: "),
-        ("analyze --run r --against none", "none: no run folder"),
-        ("analyze --run none", "none: no run folder"),
+        ("analyze --run r --against none", "none: not a run folder"),
+        ("analyze --run none", "none: not a run folder"),
         ("export --folded --run r --out table.txt", "table.txt: name a .csv"),
         ("export --folded --run r --out none/table.csv", "none/table.csv"),
     ] {
@@ -94,7 +94,7 @@ fn bad_runs_and_folders_are_refused_before_any_work() {
     place.file("begun/config.json", place.read("r/config.json"));
     place.file("begun/tokenizer.json", place.read("r/tokenizer.json"));
     for (line, part) in [
-        ("analyze --run r --data none.csv --against none", "none: no run folder"),
+        ("analyze --run r --data none.csv --against none", "none: not a run folder"),
         ("analyze --run r --data none.csv --against damaged", "damaged/model.safetensors"),
         ("analyze --run r --data none.csv --against begun", "begun: no trained weights"),
         ("analyze --run r --data none.csv --sst none", "none: "),

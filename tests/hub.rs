@@ -17,10 +17,10 @@ enum Behavior {
     BreaksOff,
     Stalls,
     WrongSize,
-    /// As many bytes as announced, but others.
+    /// The announced number of bytes, but not the announced bytes.
     WrongBytes,
     Status(u16),
-    /// The file is announced, and the request for it gets this status.
+    /// The file is announced, but the request for it gets this status.
     StatusOfTheFile(u16),
 }
 

@@ -127,7 +127,7 @@ fn a_page_is_replaced_and_nothing_else_in_its_folder() {
 
     std::fs::create_dir(place.path().join("other")).expect("makes");
     place.file("other/site.json", "{}");
-    assert!(place.fail("web --page page --run runs/r --out other --no-serve").contains("holds other things"));
+    assert!(place.fail("web --page page --run runs/r --out other --no-serve").contains("something other than a page"));
 }
 
 #[cfg(unix)]

@@ -47,8 +47,8 @@ fn a_score_does_not_depend_on_the_rest_of_the_batch() {
     let short = "a good film";
     let alone = place.json(&format!("predict --json '{short}'"));
     let long = "dull ".repeat(500);
-    let beside = place.json(&format!("predict --json '{long}' '{short}'"));
-    assert_eq!(alone[0], beside[1]);
+    let together = place.json(&format!("predict --json '{long}' '{short}'"));
+    assert_eq!(alone[0], together[1]);
 }
 
 #[test]
@@ -137,7 +137,7 @@ fn the_log_is_shown_on_request() {
 }
 
 #[test]
-fn a_human_reads_which_label_each_phrase_speaks_for() {
+fn each_phrase_is_shown_with_the_label_that_it_supports() {
     let place = trained("default");
     let shown = place.succeed("predict 'a good film, not a dull one'");
     let lines: Vec<&str> = shown.lines().collect();

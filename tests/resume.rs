@@ -151,18 +151,18 @@ fn a_run_killed_before_its_tokenizer_was_written_is_resumed() {
     // A folder with files of the user's is not a run, with or without --resume.
     std::fs::create_dir(place.path().join("mine")).expect("makes");
     place.file("mine/tokenizer.json", "mine");
-    assert!(place.fail("train --dataset sample --out mine").contains("mine: exists already"));
-    assert!(place.fail("train --dataset sample --out mine --resume").contains("mine: no run folder"));
+    assert!(place.fail("train --dataset sample --out mine").contains("mine: already exists"));
+    assert!(place.fail("train --dataset sample --out mine --resume").contains("mine: not a run folder"));
 }
 
 #[test]
 fn only_a_run_that_exists_is_resumed() {
     let place = Place::new();
-    assert!(place.fail("train --resume --out nowhere").contains("nowhere: no run folder"));
+    assert!(place.fail("train --resume --out nowhere").contains("nowhere: not a run folder"));
     let error = place.fail("train --resume");
     assert!(error.contains("runs: ") && error.contains("no run"), "{error}");
     std::fs::create_dir(place.path().join("empty")).expect("makes");
-    assert!(place.fail("train --resume --out empty").contains("empty: no run folder"));
+    assert!(place.fail("train --resume --out empty").contains("empty: not a run folder"));
 }
 
 #[test]

@@ -77,7 +77,7 @@ fn no_flag_is_ignored() {
         ("train --resume --out sample --text-column text", "--text-column: sample was begun with another"),
         ("train --resume --out sample --label-map a=b", "--label-map: sample was begun with another"),
         ("train --resume --out runs/r --data reviews.csv --test-data other.csv", "--test-data: runs/r was begun"),
-        ("evaluate --run runs/r --label-map pos=good", "--label-map goes with --data"),
+        ("evaluate --run runs/r --label-map pos=good", "--label-map needs --data"),
         (
             "evaluate --run runs/r --data reviews.csv --label-map pos=better",
             "--label-map pos=better: there is no label \"better\" (known: good, neg)",
@@ -118,7 +118,7 @@ fn two_trainings_do_not_share_a_folder() {
     };
     let errors = ["train --resume --out runs/r", "train --resume"].map(second);
     assert!(errors.iter().all(|error| error.contains("runs/r: is being trained by another process")), "{errors:?}");
-    assert!(second("train --dataset sample --out runs/r").contains("runs/r: exists already"));
+    assert!(second("train --dataset sample --out runs/r").contains("runs/r: already exists"));
     first.kill().expect("SIGKILL");
     first.wait().expect("ends");
     // The lock of a killed process locks nothing.
@@ -147,7 +147,7 @@ fn trainings_started_together_get_folders_of_their_own() {
     for child in children {
         let output = child.wait_with_output().expect("ends");
         let error = text(&output.stderr);
-        assert!(output.status.success() || error.contains("one: exists already"), "{error}");
+        assert!(output.status.success() || error.contains("one: already exists"), "{error}");
         codes.push(output.status.code());
     }
     codes.sort_unstable();

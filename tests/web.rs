@@ -21,7 +21,7 @@ const WIDE: &str = "--window-size=1100,900";
 /// Chromium's software adapter.
 const WEBGPU: [&str; 3] = [WIDE, "--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader"];
 
-/// The page that `cargo xtask web` built, beside the binary's folder.
+/// The page that `cargo xtask web` built, next to the binary's folder.
 fn page() -> Option<PathBuf> {
     let target = binary().parent().and_then(Path::parent).expect("target/release").to_owned();
     Some(target.join("web/page")).filter(|page| page.join("cpu/convlens_web_bg.wasm").is_file())
@@ -365,7 +365,9 @@ fn a_page_takes_any_classifier_unless_it_is_too_large() {
     }
     let page = page.display();
     assert!(
-        place.fail(&format!("web --page {page} --run runs/relu --out runs --no-serve")).contains("holds other things")
+        place
+            .fail(&format!("web --page {page} --run runs/relu --out runs --no-serve"))
+            .contains("something other than a page")
     );
     assert!(place.fail("web --no-serve").contains("cargo xtask web"));
     // `cargo xtask web` checks this before it builds.

@@ -1,4 +1,4 @@
-"""NB-SVM (Wang and Manning 2012) on IMDB, the baseline that the preset `best` is held against: a linear SVM on
+"""NB-SVM (Wang and Manning 2012) on IMDB, the baseline that the preset `best` is compared with: a linear SVM on
 binary n-grams, each weighted by its log-count ratio. usage: nbsvm_imdb.py [LONGEST_NGRAM]"""
 import json, sys, time
 import numpy as np

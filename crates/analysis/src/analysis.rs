@@ -13,7 +13,7 @@ use crate::{
     receptive_fields, strongest_words,
 };
 
-/// The most tokens of the corpus that are explained, over all texts. An explanation takes some 200 bytes
+/// The maximum number of tokens of the corpus that are explained, over all texts. An explanation takes some 200 bytes
 /// per token.
 const EXPLAINED_TOKENS: usize = 1_000_000;
 

@@ -22,7 +22,7 @@ pub enum Method {
     /// The logit minus the logit of the text without the token. It takes one forward pass per token, so
     /// its cost grows with the square of the length.
     Occlusion,
-    /// The gradient of the logit with regard to the embedding of the token, times the embedding
+    /// The gradient of the logit with respect to the embedding of the token, times the embedding
     /// (Shrikumar et al. 2017). For a linear model it equals the exact share.
     GradientTimesInput,
     /// Random numbers.

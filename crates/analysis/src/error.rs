@@ -26,7 +26,7 @@ pub enum AnalysisError {
     #[error("{path}: the model does not fold into a table, because its encoder is not linear up to the pooling")]
     DoesNotFold { path: String },
     #[error(
-        "phrases with human labels need a model of two labels, the second of them positive; the labels of this one are {labels}"
+        "phrases with human labels need a model with two labels, first the negative and then the positive one; this model has {labels}"
     )]
     NotBinary { labels: String },
     #[error("runs with different labels cannot be compared: one has {ours}, the other {theirs}")]

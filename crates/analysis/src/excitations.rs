@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use crate::{OnStage, Texts};
 
-/// The most tokens that the filters read of a text at once.
+/// The maximum number of tokens of a text that the filters read at once.
 const WINDOW: usize = 1 << 14;
 
 /// A phrase and the output of a filter on it.

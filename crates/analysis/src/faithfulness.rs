@@ -14,7 +14,7 @@ use crate::{OnStage, Texts};
 pub const SHARES: [f64; 5] = [0.01, 0.05, 0.1, 0.2, 0.5];
 /// Longer texts, in tokens, are left out: occlusion reads a text of *n* tokens *n* times.
 const LONGEST: usize = 2_500;
-/// The most positions that occlusion reads over all texts, about as many as a thousand reviews of IMDB need.
+/// The maximum number of positions that occlusion reads over all texts, about as many as a thousand reviews of IMDB need.
 const POSITIONS: usize = 100_000_000;
 
 /// The result of a method.

@@ -4,7 +4,7 @@ use burn::module::Module;
 use burn::tensor::Tensor;
 use convlens_run::{Run, RunError, to_host};
 
-/// For each token, the dot product of its embedding and the gradient of a target with regard to that
+/// For each token, the dot product of its embedding and the gradient of a target with respect to that
 /// embedding. The target is computed from the scores of the positions, `[batch, positions, outputs]`,
 /// without dropout.
 ///

@@ -10,7 +10,7 @@ use crate::{FilterPosition, FilterVectors, Plane, Vocabulary, contributions, rec
 /// Coordinates are rounded to integers up to this, which is finer than the pixels of a screen.
 const SCALE: f64 = 2_000.0;
 
-/// Describes a run, given its table if it folds, with regard to its first `outputs` logits, as an object:
+/// Describes a run, given its table if it folds, for its first `outputs` logits, as an object:
 ///
 /// - `explained`: the share of the variance along each of the two axes
 /// - `special`: the ids of special tokens

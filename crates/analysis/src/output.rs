@@ -33,9 +33,9 @@ pub fn check_writable(folder: &RunFolder) -> Result<(), AnalysisError> {
     }
 }
 
-/// Writes files into the `analysis/` folders of runs. All contents are written
-/// to temporary files first, which then replace the old files. An error or an interruption before that
-/// leaves every old file as it was.
+/// Writes files into the `analysis/` folders of runs. All contents are written to temporary files first,
+/// which then replace the old files. An error or an interruption before that leaves every old file as it
+/// was.
 ///
 /// # Errors
 ///

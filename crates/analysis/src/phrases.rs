@@ -71,7 +71,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn of_overlapping_phrases_the_strongest_is_returned() {
+    fn only_the_strongest_of_overlapping_phrases_is_returned() {
         let prediction = prediction(&[0.1, 0.9, 0.8, 0.0, -0.5, 0.2, 0.1]);
         let centers: Vec<_> = strongest_phrases(&prediction, 5).iter().map(|phrase| phrase.center).collect();
         assert_eq!(centers, [Some(1), Some(4)]);

@@ -13,7 +13,7 @@ use crate::{Agreement, Analysis, AnalysisError, Faithfulness, Judged, Picture, P
 const WORDS: usize = 5_000;
 /// The number of words labelled because of their contributions, to each side, and because of their position.
 const LABELS: (usize, usize) = (24, 6);
-/// The most logits that have a picture of their words.
+/// The maximum number of logits that have a picture of their words.
 const OUTPUTS: usize = 10;
 
 pub(crate) fn pictures(run: &Run, analysis: &Analysis) -> Result<Vec<Picture>, AnalysisError> {

@@ -9,9 +9,9 @@ use crate::AnalysisError;
 /// Called as an analysis proceeds: the name of the stage, how much of it is done, and how much there is.
 pub type OnStage<'a> = &'a (dyn Fn(&'static str, usize, usize) + Sync);
 
-/// The most bytes of text in a piece, unless a single text is longer.
+/// The maximum number of bytes of text in a piece, unless a single text is longer.
 const PIECE_BYTES: usize = 16 << 20;
-/// The most texts in a piece.
+/// The maximum number of texts in a piece.
 const PIECE_TEXTS: usize = 10_000;
 
 /// Texts in order, in memory or elsewhere.
@@ -227,7 +227,7 @@ impl Texts {
 mod tests {
     use super::*;
 
-    /// Texts of which only the lengths are known.
+    /// Texts of given lengths.
     struct Lengths(Vec<usize>);
 
     impl TextSource for Lengths {

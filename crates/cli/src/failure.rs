@@ -29,7 +29,7 @@ pub enum Failure {
     OutputClosed,
     /// A panic, which is a bug in the program.
     Defect(String),
-    /// A child process failed with this exit code, and has said why.
+    /// A child process failed with this exit code, and has reported why.
     Reported(u8),
 }
 

@@ -14,9 +14,8 @@ const ESCAPE: char = '\u{1b}';
 ///
 /// A line break or a tab becomes a space. Any other control character (C0, C1 and DEL) and every
 /// character that embeds, overrides or isolates a direction of writing becomes an escape such as
-/// `\u001b`. The escapes
-/// are JSON's, and JSON contains such characters only inside strings, so a line of JSON stays valid
-/// and keeps its meaning.
+/// `\u001b`. The escapes are JSON's, and JSON contains such characters only inside strings, so a line of
+/// JSON stays valid and keeps its meaning.
 pub fn printable(text: &str) -> Cow<'_, str> {
     replaced(text, is_unsafe)
 }

@@ -32,7 +32,7 @@ impl FileArgs {
                 ("test-data", test.is_some()),
             ];
             return match flags.into_iter().find(|(_, is_given)| *is_given) {
-                Some((flag, _)) => Err(Failure::Input(format!("--{flag} goes with --data FILE"))),
+                Some((flag, _)) => Err(Failure::Input(format!("--{flag} needs --data FILE"))),
                 None => Ok(None),
             };
         };
@@ -123,7 +123,7 @@ pub fn dataset_of(config: &DatasetConfig, seed: u64) -> Result<Dataset, Failure>
 ///
 /// If it cannot be read or has changed since.
 pub fn dataset_to_resume(config: &DatasetConfig, seed: u64) -> Result<Dataset, Failure> {
-    read_again(config, seed, "so the run cannot be resumed; restore it, or begin a new --out")
+    read_again(config, seed, "so the run cannot be resumed; restore it, or begin a new run with another --out")
 }
 
 fn read_again(config: &DatasetConfig, seed: u64, consequence: &str) -> Result<Dataset, Failure> {
@@ -214,7 +214,7 @@ fn warn_of_the_sample(why: &str) {
     let rule = "!".repeat(72);
     let lines = [
         rule.as_str(),
-        "IMDB cannot be had, so this trains on the bundled SAMPLE of made-up reviews:",
+        "IMDB is not available, so this trains on the bundled SAMPLE of made-up reviews:",
         "a demonstration, not a model of real language.",
         &rule,
     ];

@@ -17,7 +17,7 @@ fn verbs() -> Vec<String> {
     verbs.filter_map(|line| line.split_whitespace().next()).filter(|verb| *verb != "help").map(String::from).collect()
 }
 
-// That the examples parse is tested beside the arguments, in `src/args/mod.rs`.
+// A test in `src/args/mod.rs` checks that the examples parse.
 #[test]
 fn every_verb_has_help_with_examples() {
     let verbs = verbs();

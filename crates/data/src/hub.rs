@@ -58,7 +58,7 @@ impl CachedFile {
 }
 
 impl HubDataset {
-    /// A file in the cache, if it is there; of the newest revision there if none is given.
+    /// A file of the given revision in the cache, if it is there; without a revision, of the newest one there.
     pub fn cached(&self, file: &str, revision: Option<&str>) -> Option<CachedFile> {
         let client = HFClientSync::from_inner(HFClient::builder().build().ok()?).ok()?;
         let repository = client.dataset(self.owner, self.name);
@@ -230,7 +230,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn offline_is_what_huggingface_hub_takes_for_true() {
+    fn offline_is_read_as_huggingface_hub_reads_it() {
         // from huggingface_hub.constants import _is_true
         assert!(["1", "on", "ON", "Yes", "true", "TRUE"].into_iter().all(is_true));
         assert!(!["", "0", "False", "false", "off", "no", "2", "y"].into_iter().any(is_true));

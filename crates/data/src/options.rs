@@ -47,7 +47,7 @@ impl Format {
 pub struct ReadOptions {
     /// The column of the texts.
     pub text_column: String,
-    /// The column of the labels, if labels are wanted.
+    /// The column of the labels, if labels are read.
     pub label_column: Option<String>,
     /// Whether quotation marks enclose fields in CSV and TSV files. If not, they are part of the
     /// text, and a field can contain neither a separator nor a line break.

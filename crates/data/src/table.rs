@@ -10,7 +10,7 @@ use crate::{DataError, Format, ReadOptions};
 pub struct Table {
     /// The texts, one per row.
     pub texts: Vec<String>,
-    /// The labels, one per row, if a label column was asked for.
+    /// The labels, one per row, if a label column is read.
     pub labels: Option<Vec<String>>,
     /// The rows of the file (the first after a header is 1) whose text is blank: empty, missing or
     /// nothing but white space. There are none where labels are read.
@@ -230,7 +230,7 @@ mod tests {
         );
         assert!(message("a.tsv", b"id\ttext\tlabel\n1\tfine\n").contains("row 1 has 2 fields where the header has 3"));
         assert!(message("a.csv", b"text,label\nfine\n").contains("row 1 has 1 field where the header has 2"));
-        // A field that nobody asked for may be missing.
+        // A field of a column that is not read may be missing.
         assert_eq!(read("a.csv", b"text,label,note\nfine,1\n"), table(&[("fine", "1")]));
     }
 

@@ -29,7 +29,7 @@ pub fn epoch_order(lengths: &[usize], batch_size: usize, by_length: bool, seed: 
     batches
 }
 
-/// Replaces each id by `unk_id` with the chance `word_dropout`, which is from 0 to 1.
+/// Replaces each id by `unk_id` with the probability `word_dropout`, which is from 0 to 1.
 pub(crate) fn drop_words(ids: &mut [u32], unk_id: u32, word_dropout: f64, rng: &mut ChaCha8Rng) {
     for id in ids {
         if rng.random_bool(word_dropout) {

@@ -8,13 +8,13 @@ pub enum LearnError {
     /// No model can be built from the settings.
     #[error(transparent)]
     Model(#[from] ConfigError),
-    /// The chance of word dropout is not a probability.
+    /// The probability of word dropout is not from 0 to 1.
     #[error("word_dropout must be a number from 0 to 1, but is {0}")]
     WordDropout(f64),
-    /// A step was asked for without texts.
+    /// A step got no texts.
     #[error("a training step needs at least one text")]
     EmptyBatch,
-    /// There is not one label for each text.
+    /// The number of labels differs from the number of texts.
     #[error("a training step got {labels} labels for {texts} texts")]
     LabelCount {
         /// The number of texts.

@@ -63,7 +63,7 @@ mod tests {
     // z = torch.tensor([0.3, -2., 5.]); F.binary_cross_entropy_with_logits(z, torch.tensor([1., 0., 0.]))  # 1.895999
     // z = torch.tensor([[.1, 2., -1.], [0., 0., 3.]]); F.cross_entropy(z, torch.tensor([1, 0]))            # 1.638354
     #[test]
-    fn losses_on_device_and_host_are_those_of_pytorch() {
+    fn losses_on_device_and_host_match_pytorch() {
         let device = Device::flex();
         let cases: [(&[f32], usize, &[usize], f64); 2] =
             [(&[0.3, -2.0, 5.0], 1, &[1, 0, 0], BINARY), (&[0.1, 2.0, -1.0, 0.0, 0.0, 3.0], 3, &[1, 0], MULTI)];

@@ -1,4 +1,4 @@
-//! How large a setting may be.
+//! Limits on the size of settings.
 //!
 //! A configuration file may come from anyone, so no value in it may overflow an integer or ask for
 //! memory that no machine has. The limits are far above what is useful.
@@ -41,7 +41,7 @@ pub(crate) fn check_std(name: &str, value: f64) -> Result<(), String> {
     }
 }
 
-/// Checks the chance that a value is dropped.
+/// Checks the probability that a value is dropped.
 pub(crate) fn check_chance(name: &str, value: f64) -> Result<(), String> {
     if (0.0..1.0).contains(&value) {
         Ok(())

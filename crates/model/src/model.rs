@@ -69,7 +69,7 @@ pub struct ModelConfig {
     /// How the positions of a text are pooled.
     #[serde(default)]
     pub pooling: Pooling,
-    /// In training, the chance that a pooled feature is dropped before the head (Kim 2014, section 2.1).
+    /// The probability that a pooled feature is dropped in training, before the head (Kim 2014, section 2.1).
     ///
     /// Every text has a mask of its own, `[hidden]`, which applies to its pooled features, for every
     /// encoder and either pooling. The head is linear, so for mean pooling this is the same as one mask for
@@ -132,7 +132,7 @@ impl ModelConfig {
         product([self.outputs, self.encoder.settings().hidden()]).saturating_add(self.outputs as u64)
     }
 
-    /// Checks that a model can be built from the settings, and that it has no absurd size.
+    /// Checks that a model can be built from the settings, and that its size is not absurd.
     ///
     /// # Errors
     ///
@@ -226,7 +226,7 @@ impl TextModel {
     pub fn forward_rows(&self, rows: Tensor<2>, batch: &Batch) -> Tensor<2> {
         let drops = dropout::is_active(&self.dropout, &rows.device());
         let words = Words::new(rows, batch);
-        // The table has the head in it, so there are no features to drop.
+        // The table includes the head, so there are no features to drop.
         if self.encoder.linear_kernel().is_some() && self.pooling == Pooling::Mean && !drops {
             return self.pool(self.predict_words(words), batch.mask.clone());
         }
@@ -237,7 +237,7 @@ impl TextModel {
     }
 
     /// The same as [`forward`](Self::forward), for vectors instead of ids and layer by layer: the path
-    /// of a gradient with regard to the words.
+    /// of a gradient with respect to the words.
     ///
     /// # Shapes
     ///

@@ -62,7 +62,7 @@ impl Words {
         self.mask.clone().unsqueeze_dim(1)
     }
 
-    /// A convolution of the words. Each distinct word is multiplied with the kernel once; what it
+    /// A convolution of the words. Each distinct word is multiplied by the kernel once; what it
     /// contributes at each place is then looked up and summed. The function and its gradients are those
     /// of [`embed`](Self::embed) and a convolution.
     ///
@@ -91,7 +91,7 @@ impl Words {
 
     /// The mean over the positions that count of a convolution without bias, `[batch, channels]`.
     ///
-    /// Mean and convolution commute, so the embeddings are averaged first and multiplied with the kernel
+    /// Mean and convolution commute, so the embeddings are averaged first and multiplied by the kernel
     /// once per text instead of once per position.
     pub(crate) fn convolve_mean(&self, kernel: Tensor<3>, field: ReceptiveField) -> Tensor<2> {
         let [channels, dimensions, places] = kernel.dims();

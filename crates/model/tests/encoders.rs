@@ -137,7 +137,7 @@ fn assert_close(actual: &[f32], expected: &[f32], tolerance: f32, of: &str) {
 
 // PyTorch's numbers: tests/encoders.py prints them.
 #[test]
-fn logits_and_gradients_are_those_of_pytorch() {
+fn logits_and_gradients_match_pytorch() {
     let device = Device::flex().autodiff();
     for case in cases() {
         let (_, logits, gradient, along) = PYTORCH.iter().find(|row| row.0 == case.0).unwrap();
@@ -156,7 +156,7 @@ fn logits_and_gradients_are_those_of_pytorch() {
     }
 }
 
-/// For each case: the logits of both texts, the gradient of their sum with regard to the embedding of
+/// For each case: the logits of both texts, the gradient of their sum with respect to the embedding of
 /// word 6, and the derivative in the direction of all parameters at once.
 const PYTORCH: [(&str, [f32; 4], &[f32], f32); 20] = [
     ("conv", [0.1084893, 0.4617918, 0.0534741, 0.3984838], &[0.5870884, 0.0086562, -0.3012785], 0.2169904),
@@ -257,7 +257,7 @@ impl ModuleMapper for ToF64 {
 // A text is an image of height 1: a layer with this crate's kernel against Burn's two-dimensional
 // convolution.
 #[test]
-fn a_convolution_of_text_is_one_of_an_image_of_height_1() {
+fn a_convolution_of_text_equals_one_of_an_image_of_height_1() {
     let device = Device::flex();
     device.seed(5);
     for (kernel_size, dilation, stride, causal) in
@@ -287,11 +287,11 @@ proptest! {
             let model = model(&case, &device).map(&mut Sines::default());
             let other = vec![3; ids.len() + longer];
             let alone = Batch::masked(&[&ids], 0, &device);
-            let beside = Batch::masked(&[&ids, &other], 0, &device);
+            let together = Batch::masked(&[&ids, &other], 0, &device);
             let logits = values(model.forward(&alone));
-            assert_close(&logits, &values(model.forward(&beside))[..2], 1e-5, case.0);
+            assert_close(&logits, &values(model.forward(&together))[..2], 1e-5, case.0);
             let bias = values(model.head.bias.as_ref().unwrap().val());
-            for scores in [model.scores(&beside), model.scores_by_layer(&beside)] {
+            for scores in [model.scores(&together), model.scores_by_layer(&together)] {
                 let sums = values(scores.sum_dim(1));
                 assert_close(&[sums[0] + bias[0], sums[1] + bias[1]], &logits, 1e-5, case.0);
             }

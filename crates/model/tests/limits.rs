@@ -1,4 +1,4 @@
-//! Configurations from anyone: whatever one says, it is refused with one line or has a bounded size.
+//! Configurations from strangers: whatever one says, it is refused with one line or has a bounded size.
 #![allow(clippy::unwrap_used)]
 
 use burn::module::Module;

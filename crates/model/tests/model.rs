@@ -102,7 +102,7 @@ const CONV_GRAD_0_2: [f32; 3] = [0.012694577, 0.06133184, 0.07757509];
 const IDS: [u32; 5] = [1, 5, 2, 6, 6];
 
 #[test]
-fn values_by_table_and_by_layer_are_those_of_pytorch() {
+fn values_by_table_and_by_layer_match_pytorch() {
     let device = Device::flex();
     let model = pytorch_model(&device);
     let batch = Batch::masked(&[&IDS], 0, &device);
@@ -112,7 +112,7 @@ fn values_by_table_and_by_layer_are_those_of_pytorch() {
 }
 
 #[test]
-fn gradients_by_table_and_by_layer_are_those_of_pytorch() {
+fn gradients_by_table_and_by_layer_match_pytorch() {
     let device = Device::flex().autodiff();
     let model = pytorch_model(&device);
     let batch = Batch::masked(&[&IDS], 0, &device);
@@ -136,7 +136,7 @@ fn gradients_by_table_and_by_layer_are_those_of_pytorch() {
 // print(p[0].T.flatten().tolist(), z.tolist())
 // print(E.grad[6].tolist(), W.grad[0, 2].tolist(), c.grad.tolist(), H.grad[0, :, 0].tolist())
 #[test]
-fn values_and_gradients_with_relu_are_those_of_pytorch() {
+fn values_and_gradients_with_relu_match_pytorch() {
     let positions = [
         0.39138186,
         -0.24765629,
@@ -171,7 +171,7 @@ fn values_and_gradients_with_relu_are_those_of_pytorch() {
 }
 
 #[test]
-fn gradients_are_those_of_finite_differences() {
+fn gradients_match_finite_differences() {
     let device = Device::flex().autodiff();
     for config in configs(7, 3, 2) {
         let model = with_sines(&config, &device);
@@ -197,7 +197,7 @@ fn gradients_are_those_of_finite_differences() {
 }
 
 #[test]
-fn names_and_layout_are_those_of_pytorch() {
+fn names_and_layout_match_pytorch() {
     use burn::store::{ModuleSnapshot, SafetensorsStore};
     let model = pytorch_model(&Device::flex());
     let mut store = SafetensorsStore::from_bytes(None).skip_enum_variants(true);
@@ -258,11 +258,11 @@ proptest! {
             let model = config.init(&device).unwrap();
             let other = vec![3; ids.len() + longer];
             let alone = Batch::masked(&[&ids], 0, &device);
-            let beside = Batch::masked(&[&ids, &other], 0, &device);
-            assert_close(&values(model.forward(&alone)), &values(model.forward(&beside))[..2], 1e-5);
+            let together = Batch::masked(&[&ids, &other], 0, &device);
+            assert_close(&values(model.forward(&alone)), &values(model.forward(&together))[..2], 1e-5);
             let phrases = values(model.predict_positions(&alone));
-            assert_close(&phrases, &values(model.predict_positions(&beside))[..phrases.len()], 1e-5);
-            let by_layer = values(model.predict_positions_by_layer(&beside));
+            assert_close(&phrases, &values(model.predict_positions(&together))[..phrases.len()], 1e-5);
+            let by_layer = values(model.predict_positions_by_layer(&together));
             assert_close(&phrases, &by_layer[..phrases.len()], 1e-4);
         }
     }

@@ -73,7 +73,7 @@ mod tests {
     // torch.softmax(torch.tensor([0., 1.5]), 0)  ->  [0.1824, 0.8176]
     // torch.log_softmax(torch.tensor([1., 2., 3.]), 0)  ->  [-2.4076, -1.4076, -0.4076]
     #[test]
-    fn probabilities_are_pytorchs() {
+    fn probabilities_match_pytorch() {
         let (one, two) = (probabilities(&[1.5]), probabilities(&[0.0, 1.5]));
         assert!((one[1] - 0.817_574_48).abs() < 1e-7 && (two[1] - one[1]).abs() < 1e-12);
         assert_eq!(probabilities(&[1000.0, -1000.0]), [1.0, 0.0]);

@@ -15,7 +15,7 @@ pub const FORMAT: u32 = 1;
 
 /// The most ids, positions or epochs that a setting may ask for.
 const MOST: usize = i32::MAX as usize;
-/// The most positions that texts are padded to.
+/// The maximum number of positions that texts are padded to.
 const MOST_PADDING: usize = 1 << 20;
 
 /// What the model does.
@@ -183,7 +183,7 @@ pub struct FileConfig {
 pub struct TextConfig {
     /// Where the tokenizer comes from.
     pub tokenizer: TokenizerSource,
-    /// The most ids that a trained tokenizer may have; `tokenizer.json` may hold fewer.
+    /// The maximum number of ids that a trained tokenizer may have; `tokenizer.json` may hold fewer.
     pub vocab_size: usize,
 }
 
@@ -202,7 +202,7 @@ pub enum TokenizerSource {
 pub struct TrainingConfig {
     /// The seed of every random draw.
     pub seed: u64,
-    /// The most passes over the training split.
+    /// The maximum number of passes over the training split.
     pub epochs: usize,
     /// Texts per step.
     pub batch_size: usize,

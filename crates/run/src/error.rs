@@ -8,9 +8,9 @@ use std::path::PathBuf;
 pub enum RunError {
     #[error("{}: {source}", path.display())]
     Io { path: PathBuf, source: std::io::Error },
-    #[error("{}: no run folder (it has no config.json)", path.display())]
+    #[error("{}: not a run folder (it has no config.json)", path.display())]
     NotARun { path: PathBuf },
-    #[error("{}: exists already", path.display())]
+    #[error("{}: already exists", path.display())]
     Exists { path: PathBuf },
     #[error("{}: is being trained by another process", path.display())]
     Locked { path: PathBuf },

@@ -13,8 +13,8 @@ use crate::packed::{self, EMBEDDINGS};
 use crate::prediction::Values;
 use crate::{Prediction, Run, RunConfig, RunError, RunFiles, WordTable};
 
-/// A folded run that only looks words up in its table. It needs no tensors and no device, so in a
-/// browser its module has a sixth of the size.
+/// A folded run that only looks words up in its table. It needs no tensors and no device, so its
+/// module for the browser is a sixth of the size.
 #[derive(Clone, Debug)]
 pub struct FoldedRun {
     /// Its configuration.

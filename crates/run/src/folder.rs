@@ -104,7 +104,7 @@ impl RunFolder {
     pub fn tidy(&self) {
         let entries = fs::read_dir(&self.path).into_iter().flatten().flatten();
         for entry in entries.filter(is_temporary) {
-            let _ = fs::remove_file(entry.path()); // harmless where it stays
+            let _ = fs::remove_file(entry.path()); // harmless if this fails
         }
     }
 
@@ -190,7 +190,7 @@ impl RunFolder {
     pub fn read_up_to(&self, name: &str, most: u64) -> Result<Vec<u8>, RunError> {
         let path = self.file(name);
         let read = || {
-            // A named pipe would be waited for.
+            // Opening a named pipe would wait for a writer.
             if !path.metadata()?.is_file() {
                 return Err(io::Error::other("it is not a regular file"));
             }
@@ -351,7 +351,7 @@ mod tests {
     }
 
     #[test]
-    fn of_many_creators_of_one_folder_one_succeeds() {
+    fn only_one_of_many_creators_of_a_folder_succeeds() {
         let place = tempfile::tempdir().expect("a folder");
         for round in 0..50 {
             let path = place.path().join(format!("run-{round}"));

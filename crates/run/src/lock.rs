@@ -33,7 +33,7 @@ impl RunLock {
     /// # Errors
     ///
     /// [`RunError::Locked`] if another process holds the lock, [`RunError::Io`] if the lock file
-    /// cannot be made.
+    /// cannot be created.
     pub(crate) fn acquire(folder: &Path) -> Result<Self, RunError> {
         let io = |source| RunError::Io { path: folder.into(), source };
         let path = folder.join(LOCK);
@@ -75,7 +75,7 @@ fn is_at(file: &File, path: &Path) -> bool {
     own.is_some() && own == path.metadata().map(identity).ok()
 }
 
-/// Elsewhere a removed file cannot be told from the one at `path`: in the instant in which one
+/// Elsewhere a removed file cannot be distinguished from the one at `path`: in the instant in which one
 /// process ends, two others may both take its lock.
 #[cfg(not(unix))]
 fn is_at(_: &File, _: &Path) -> bool {

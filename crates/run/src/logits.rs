@@ -6,7 +6,7 @@ use convlens_model::{Batch, Padding, TextModel};
 use crate::windows::Windows;
 use crate::{RunError, to_host};
 
-/// The most positions that one batch holds, padding included.
+/// The maximum number of positions that one batch holds, padding included.
 const POSITIONS: usize = 1 << 16;
 
 /// The texts of each batch, by their index, shortest first so that little padding is needed. Each batch
@@ -29,8 +29,8 @@ pub fn batches_by_length(texts: &[&[u32]], padding: Padding) -> Vec<Vec<usize>> 
     batches
 }
 
-/// The logits of every text, one row after the other, `[texts, outputs]`; `on_done` is told how many
-/// texts are done. Long texts are read in windows, so memory does not grow with their length.
+/// The logits of every text, one row after the other, `[texts, outputs]`; `on_done` is called with
+/// the number of texts done so far. Long texts are read in windows, so memory does not grow with their length.
 ///
 /// # Errors
 ///

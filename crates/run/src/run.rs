@@ -13,9 +13,9 @@ use crate::folder::{CONFIG, TOKENIZER, WEIGHTS};
 use crate::packed::{self, Precision};
 use crate::{Prediction, RunConfig, RunError, RunFolder, WordTable, logits, to_host, weights};
 
-/// The most bytes of a `tokenizer.json` besides those of its tokens.
+/// The maximum number of bytes of a `tokenizer.json` besides those of its tokens.
 const MOST_TOKENIZER: u64 = 16 << 20;
-/// The most bytes of a `tokenizer.json` for each token; a token takes some twenty.
+/// The maximum number of bytes of a `tokenizer.json` for each token; a token takes some twenty.
 const MOST_PER_TOKEN: u64 = 1 << 10;
 
 /// The contents of the files that make a run.

@@ -23,10 +23,10 @@ pub(crate) fn to_bytes(model: &TextModel, tokenizer_digest: &str) -> Result<Vec<
     store.get_bytes().map_err(|error| error.to_string())
 }
 
-/// The most bytes of a `model.safetensors` besides the values of its tensors.
+/// The maximum number of bytes of a `model.safetensors` besides the values of its tensors.
 const MOST_HEADER: u64 = 1 << 20;
 
-/// The most bytes of a file of a model's weights, packed or not. Twice the weights leave room for the
+/// The maximum number of bytes of a file of a model's weights, packed or not. Twice the weights leave room for the
 /// norms that a model without weight normalisation lacks.
 pub(crate) fn most_bytes(model: &TextModel) -> u64 {
     let size = |shape: &[usize]| shape.iter().fold(8u64, |size, &length| size.saturating_mul(length as u64));

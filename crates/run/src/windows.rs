@@ -15,7 +15,7 @@ use crate::{RunError, to_host};
 /// Texts of more positions than this are read in windows of about as many.
 pub(crate) const WINDOW: usize = 1 << 13;
 
-/// The most tokens of a text for a model that cannot read it in windows: a recurrent one, or one whose
+/// The maximum number of tokens of a text for a model that cannot read it in windows: a recurrent one, or one whose
 /// receptive field is about as large.
 pub const MOST_TOKENS: usize = 1 << 18;
 
@@ -41,7 +41,7 @@ pub(crate) struct Windows {
 
 /// The scores of a text's positions, `[positions, outputs]`, and its logits.
 pub(crate) struct LongText {
-    /// Computed as a prediction is, by look-ups where the model has them.
+    /// Computed as a prediction is, by lookups where the model has them.
     pub scores: Vec<f64>,
     /// Computed layer by layer.
     pub logits: Vec<f64>,
@@ -60,7 +60,7 @@ impl Windows {
             return Ok(None);
         }
         let (field, stride) = (model.receptive_field(), model.stride());
-        // Half of what is read counts, or more.
+        // At least half of what is read counts.
         let tokens_per_window = WINDOW.max(field.size());
         if field.is_unbounded() || tokens_per_window > MOST_TOKENS / 2 {
             if tokens > MOST_TOKENS {

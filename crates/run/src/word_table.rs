@@ -92,7 +92,7 @@ impl WordTable {
         self.contributions[start..start + self.outputs].iter().map(|&value| f64::from(value)).collect()
     }
 
-    /// The logits of a text, by look-ups alone.
+    /// The logits of a text, by lookups alone.
     pub fn logits(&self, ids: &[u32]) -> Vec<f64> {
         let (kept, padding, counted) = self.seen(ids);
         let mut sums = self.bag(kept, padding);

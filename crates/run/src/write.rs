@@ -9,7 +9,7 @@ use crate::RunError;
 /// The prefix of the names of temporary files.
 const TEMPORARY: &str = ".writing-";
 
-/// Writes a file: to a temporary file beside it, flushed to disk and renamed. After a failure or a
+/// Writes a file: to a temporary file in the same folder, which is flushed to disk and renamed. After a failure or a
 /// kill the old content is still there. The file gets the permissions that the umask gives.
 ///
 /// # Errors
@@ -55,7 +55,7 @@ mod tests {
 
     #[test]
     #[cfg(unix)]
-    fn permissions_are_those_of_any_new_file() {
+    fn permissions_match_any_new_file() {
         use std::os::unix::fs::PermissionsExt;
         let place = tempfile::tempdir().expect("a folder");
         let (ours, theirs) = (place.path().join("ours"), place.path().join("theirs"));

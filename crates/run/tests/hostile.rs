@@ -17,7 +17,7 @@ mod testing;
 
 const FILES: [&str; 3] = ["config.json", "tokenizer.json", "model.safetensors"];
 const CASES: u32 = 3_000;
-/// The most memory that the process may ever hold, in KiB.
+/// The largest peak memory that the process may have, in KiB.
 const MOST_MEMORY: u64 = 1 << 20;
 
 /// What happens to a file.

@@ -14,7 +14,7 @@ pub enum TokenizerKind {
     Punctuated,
     /// Lower-case characters. Rare characters become `[UNK]`.
     Characters,
-    /// The 256 bytes, of the text as it is, upper case included. No text has unknown tokens.
+    /// Bytes. The text is not converted to lower case, and no text has unknown tokens.
     Bytes,
     /// Byte-pair encoding of the lower-case text (Sennrich, Haddow and Birch 2016, on bytes). No text
     /// has unknown tokens: a rare word becomes several.

@@ -18,7 +18,7 @@ use tokenizers::{AddedToken, Tokenizer as Inner};
 use crate::TextError;
 use crate::encoding::{Encoding, PAD, START, UNK, UNKNOWN_TOKENS};
 
-/// How many ids may be unused, beside as many as there are tokens: some tokenizers reserve a block.
+/// How many ids may be unused, in addition to the number of tokens: some tokenizers reserve a block.
 const UNUSED_IDS: usize = 1_000;
 /// How many special tokens a text may get.
 const SPECIAL_TOKENS: usize = 100;

@@ -16,9 +16,9 @@ const BYTES: usize = 256;
 
 /// Trains a tokenizer on `texts`.
 ///
-/// Its vocabulary is the `vocab_size` most frequent tokens, of which the first three are `[PAD]`,
-/// `[START]` and `[UNK]` (ids 0, 1 and 2). Equally frequent tokens are in alphabetical order. Every text
-/// then begins with `[START]`.
+/// Its vocabulary has up to `vocab_size` tokens: `[PAD]`, `[START]` and `[UNK]` (ids 0, 1 and 2), then the
+/// most frequent tokens of the texts. Equally frequent tokens are in alphabetical order. Every text begins
+/// with `[START]`.
 ///
 /// # Errors
 ///
@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn words_are_those_of_keras() {
+    fn words_match_keras() {
         // from keras.src.legacy.preprocessing.text import text_to_word_sequence
         // text_to_word_sequence("It's GOOD, isn't it? (very-good)<br />")
         // ["it's", 'good', "isn't", 'it', 'very', 'good', 'br']
@@ -148,7 +148,7 @@ mod tests {
 
     #[test]
     #[cfg(feature = "library")]
-    fn bytes_are_those_of_the_text() {
+    fn bytes_match_the_text() {
         let tokenizer = train(TokenizerKind::Bytes, 4, [""].into_iter()).expect("trains");
         assert_eq!(tokenizer.vocab_size(), 259);
         let encoding = tokenizer.encode("Aé 🎬").expect("encodes");

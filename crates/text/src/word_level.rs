@@ -206,7 +206,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn ids_and_offsets_are_those_of_the_library(
+        fn ids_and_offsets_match_the_library(
             text in r#"(\PC|good|film|It's|<br />|<BR />|<b|[A-Z]{1,3}|[İßΑΣςⒶ\u{a0}\u{300}\u{2028}\u{3000}\n\t\x1c'_.,<>()\[\]-]){0,30}"#
         ) {
             for kind in [TokenizerKind::Words, TokenizerKind::Punctuated, TokenizerKind::Characters] {

@@ -89,7 +89,7 @@ fn measure(what: &str, count: usize, mut round: impl FnMut()) {
     println!("{}", serde_json::json!({ "what": what, "wall_us": wall, "cpu_us": cpu }));
 }
 
-/// The user and system time of this process; 0 where the system does not tell.
+/// The user and system time of this process; 0 where the system does not report it.
 #[cfg(unix)]
 fn cpu_seconds() -> f64 {
     use nix::sys::resource::{UsageWho, getrusage};

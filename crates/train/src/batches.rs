@@ -4,7 +4,7 @@ use convlens_learn::epoch_order;
 use convlens_run::TrainingConfig;
 use convlens_run::model::Padding;
 
-/// The most positions in a batch, padding included.
+/// The maximum number of positions in a batch, padding included.
 ///
 /// The activations of the preset `dilated` take about 8 KiB per position in training, so a full
 /// batch takes about 2 GiB. No preset reaches the bound on IMDB.

@@ -155,7 +155,7 @@ impl Cache {
         Some(file)
     }
 
-    /// Writes an entry of `bytes` bytes, whole or not at all, and makes room for it. Returns its
+    /// Writes an entry of `bytes` bytes, completely or not at all, and makes room for it. Returns its
     /// path; a failure is a warning.
     pub(crate) fn write(
         &self,
@@ -187,8 +187,7 @@ impl Cache {
         Some(path)
     }
 
-    /// Removes the entries that were not used for the longest time until the rest fits, but never
-    /// `kept`.
+    /// Removes the least recently used entries until the rest fits, but never `kept`.
     fn make_room(&self, limit: u64, kept: &Path) {
         let entries = self.entries().unwrap_or_default();
         let mut total: u64 = entries.iter().map(|entry| entry.bytes).sum();
@@ -291,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn the_entries_used_longest_ago_make_room() {
+    fn the_least_recently_used_entries_are_removed() {
         let folder = tempfile::tempdir().expect("a folder");
         let cache = Cache::at(folder.path()).with_limit(100);
         let [oldest, old] = ["oldest", "old"].map(|name| write(&cache, name, 40).expect("written"));

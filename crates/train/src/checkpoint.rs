@@ -21,7 +21,7 @@ const STATE: &str = "state";
 const WEIGHT: &str = "model.";
 /// What the names of the optimiser's moments begin with.
 const MOMENT: &str = "adam.";
-/// How many bytes a checkpoint may hold beside its tensors: names, and metrics by epoch.
+/// How many bytes a checkpoint may hold besides its tensors: names, and metrics by epoch.
 const HEADER: u64 = 16 << 20;
 
 /// How far training is.
@@ -54,7 +54,7 @@ impl Progress {
         (self.loss, self.hits, self.count) = (tally.loss, tally.hits, tally.count);
     }
 
-    /// Says what is impossible about it, if it trains on `texts` texts.
+    /// Checks that a run on `texts` texts can be in this state; the error says why it cannot.
     fn check(&self, texts: usize) -> Result<(), String> {
         let are_in_order = self.history.iter().zip(1..).all(|(epoch, number)| epoch.epoch == number);
         let most_steps = self.epoch.saturating_mul(texts);

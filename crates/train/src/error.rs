@@ -12,7 +12,7 @@ pub enum TrainError {
     Run(#[from] RunError),
     #[error(transparent)]
     Data(#[from] convlens_data::DataError),
-    #[error("text to ids: {0}")]
+    #[error("cannot convert the texts to ids: {0}")]
     Text(#[from] convlens_run::text::TextError),
     #[error("{0}")]
     Model(#[from] convlens_run::model::ConfigError),
@@ -32,6 +32,6 @@ pub enum TrainError {
     NotFinite { quantity: &'static str, epoch: usize, step: usize, learning_rate: f64 },
     #[error("preset {0:?} counts padding, and the tokenizer has no padding token")]
     NoPadding(String),
-    #[error("reading from the device: {0}")]
+    #[error("cannot read from the device: {0}")]
     Device(String),
 }

@@ -1,6 +1,6 @@
 //! How much memory this process took.
 
-/// The most memory that this process held so far, in bytes; 0 where the system does not tell.
+/// The peak memory of this process so far, in bytes; 0 where the system does not report it.
 #[cfg(unix)]
 pub(crate) fn peak_rss_bytes() -> u64 {
     use nix::sys::resource::{UsageWho, getrusage};

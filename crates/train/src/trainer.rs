@@ -1,6 +1,6 @@
 //! The training loop.
 //!
-//! It is this crate's own, not burn-train's; docs/architecture.md says why.
+//! It is this crate's own, not burn-train's; docs/burn-train.md says why.
 
 use std::borrow::Cow;
 use std::sync::atomic::{AtomicBool, Ordering};

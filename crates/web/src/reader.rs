@@ -72,7 +72,7 @@ impl Reader {
         Ok(())
     }
 
-    /// What the page must know of the run, as JSON: `labels`, `outputs`, `config`, the `width` of a phrase (null if
+    /// What the page must know about the run, as JSON: `labels`, `outputs`, `config`, the `width` of a phrase (null if
     /// a phrase is the whole text), and whether the model is `linear`.
     pub fn facts(&self) -> String {
         facts(&self.run.config, self.table.is_some())

@@ -1,4 +1,4 @@
-//! What the page gets of a run and of a text.
+//! What the page is told about a run and about a text.
 
 use convlens_analysis::{Parts, explained_output, strongest_phrases};
 use convlens_run::text::Tokenizer;
@@ -44,7 +44,7 @@ pub struct Reading {
     pub strongest: Vec<u32>,
 }
 
-/// What the page must know of a run, as JSON: see [`Reader::facts`](crate::Reader::facts).
+/// What the page must know about a run, as JSON: see [`Reader::facts`](crate::Reader::facts).
 pub(crate) fn facts(config: &RunConfig, is_linear: bool) -> String {
     let field = config.model.encoder.settings().receptive_field();
     let width = if field.is_unbounded() { Value::Null } else { field.size().into() };

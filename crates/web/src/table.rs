@@ -8,9 +8,9 @@ use wasm_bindgen::prelude::wasm_bindgen;
 
 use crate::js_error;
 
-/// The most distinct labels that a column may hold.
+/// The maximum number of distinct labels that a column may hold.
 const MOST_LABELS: usize = 50;
-/// The most columns that a file may have.
+/// The maximum number of columns that a file may have.
 const MOST_COLUMNS: usize = 1_000;
 /// The fewest rows that a file may have.
 const FEWEST_ROWS: usize = 10;

@@ -31,7 +31,7 @@ impl TableReader {
         Ok(Self { run, prediction: None })
     }
 
-    /// What the page must know of the run.
+    /// What the page must know about the run.
     pub fn facts(&self) -> String {
         facts(&self.run.config, true)
     }

@@ -23,9 +23,9 @@ use crate::reading::tokens;
 use crate::table::{Labelled, labelled};
 use crate::{Reader, js_error};
 
-/// The most tokens that a text may have: a batch of such texts must fit into a page's memory.
+/// The maximum number of tokens that a text may have: a batch of such texts must fit into a page's memory.
 const MOST_TOKENS: usize = 20_000;
-/// The most epochs that a visitor may choose.
+/// The maximum number of epochs that a visitor may choose.
 const MOST_EPOCHS: usize = 1_000;
 /// The largest vocabulary that a visitor may choose.
 const MOST_WORDS: usize = 100_000;
@@ -292,7 +292,7 @@ impl Training {
         Ok(())
     }
 
-    /// The run with the model as it is now.
+    /// The run with the current model.
     fn current(&mut self) -> &Run {
         if let Some(learner) = &self.learner {
             self.run.model = learner.trained();

@@ -1,4 +1,4 @@
-//! The same work here and in the peers. They take turns, so that all of them run under the same conditions.
+//! The same tasks here and in the peers. They take turns, so that all of them run under the same conditions.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -7,11 +7,11 @@ use super::Scratch;
 use super::measure::{Cost, figure, median, timed};
 use crate::run_binary;
 
-/// How often each work is measured. The table has the medians.
+/// How many times each task is measured. The table has the medians.
 const ROUNDS: usize = 3;
 const SENTENCE: &str = "A good film, and not a boring one.";
 
-/// A row of the table: the work, the tool, and its costs.
+/// A row of the table: the task, the tool, and its costs.
 type Row = (String, &'static str, Vec<Cost>);
 
 /// Measures and prints the table.
@@ -118,9 +118,9 @@ impl Table {
         }
     }
 
-    /// Prints the rows work by work, in the order in which they were added.
+    /// Prints the rows task by task, in the order in which they were added.
     fn print(&self) {
-        println!("| work | tool | wall | CPU | peak memory | wall, ours = 1 | CPU, ours = 1 | least and most CPU |");
+        println!("| task | tool | wall | CPU | peak memory | wall, ours = 1 | CPU, ours = 1 | least and most CPU |");
         println!("|---|---|---|---|---|---|---|---|");
         let mut works: Vec<&str> = Vec::new();
         for (work, _, _) in &self.0 {

@@ -13,7 +13,7 @@ use crate::{Analysis, AnalysisError, Corpus, Explained, OnStage, Side};
 
 /// The number of texts and words that are shown.
 const SHOWN: usize = 20;
-/// The most tokens of the texts that are shown.
+/// The maximum number of tokens of the texts that are shown.
 const TOKENS: usize = 1_000_000;
 
 /// One of two runs.

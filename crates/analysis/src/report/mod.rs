@@ -130,7 +130,7 @@ fn agreement(analysis: &Analysis) -> String {
     analysis.plane.agreement().map_or_else(String::new, |share| {
         format!(
             "For {:.0} % of the positions of the filters, the coordinate along the first component has the sign of the \
-             filter's weight in the logit. Close to 100 %, the filters form two groups, one for each label.",
+             filter's weight in the logit. If this is close to 100 %, the filters form two groups, one for each label.",
             100.0 * share
         )
     })

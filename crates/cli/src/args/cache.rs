@@ -5,13 +5,13 @@ use clap::Args;
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  convlens cache                                   lists what is cached
+  convlens cache                                   list what is cached
   convlens cache --json
   convlens cache --clear
 
-The cache keeps trained tokenizers and encoded texts, so that the next run on the same data starts at
-once. It may be emptied at any time. When it grows beyond its limit, the entries that were not used
-for the longest time are removed.
+The cache keeps trained tokenizers and encoded texts, so that the next run on the same data starts \
+at once. It may be emptied at any time. When it exceeds its limit, the least recently used entries \
+are removed.
 
 Environment:
   CONVLENS_CACHE       its folder [default: convlens in the user's cache folder]

@@ -38,13 +38,13 @@ pub struct AnalyzeArgs {
     #[arg(long, value_name = "N", default_value_t = 10)]
     pub words: usize,
     /// The folder of the Stanford Sentiment Treebank (train.txt, dev.txt, test.txt), to compare the scores of
-    /// phrases with people's judgements
+    /// phrases with human labels
     #[arg(long, value_name = "DIR")]
     pub sst: Option<PathBuf>,
     /// The largest residual allowed: the difference between a logit and the sum of its parts
     #[arg(long, value_name = "X", default_value_t = 1e-4)]
     pub tolerance: f64,
-    /// The seed that chooses the texts
+    /// The seed of the choice of texts
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub seed: u64,
     /// The device: auto, cpu, wgpu, wgpu:N, cuda or cuda:N
@@ -58,7 +58,7 @@ pub struct AnalyzeArgs {
 #[derive(Debug, Args)]
 #[command(group = ArgGroup::new("form").args(["folded"]).required(true), after_help = "\
 Examples:
-  convlens export --folded                         the newest run's table, with one row per word
+  convlens export --folded                         the newest run's table, one row per word
   convlens export --folded --run runs/seed --out seed.safetensors
 
 The logit of a text is the bias plus the mean, over its positions, of what the words there add: the

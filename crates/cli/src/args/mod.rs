@@ -1,5 +1,5 @@
 //! The command line: the verbs, and the arguments that several of them share. The others are in the
-//! files beside this one.
+//! other files of this folder.
 
 mod cache;
 mod encoders;
@@ -98,7 +98,7 @@ pub struct FileArgs {
     /// Read label A of --data as label B; may be repeated
     #[arg(long, value_name = "A=B", conflicts_with = "dataset")]
     pub label_map: Vec<String>,
-    /// Read quotation marks in CSV and TSV files as part of the text, not as the enclosure of a field
+    /// Read quotation marks in CSV and TSV files as part of the text, not as enclosing a field
     #[arg(long, conflicts_with = "dataset")]
     pub no_quotes: bool,
 }
@@ -229,7 +229,7 @@ mod tests {
         }
     }
 
-    /// A flag that would have no effect beside another is refused.
+    /// A flag that would have no effect together with another is refused.
     #[test]
     fn no_flag_is_silently_ignored() {
         let refused = [
@@ -263,7 +263,7 @@ mod tests {
             let expected = [ErrorKind::ArgumentConflict, ErrorKind::MissingRequiredArgument];
             assert!(kind.is_err_and(|kind| expected.contains(&kind)), "{line}");
         }
-        // What is not typed is in nobody's way.
+        // Defaults conflict with nothing.
         for line in ["evaluate --data a.csv", "predict --json text", "predict --brief text", "predict --file a.csv"] {
             assert!(parse(&format!("convlens {line}")).is_ok(), "{line}");
         }

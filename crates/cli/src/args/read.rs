@@ -20,7 +20,7 @@ pub struct EvaluateArgs {
     /// A known data set [default: the one that the run was trained on]
     #[arg(long, value_name = "D", conflicts_with = "data")]
     pub dataset: Option<String>,
-    /// The split of the data set, which a file given with --data does not have: test or train
+    /// The split of the data set: test or train; a file given with --data has no splits
     #[arg(long, value_name = "S", default_value = "test", value_parser = ["test", "train"], conflicts_with = "data")]
     pub split: String,
     #[command(flatten)]
@@ -55,7 +55,7 @@ pub struct PredictArgs {
     /// The column of --file that holds the texts, if the file has columns [default: text]
     #[arg(long, value_name = "T", requires = "file", conflicts_with = "text")]
     pub text_column: Option<String>,
-    /// Read quotation marks in a CSV or TSV file as part of the text, not as the enclosure of a field
+    /// Read quotation marks in a CSV or TSV file as part of the text, not as enclosing a field
     #[arg(long, requires = "file", conflicts_with = "text")]
     pub no_quotes: bool,
     /// How many of the strongest phrases to show

@@ -17,7 +17,7 @@ any host can serve it, from any path. A linear model is sent as the table that i
 the same scores, and its layers separately; in any other model the embeddings are the largest part, and \
 --precision chooses how they are sent.
 
-The page gets no path of this machine, and no text of your own files unless you pass --example or \
+The page contains no path of this machine, and no text of your own files unless you pass --example or \
 --publish-texts. It always shows the words of the vocabulary and the labels.
 
 If the folder holds a page already, only files that `convlens web` wrote, and that are unchanged since, \
@@ -39,7 +39,7 @@ pub struct WebArgs {
     /// which do not affect the scores, int6]
     #[arg(long, value_name = "P")]
     pub precision: Option<Precision>,
-    /// A text to start from; may be given several times [default: three about films if the run was trained on
+    /// A text to start from; may be repeated [default: three about films if the run was trained on
     /// a known data set, none otherwise]
     #[arg(long, value_name = "TEXT")]
     pub example: Vec<String>,

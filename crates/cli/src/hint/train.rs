@@ -9,7 +9,7 @@ impl Hint for TrainError {
         Some(match self {
             Self::Run(error) => return error.hint(),
             Self::Data(error) => return error.hint(),
-            Self::Checkpoint { .. } => "train again into another --out".into(),
+            Self::Checkpoint { .. } => "train again with another --out".into(),
             Self::NotFinite { .. } => "try a smaller --learning-rate".into(),
             Self::NoPadding(_) => "choose another --preset, or a --tokenizer with [PAD]".into(),
             Self::Tokenizer { .. } => {

@@ -128,7 +128,7 @@ fn train(name: &str, folder: &Path, args: &CompareArgs, children: &Children) -> 
     check_status(name, status, children)
 }
 
-/// Checks how a child process ended. If it failed, it has said why.
+/// Checks how a child process ended. If it failed, it has reported why.
 fn check_status(name: &str, status: ExitStatus, children: &Children) -> Result<(), Failure> {
     match status.code().map(u8::try_from) {
         Some(Ok(code @ (BAD_INPUT | DEFECT))) => Err(Failure::Reported(code)),

@@ -64,7 +64,7 @@ fn check(args: &GradientsArgs) -> Result<(), Failure> {
         if let Some(odd) = args.layers.iter().find(|&&layers| is_of_blocks(name) && layers % 2 == 1) {
             let name = name.title();
             return Err(Failure::Input(format!(
-                "--layers {odd}: a block of {name} has two layers; name an even number"
+                "--layers {odd}: a block of {name} has two layers; use an even number"
             )));
         }
     }

@@ -41,7 +41,7 @@ pub fn run(args: &PredictArgs) -> Result<(), Failure> {
 
 type OnTexts<'a> = &'a mut dyn FnMut(&[String]) -> Result<(), Failure>;
 
-/// Passes the texts on, a few at a time, so that no file is in memory as a whole.
+/// Passes the texts on, a few at a time, so that no file is held in memory as a whole.
 fn each_part(args: &PredictArgs, on_texts: OnTexts) -> Result<(), Failure> {
     match &args.file {
         _ if !args.text.is_empty() => {
@@ -78,7 +78,7 @@ fn each_part(args: &PredictArgs, on_texts: OnTexts) -> Result<(), Failure> {
             each_line(BufReader::new(open_file(path)?), &path.display().to_string(), LINES, on_texts)
         }
         None => {
-            // Whoever types lines, or pipes them one by one, may wait for the answer to each.
+            // A person or program that sends lines one by one may wait for the answer to each.
             let together = if args.brief && !std::io::stdin().is_terminal() { LINES } else { 1 };
             if std::io::stdin().is_terminal() {
                 message("(type one text per line; Ctrl-D ends the input)");
@@ -160,7 +160,7 @@ fn classify(predictor: &Predictor, texts: &[String], as_json: bool) -> Result<()
 }
 
 /// Prints a prediction for people: the label, the coloured text, and the strongest phrases, each with
-/// the label that it speaks for or against.
+/// the label that it is evidence for or against.
 pub fn explain(prediction: &Prediction, phrases: usize) -> Result<(), Failure> {
     let bold = Style::new().bold();
     let percent = 100.0 * prediction.probabilities[prediction.label];
@@ -183,8 +183,8 @@ pub fn explain(prediction: &Prediction, phrases: usize) -> Result<(), Failure> {
     ))
 }
 
-/// The label that a score speaks for or against. With two labels there is one logit, the second
-/// label's, and what speaks against it speaks for the first.
+/// The label that a score is evidence for or against. With two labels there is one logit, the second
+/// label's, and evidence against the second label is evidence for the first.
 fn direction(prediction: &Prediction, output: usize, score: f64) -> String {
     match (prediction.outputs.as_slice(), prediction.labels.as_slice()) {
         ([_], [first, second]) => format!("for {}", if score < 0.0 { first } else { second }),

@@ -156,8 +156,11 @@ fn show(field: &MeasuredField, args: &ReceptiveFieldArgs) -> Result<(), Failure>
         let effective = thousands(effective);
         line(format!("effective: before training, 95 % of the squared gradient reaches {effective} positions"))?;
     }
-    let step =
-        if field.stride > 1 { format!(", one position out for every {} in", field.stride) } else { String::new() };
+    let step = if field.stride > 1 {
+        format!(", one output position per {} input positions", field.stride)
+    } else {
+        String::new()
+    };
     let plot = args.plot.as_ref().map_or_else(String::new, |path| format!("; drawn in {}", path.display()));
     line(format!("{} parameters{step}{plot}", thousands(field.parameters)))
 }

@@ -25,7 +25,7 @@ pub(crate) type Column = Vec<Option<String>>;
 #[derive(Debug, Default)]
 pub(crate) struct Batch {
     pub texts: Column,
-    /// As many as there are texts where labels are wanted, and otherwise none.
+    /// One per text if labels are read, otherwise none.
     pub labels: Column,
     bytes: usize,
 }

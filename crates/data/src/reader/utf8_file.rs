@@ -144,7 +144,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_bytes_are_those_of_the_file(text in "\\PC{0,40}", repeat in 1usize..5_000, step in 1usize..200) {
+        fn the_bytes_match_the_file(text in "\\PC{0,40}", repeat in 1usize..5_000, step in 1usize..200) {
             let text = text.repeat(repeat);
             let text = text.trim_start_matches('\u{feff}');
             for mark in ["", "\u{feff}"] {

@@ -118,7 +118,7 @@ fn is_on_host<const D: usize>(weight: &Tensor<D>) -> bool {
 /// The constants of one step: the last lines of algorithm 1, with the bias corrections combined.
 #[derive(Clone, Copy)]
 struct Rule {
-    /// The factor that decay multiplies a weight with: 1 − rate · decay.
+    /// The factor that decay multiplies a weight by: 1 − rate · decay.
     kept: f32,
     /// rate / (1 − β₁ᵗ)
     size: f32,
@@ -212,7 +212,7 @@ mod tests {
     //     w.grad = torch.tensor(g, dtype=torch.float64); o.step()
     // print(w.tolist())
     #[test]
-    fn steps_are_pytorchs() {
+    fn steps_match_pytorch() {
         let device = Device::flex();
         let mut adam = Adam::new(1e-7, 0.01);
         let mut weight = Tensor::<2>::from_floats([[1.0, -2.0, 0.5]], &device);

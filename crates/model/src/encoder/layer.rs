@@ -29,7 +29,8 @@ pub struct LayerConfig {
     pub layer_norm: bool,
     /// Whether the norm of a filter is a parameter of its own (Salimans and Kingma 2016, equation 2).
     pub weight_norm: bool,
-    /// In training, the chance that a value is dropped after the activation, at every position by itself.
+    /// The probability that a value is dropped in training, after the activation and at each position
+    /// independently.
     /// It does not depend on [`ModelConfig::dropout`](crate::ModelConfig::dropout).
     pub dropout: f64,
 }
@@ -152,7 +153,7 @@ impl ConvLayer {
         self.finish(self.convolve(x))
     }
 
-    /// The same as [`forward`](Self::forward), for words. Each distinct word is multiplied with the
+    /// The same as [`forward`](Self::forward), for words. Each distinct word is multiplied by the
     /// filters once.
     pub fn forward_words(&self, words: &Words) -> Tensor<3> {
         if self.stride != 1 || self.dilation != 1 {

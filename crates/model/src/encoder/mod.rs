@@ -119,7 +119,7 @@ pub trait EncoderSettings {
 const MAX_FIELD: usize = 1 << 31;
 
 impl EncoderConfig {
-    /// Checks that an encoder can be built from the settings, and that it has no absurd size.
+    /// Checks that an encoder can be built from the settings, and that its size is not absurd.
     ///
     /// # Errors
     ///
@@ -238,7 +238,7 @@ pub trait Encode {
     fn forward(&self, x: Tensor<3>, mask: Tensor<3>) -> Tensor<3>;
 
     /// The same as [`forward`](Self::forward), for words. An encoder whose first layer is a convolution
-    /// multiplies each distinct word with it once.
+    /// multiplies each distinct word by it once.
     fn forward_words(&self, words: &Words) -> Tensor<3> {
         self.forward(words.embed(), words.mask())
     }

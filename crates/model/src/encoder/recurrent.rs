@@ -227,7 +227,7 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(24))]
 
         #[test]
-        fn outputs_and_gradients_are_those_of_burn_nn(batch in 1usize..12, length in 1usize..40, seed: u64) {
+        fn outputs_and_gradients_match_burn_nn(batch in 1usize..12, length in 1usize..40, seed: u64) {
             let device = Device::flex().autodiff();
             device.seed(seed);
             let distribution = burn::tensor::Distribution::Normal(0.0, 1.0);

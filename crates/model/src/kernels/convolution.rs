@@ -1,6 +1,6 @@
 //! A convolution over the positions of a batch of texts.
 //!
-//! On the CPU it is a kernel: the windows of a text are written next to each other and multiplied with
+//! On the CPU it is a kernel: the windows of a text are written next to each other and multiplied by
 //! the filters while they are still in the cache; the backward pass writes them again. Burn's own dilated
 //! convolution takes twice as long on the CPU, and a composition of Burn's operations three times
 //! (docs/performance.md). On other devices it is Burn's.
@@ -241,7 +241,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn values_and_gradients_are_those_of_burns_convolution(
+        fn values_and_gradients_match_burns_convolution(
             length in 1usize..12, kernel_size in 1usize..5, dilation in 1usize..5, stride in 1usize..4, is_causal: bool,
         ) {
             let device = Device::flex().autodiff();

@@ -115,7 +115,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn values_and_gradients_are_those_of_burns_operations(batch in 1usize..4, hidden in 1usize..5, length in 1usize..9) {
+        fn values_and_gradients_match_burns_operations(batch in 1usize..4, hidden in 1usize..5, length in 1usize..9) {
             let device = Device::flex().autodiff();
             let draw = |channels| {
                 let shape = Shape::new([batch, channels, length]);

@@ -1,4 +1,4 @@
-//! Sums of look-ups at every position.
+//! Sums of lookups at every position.
 
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;

@@ -1,8 +1,8 @@
 //! Operations that are slow on the CPU when they are composed of Burn's own, because they then move
 //! several times the memory. On the CPU they are kernels, which extend Burn's backend; on other devices,
-//! and for other types than 32-bit floats, they are composed of Burn's operations.
+//! and for types other than 32-bit floats, they are composed of Burn's operations.
 //!
-//! The first convolution over words is a look-up: a table holds what every word contributes at each
+//! The first convolution over words is a lookup: a table holds what every word contributes at each
 //! place of a phrase, and the value of a phrase is the sum over its words.
 //!
 //! NaN is never replaced by a number: the training loop stops when it sees one.

@@ -1,4 +1,4 @@
-//! Sums of look-ups, then ReLU, then pooling, in one pass. The values at the positions, which would take
+//! Sums of lookups, then ReLU, then pooling, in one pass. The values at the positions, which would take
 //! most of the memory, are never stored.
 
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
@@ -346,7 +346,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn kernels_are_what_they_are_composed_of(
+        fn kernels_match_burns_operations(
             ids in prop::collection::vec(0i32..5, 14), mask in prop::collection::vec(0u8..2, 14),
             left in 0usize..3, right in 0usize..3, is_max: bool,
         ) {

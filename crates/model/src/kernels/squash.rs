@@ -32,7 +32,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn values_are_those_of_the_system() {
+    fn values_match_the_systems_functions() {
         for step in -4_000..=4_000 {
             let x = step as f32 / 40.0;
             assert!((sigmoid(x) - 1.0 / (1.0 + (-x).exp())).abs() < 3e-7, "{x}");

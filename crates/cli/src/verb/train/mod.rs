@@ -63,7 +63,7 @@ fn check(args: &TrainArgs) -> Result<(), Failure> {
         |flag: &str, value: String, expected: &str| Err(Failure::Input(format!("--{flag} {value}: {expected}")));
     match args {
         TrainArgs { batch_size: Some(0), .. } => refuse("batch-size", "0".into(), "a step needs at least 1 text"),
-        TrainArgs { epochs: Some(0), .. } => refuse("epochs", "0".into(), "train for at least 1"),
+        TrainArgs { epochs: Some(0), .. } => refuse("epochs", "0".into(), "train for at least 1 epoch"),
         TrainArgs { max_tokens: Some(0), .. } => refuse("max-tokens", "0".into(), "read at least 1 token"),
         TrainArgs { learning_rate: Some(rate), .. } if !(rate.is_finite() && *rate > 0.0) => {
             refuse("learning-rate", rate.to_string(), "use a number above 0, such as 0.001")

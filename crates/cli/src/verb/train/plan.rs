@@ -162,7 +162,7 @@ fn resume(args: &TrainArgs) -> Result<Plan, Failure> {
     if let Some(flag) = disagreement(args, &config, &model) {
         let path = folder.path().display();
         return Err(Failure::Input(format!(
-            "--{flag}: {path} was begun with another; leave the flag out, or begin a new --out"
+            "--{flag}: {path} was begun with another value; leave the flag out, or begin a new run with another --out"
         )));
     }
     let training = &config.training;

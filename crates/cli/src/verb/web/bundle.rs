@@ -1,4 +1,4 @@
-//! What the page gets of a run: its files, what it has learnt, examples.
+//! The parts of a run that the page gets: its files, what it has learnt, examples.
 
 use convlens_analysis::learnt;
 use convlens_data::known;
@@ -17,7 +17,7 @@ const RUN: &str = "run/";
 const LAYERS: &str = "layers/";
 /// How many words each filter is shown with.
 const WORDS: usize = 10;
-/// The most bytes of weights that a visitor should have to fetch.
+/// The maximum number of bytes of weights that a visitor should have to fetch.
 const MOST_BYTES: usize = 32 << 20;
 /// How many texts of the bundled sample are sent, for visitors without a file of their own.
 const SAMPLE_TEXTS: usize = 1_500;
@@ -124,8 +124,8 @@ pub fn examples(config: &RunConfig, args: &WebArgs) -> Result<Vec<String>, Failu
     }
 }
 
-/// Removes what a page should not tell of the machine that the run was trained on: the paths of the user's
-/// files, of which the names remain.
+/// Removes what a page should not reveal about the machine that the run was trained on: the paths of the
+/// user's files. The names of the files remain.
 pub fn remove_paths(config: &mut RunConfig) {
     if config.dataset.file.take().is_some() {
         config.dataset.name = file_name(&config.dataset.name).into();

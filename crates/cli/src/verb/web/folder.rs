@@ -57,7 +57,7 @@ impl PageFolder {
             };
             if !is_free {
                 return Err(Failure::Input(format!(
-                    "--out {}: it holds other things than a page that `convlens web` wrote; choose a folder that is new or empty",
+                    "--out {}: it holds something other than a page that `convlens web` wrote; choose a folder that is new or empty",
                     path.display()
                 )));
             }
@@ -222,14 +222,16 @@ mod tests {
         fs::create_dir_all(&site).expect("makes");
         assert!(PageFolder::open(&site).is_ok(), "an empty folder");
         fs::write(site.join("site.json"), "{}").expect("writes");
-        assert!(matches!(PageFolder::open(&site), Err(Failure::Input(line)) if line.contains("holds other things")));
+        assert!(
+            matches!(PageFolder::open(&site), Err(Failure::Input(line)) if line.contains("something other than a page"))
+        );
         assert!(PageFolder::open(&site.join("site.json")).is_err(), "a file");
         fs::write(site.join(MANIFEST), "[]").expect("writes");
         assert!(matches!(PageFolder::open(&site), Err(Failure::Input(line)) if line.contains(MANIFEST)));
     }
 
     #[test]
-    fn a_page_that_was_interrupted_is_replaced() {
+    fn an_interrupted_page_is_replaced() {
         let (site, _root) = folder();
         write(&site, &[("index.html", "1"), ("old.js", "1")]).expect("writes");
         let before = fs::read(site.join(MANIFEST)).expect("reads");

@@ -1,4 +1,4 @@
-//! Serves the page on this machine, from memory: a path that is no file of the page is not found.
+//! Serves the page on this machine, from memory. A path that is not a file of the page is not found.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
