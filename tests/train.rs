@@ -141,7 +141,7 @@ fn trainings_started_together_get_folders_of_their_own() {
     let finished = runs.filter(|run| run.path().join("metrics.json").exists()).count();
     assert_eq!(finished, 4);
 
-    // Into one folder: one of them trains, the others are told that it exists.
+    // Into one folder: one of them trains, the others fail because it exists.
     let children: Vec<_> = (0..4).map(|_| start("train --dataset sample --epochs 1 --out one")).collect();
     let mut codes = Vec::new();
     for child in children {

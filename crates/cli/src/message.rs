@@ -19,8 +19,8 @@ pub fn message(text: impl AsRef<str>) {
     write(&printable(text.as_ref()));
 }
 
-/// Writes a line with colours to standard error, which are left out where they are not wanted. What
-/// comes from data must have been made [`printable`] before.
+/// Writes a line with colours to standard error; the colours are left out where they are turned off.
+/// Anything that comes from data must have been made [`printable`] before.
 pub fn styled_message(text: impl AsRef<str>) {
     write(&printable_styled(text.as_ref()));
 }
@@ -32,7 +32,7 @@ fn write(line: &str) {
 /// Sends the log to standard error: warnings, or what `RUST_LOG` asks for.
 pub fn start_log() {
     let requested = EnvFilter::try_from_default_env().ok();
-    // Which module warns is of no use to a user who asked for nothing.
+    // The name of the module is shown only to users who set `RUST_LOG`.
     let has_target = requested.is_some();
     let is_coloured = AutoStream::choice(&io::stderr()) != ColorChoice::Never;
     tracing_subscriber::fmt()

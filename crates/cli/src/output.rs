@@ -21,8 +21,8 @@ pub fn lines(texts: &[String]) -> Result<(), Failure> {
     verbatim(&texts.iter().map(|text| format!("{}\n", printable(text))).collect::<String>())
 }
 
-/// Prints a line with colours, which are left out where they are not wanted. What comes from data
-/// must have been made [`printable`] before.
+/// Prints a line with colours; the colours are left out where they are turned off. Anything that comes
+/// from data must have been made [`printable`] before.
 pub fn styled_line(text: impl AsRef<str>) -> Result<(), Failure> {
     verbatim(&format!("{}\n", printable_styled(text.as_ref())))
 }

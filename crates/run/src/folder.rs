@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use crate::lock::LOCK;
-use crate::write::{is_temporary, write_by_way_of};
+use crate::write::{is_temporary, write_via};
 use crate::{RunConfig, RunError, RunLock, RunMetrics};
 
 pub(crate) const CONFIG: &str = "config.json";
@@ -27,7 +27,7 @@ const MOST_JSON: u64 = 64 << 20;
 #[derive(Clone, Debug)]
 pub struct RunFolder {
     path: PathBuf,
-    /// Of a folder that this process created.
+    /// The lock, if this process created the folder.
     lock: Option<RunLock>,
 }
 
@@ -72,7 +72,7 @@ impl RunFolder {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 Err(source) => return Err(io(&path, source)),
                 Ok(()) => match Self::create(&path) {
-                    Err(RunError::Exists { .. }) => {} // another process was asked for this very path
+                    Err(RunError::Exists { .. }) => {} // another process is creating this path
                     created => return created,
                 },
             }
@@ -217,8 +217,8 @@ impl RunFolder {
     ///
     /// [`RunError::Io`], naming the file.
     pub fn write(&self, name: &str, content: &[u8]) -> Result<(), RunError> {
-        // In the folder itself, also for a file of a folder in it: `tidy` looks there.
-        write_by_way_of(&self.path, &self.file(name), content)
+        // The temporary file is in the folder itself, even for a file in a subfolder: `tidy` looks there.
+        write_via(&self.path, &self.file(name), content)
     }
 
     /// Writes a value as indented JSON.

@@ -28,7 +28,7 @@ impl RunLock {
     /// Locks `folder`.
     ///
     /// Where the file system has no locks, as on some network file systems, this logs a warning and
-    /// returns a lock that excludes nobody.
+    /// returns a lock that excludes no other process.
     ///
     /// # Errors
     ///

@@ -17,17 +17,17 @@ const TEMPORARY: &str = ".writing-";
 /// [`RunError::Io`], naming `path`.
 pub fn write_file(path: &Path, content: &[u8]) -> Result<(), RunError> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    write_by_way_of(folder, path, content)
+    write_via(folder, path, content)
 }
 
 /// As [`write_file`], with the temporary file in `folder`, which must be on the same file system.
-pub(crate) fn write_by_way_of(folder: &Path, path: &Path, content: &[u8]) -> Result<(), RunError> {
+pub(crate) fn write_via(folder: &Path, path: &Path, content: &[u8]) -> Result<(), RunError> {
     write_and_rename(folder, path, content).map_err(|source| RunError::Io { path: path.into(), source })
 }
 
 fn write_and_rename(folder: &Path, path: &Path, content: &[u8]) -> io::Result<()> {
-    // Not tempfile's own way to open the file, which hides it from everybody but its owner, nor its
-    // `Write`, whose errors name the temporary file.
+    // The file is not opened by tempfile, which would make it readable to its owner only, nor written
+    // through tempfile's `Write`, whose errors name the temporary file.
     let create = |temporary: &Path| File::options().write(true).create_new(true).open(temporary);
     let mut temporary = tempfile::Builder::new().prefix(TEMPORARY).make_in(folder, create)?;
     temporary.as_file_mut().write_all(content)?;

@@ -33,8 +33,8 @@ const KEY_LENGTH: usize = 32;
 /// A folder in which tokenizers and encoded texts are kept between runs.
 ///
 /// The folder may be emptied at any time. What cannot be read from it is computed again, and a
-/// failure to write to it is only a warning. When it grows beyond its limit, the entries that have
-/// not been used for the longest time are removed.
+/// failure to write to it is only a warning. When it exceeds its limit, the least recently used
+/// entries are removed.
 #[derive(Clone, Debug)]
 pub struct Cache {
     folder: Option<PathBuf>,

@@ -92,7 +92,7 @@ fn read_files(folder: &Path, prefix: &str, files: &mut Files) -> Result<(), Fail
         let entry = entry.map_err(|source| io(folder, source))?;
         let path = entry.path();
         let name = format!("{prefix}{}", entry.file_name().to_string_lossy());
-        // Of the entry itself: a link could lead anywhere, and a pipe would never end.
+        // The type of the entry itself: a link could lead anywhere, and a pipe would never end.
         let kind = entry.file_type().map_err(|source| io(&path, source))?;
         if kind.is_dir() {
             read_files(&path, &format!("{name}/"), files)?;
