@@ -18,6 +18,9 @@ const MOST: usize = i32::MAX as usize;
 /// The maximum number of positions that texts are padded to.
 const MOST_PADDING: usize = 1 << 20;
 
+/// The version of Burn that this crate is built with. A test compares it with `Cargo.lock`.
+pub const BURN_VERSION: &str = "0.22.1";
+
 /// What the model does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -157,8 +160,8 @@ impl DatasetConfig {
     }
 }
 
-/// How a file of the user's is read. Its paths stay on the user's machine: what is published is
-/// [`RunConfig::without_paths`].
+/// How a file of the user's is read. `config.json` holds the names of the files without their folders;
+/// the paths stay in `checkpoints/paths.json`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileConfig {
     /// The file: CSV, TSV, Parquet or JSON Lines.

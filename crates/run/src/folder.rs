@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+use crate::local_paths::{LocalPaths, PATHS};
 use crate::lock::LOCK;
 use crate::write::{is_temporary, write_via};
 use crate::{RunConfig, RunError, RunLock, RunMetrics};
@@ -155,14 +156,6 @@ impl RunFolder {
         }
     }
 
-    /// The first of `runs/name`, `runs/name-2`, `runs/name-3` … that does not exist. To create it,
-    /// call [`create_unused`](Self::create_unused): this name may be taken by then.
-    pub fn unused_name(runs: &Path, name: &str) -> PathBuf {
-        let numbered = (2..).map(|number| runs.join(format!("{name}-{number}")));
-        let mut names = std::iter::once(runs.join(name)).chain(numbered);
-        names.find(|path| !path.exists()).unwrap_or_else(|| unreachable!("there is always a next number"))
-    }
-
     /// The folder's path.
     pub fn path(&self) -> &Path {
         &self.path
@@ -231,14 +224,22 @@ impl RunFolder {
         self.write(name, &json.map_err(|error| RunError::Io { path: self.file(name), source: error.into() })?)
     }
 
-    /// Checks the settings and writes `config.json`.
+    /// Checks the settings and writes `config.json`, with the names of the user's files. Their paths on
+    /// this machine are written to `checkpoints/paths.json`.
     ///
     /// # Errors
     ///
     /// As [`RunConfig::check`] and [`write`](Self::write).
     pub fn write_config(&self, config: &RunConfig) -> Result<(), RunError> {
         config.check()?;
-        self.write_json(CONFIG, config)
+        self.write_json(CONFIG, &config.without_paths())?;
+        let paths = LocalPaths::new(config);
+        if paths.is_empty() {
+            return Ok(());
+        }
+        let folder = self.file(CHECKPOINTS);
+        fs::create_dir_all(&folder).map_err(|source| RunError::Io { path: folder, source })?;
+        self.write_json(PATHS, &paths)
     }
 
     /// Writes the model card, `README.md`.
@@ -273,14 +274,21 @@ impl RunFolder {
         serde_json::from_slice(&self.read_up_to(METRICS, MOST_JSON)?).map(Some).map_err(invalid)
     }
 
-    /// Reads `config.json`.
+    /// Reads `config.json`, and the paths of the user's files if the folder has them.
     ///
     /// # Errors
     ///
     /// [`RunError::Newer`] if a newer version wrote it, [`RunError::Config`] if its settings are not
     /// valid.
     pub fn config(&self) -> Result<RunConfig, RunError> {
-        RunConfig::from_json(&self.read_config()?, &self.file(CONFIG))
+        let mut config = RunConfig::from_json(&self.read_config()?, &self.file(CONFIG))?;
+        if self.file(PATHS).exists() {
+            let invalid =
+                |error: serde_json::Error| RunError::Config { path: self.file(PATHS), message: error.to_string() };
+            let paths: LocalPaths = serde_json::from_slice(&self.read_up_to(PATHS, MOST_JSON)?).map_err(invalid)?;
+            paths.restore(&mut config);
+        }
+        Ok(config)
     }
 
     pub(crate) fn read_config(&self) -> Result<Vec<u8>, RunError> {
@@ -325,9 +333,30 @@ mod tests {
         assert!(matches!(folder.config(), Err(RunError::Newer { found: 99, .. })));
         folder.write(CONFIG, br#"{"format": 1}"#).expect("writes");
         assert!(matches!(folder.config(), Err(RunError::Config { .. })));
-        assert_eq!(RunFolder::unused_name(place.path(), "x"), place.path().join("x"));
-        fs::create_dir(place.path().join("x")).expect("creates");
-        assert_eq!(RunFolder::unused_name(place.path(), "x"), place.path().join("x-2"));
+    }
+
+    #[test]
+    fn paths_of_the_users_files_stay_out_of_the_configuration() {
+        let place = tempfile::tempdir().expect("a folder");
+        let folder = RunFolder::create(place.path()).expect("empty");
+        let encoder = convlens_model::EncoderConfig::Conv(convlens_model::ConvConfig::new(2, &[3]));
+        let mut config = crate::testing::run(encoder, convlens_model::Padding::Masked).config;
+        let file = crate::FileConfig {
+            path: "/home/me/reviews.csv".into(),
+            test: Some("/home/me/held-out.csv".into()),
+            text_column: "text".into(),
+            label_column: "label".into(),
+            label_map: vec![],
+            no_quotes: false,
+        };
+        config.dataset.file = Some(file.clone());
+        folder.write_config(&config).expect("writes");
+        let written = String::from_utf8(folder.read(CONFIG).expect("reads")).expect("JSON");
+        assert!(written.contains("\"reviews.csv\"") && !written.contains("/home"), "{written}");
+        assert_eq!(folder.config().expect("reads").dataset.file, Some(file));
+        fs::remove_dir_all(folder.file(CHECKPOINTS)).expect("removes");
+        let without = folder.config().expect("reads").dataset.file.expect("a file");
+        assert_eq!(without.path, Path::new("reviews.csv"));
     }
 
     #[test]

@@ -7,6 +7,7 @@ mod device;
 mod error;
 mod folded_run;
 mod folder;
+mod local_paths;
 mod lock;
 mod logits;
 mod metrics;
@@ -27,7 +28,9 @@ pub use convlens_text as text;
 
 pub use card::model_card;
 pub use classes::{argmax, log_probabilities, predicted_label, probabilities};
-pub use config::{DatasetConfig, FORMAT, FileConfig, RunConfig, Task, TextConfig, TokenizerSource, TrainingConfig};
+pub use config::{
+    BURN_VERSION, DatasetConfig, FORMAT, FileConfig, RunConfig, Task, TextConfig, TokenizerSource, TrainingConfig,
+};
 pub use device::{ChosenDevice, DeviceChoice, to_host, to_host_async};
 pub use error::RunError;
 pub use folded_run::FoldedRun;

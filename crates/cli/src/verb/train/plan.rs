@@ -6,7 +6,8 @@ use convlens_data::Dataset;
 use convlens_run::model::{ModelConfig, Padding};
 use convlens_run::text::TokenizerKind;
 use convlens_run::{
-    DatasetConfig, FORMAT, FileConfig, RunConfig, RunError, RunFolder, RunLock, Task, TextConfig, TokenizerSource,
+    BURN_VERSION, DatasetConfig, FORMAT, FileConfig, RunConfig, RunError, RunFolder, RunLock, Task, TextConfig,
+    TokenizerSource,
 };
 use convlens_train::{Cache, Corpus, PRESETS, preset};
 
@@ -15,9 +16,6 @@ use crate::failure::Failure;
 use crate::progress::Stages;
 use crate::source::{RUNS, absolute, absolute_path, check_label_map, check_labels, dataset, dataset_to_resume};
 use crate::verb::train::settings::with_settings;
-
-/// The version of Burn that this is built with.
-const BURN: &str = "0.22.1";
 
 /// A run to train, and its data.
 pub struct Plan {
@@ -77,7 +75,7 @@ fn begin(args: &TrainArgs) -> Result<Plan, Failure> {
     let config = RunConfig {
         format: FORMAT,
         convlens: env!("CARGO_PKG_VERSION").into(),
-        burn: BURN.into(),
+        burn: BURN_VERSION.into(),
         task: Task::Classify,
         preset: preset.name.into(),
         labels: dataset.labels.clone(),

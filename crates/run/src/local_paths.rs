@@ -1,0 +1,59 @@
+//! `checkpoints/paths.json`: where a run's files are on the machine that it was trained on.
+//!
+//! `config.json` holds the names of the user's files without their folders, because it is published
+//! with the model. Resuming and evaluating the run here needs the paths.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{RunConfig, TokenizerSource};
+
+/// The file's name in a run folder.
+pub(crate) const PATHS: &str = "checkpoints/paths.json";
+
+/// The absolute paths of the user's files that a run was trained on.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct LocalPaths {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    data: Option<PathBuf>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    test_data: Option<PathBuf>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tokenizer: Option<PathBuf>,
+}
+
+impl LocalPaths {
+    /// The paths in a configuration.
+    pub fn new(config: &RunConfig) -> Self {
+        let file = config.dataset.file.as_ref();
+        let tokenizer = match &config.text.tokenizer {
+            TokenizerSource::File(path) => Some(path.clone()),
+            TokenizerSource::Trained(_) => None,
+        };
+        Self { data: file.map(|file| file.path.clone()), test_data: file.and_then(|file| file.test.clone()), tokenizer }
+    }
+
+    /// Whether the run uses no file of the user's.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Puts the paths into a configuration that holds the files' names. A path of another file is ignored.
+    pub fn restore(self, config: &mut RunConfig) {
+        let restore = |name: &mut PathBuf, path: Option<PathBuf>| {
+            if let Some(path) = path.filter(|path| path.file_name() == name.file_name()) {
+                *name = path;
+            }
+        };
+        if let Some(file) = &mut config.dataset.file {
+            restore(&mut file.path, self.data);
+            if let Some(test) = &mut file.test {
+                restore(test, self.test_data);
+            }
+        }
+        if let TokenizerSource::File(name) = &mut config.text.tokenizer {
+            restore(name, self.tokenizer);
+        }
+    }
+}
