@@ -172,7 +172,10 @@ fn resume(args: &TrainArgs) -> Result<Plan, Failure> {
     let show = |stage| stages.show(stage);
     // The run's own tokenizer, unless the run was killed before it wrote one.
     let mut text = config.text.clone();
-    text.tokenizer = folder.tokenizer().map_or(text.tokenizer, TokenizerSource::File);
+    if let Some(path) = folder.tokenizer() {
+        folder.read_tokenizer(&config)?; // a file that is too large is refused before it is parsed
+        text.tokenizer = TokenizerSource::File(path);
+    }
     let corpus =
         Corpus::prepare(&dataset, &text, training.validation_fraction, training.seed, &Cache::of_user(), &show)?;
     let (tokenizer, model) = (corpus.tokenizer.vocab_size(), config.model.vocab_size);
