@@ -25,8 +25,9 @@ pub struct Table {
 /// # Errors
 ///
 /// Each error names the file, and the row where there is one (the first after a header is 1): a
-/// missing file or column, two columns of the same name, no rows, a row with too many or too few fields, a row without a text or
-/// label, invalid UTF-8, a damaged file.
+/// missing file or column, two columns of the same name, a column that holds neither text nor numbers,
+/// no rows, a row with too many or too few fields, a row without a text or label, invalid UTF-8, a
+/// damaged file.
 pub fn read_pieces(path: &Path, options: &ReadOptions) -> Result<Pieces, DataError> {
     let format = Format::of(path).ok_or_else(|| DataError::UnknownFormat { path: path.into() })?;
     Pieces::open(format, path, options.clone())
