@@ -23,6 +23,8 @@ fn bad_files_are_refused() {
     place.file("cut.parquet", b"PAR1\x15\x04\x15\x10\x15\x14");
     place.file("text.pdf", "x");
     place.file("bad.json", "{}");
+    place.file("twice.csv", "text,text,label\nx,y,a\ny,x,b\n");
+    place.file("marks.csv", format!("text,label\n{}", "!!!,a\n???,b\n".repeat(5)));
     let cases = [
         (
             "train --data good.csv --text-column review",
@@ -42,6 +44,13 @@ fn bad_files_are_refused() {
             "train --data good.csv --label-map ab",
             "\"ab\" does not have the form FILE_LABEL=MODEL_LABEL; write --label-map FILE_LABEL=MODEL_LABEL",
         ),
+        (
+            "train --data good.csv --label-map nirvana=a",
+            "good.csv: no row has the label \"nirvana\", which the label map maps to \"a\" (the file has: a, b); correct --label-map nirvana=a, or leave it out",
+        ),
+        ("train --data twice.csv", "twice.csv: two or more columns are called \"text\""),
+        ("train --data marks.csv", "marks.csv: the training texts contain no words"),
+        ("data --data marks.csv", "marks.csv: the training texts contain no words"),
         ("train --text-column review", "--text-column needs --data"),
         ("train --test-data good.csv", "--test-data needs --data"),
         ("compare --presets relu --test-data good.csv", "--test-data needs --data"),
@@ -52,6 +61,21 @@ fn bad_files_are_refused() {
         let error = place.fail(line);
         assert!(error.contains(expected), "convlens {line}: {error}");
     }
+}
+
+#[test]
+#[cfg(unix)]
+fn special_files_and_paths_are_refused() {
+    use std::os::unix::ffi::OsStrExt;
+    let place = Place::new();
+    place.file("good.csv", "text,label\nx,a\ny,b\nz,a\nw,b\nv,a\n");
+    let error = place.fail("train --data good.csv --tokenizer /dev/zero");
+    assert!(error.contains("/dev/zero: this is a device"), "{error}");
+    let mut command = place.command("train --out runs/r");
+    command.arg("--data").arg(std::ffi::OsStr::from_bytes(b"caf\xe9.csv"));
+    let error = place.fail_with("train --data", command);
+    assert!(error.contains("caf\u{fffd}.csv: this path is not valid UTF-8"), "{error}");
+    assert!(!place.path().join("runs").exists());
 }
 
 #[test]

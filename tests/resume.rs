@@ -195,7 +195,7 @@ fn a_damaged_checkpoint_is_refused_by_name() {
         place.file("r/checkpoints/latest.safetensors", bytes);
         let error = place.fail_last("train --resume --out r");
         assert!(error.contains("r/checkpoints/latest.safetensors: damaged ("), "{error}");
-        assert!(error.ends_with("train again into another --out"), "{error}");
+        assert!(error.ends_with("train again with another --out"), "{error}");
         place.file("r/checkpoints/latest.safetensors", &checkpoint);
     };
     with_state("\"epoch\":2", "\"epoch\":1000000000000000000");
@@ -224,6 +224,21 @@ fn a_damaged_checkpoint_is_refused_by_name() {
     place.succeed("train --dataset sample --tokenizer characters --epochs 1 --out other");
     place.file("r/tokenizer.json", place.read("other/tokenizer.json"));
     assert!(place.fail_last("train --resume --out r").contains("r/tokenizer.json: "));
+    // A tokenizer of the same size is another one too.
+    let mut swapped: Value = serde_json::from_slice(&tokenizer).expect("JSON");
+    let vocabulary = swapped["model"]["vocab"].as_object_mut().expect("a vocabulary");
+    for id in vocabulary.values_mut() {
+        *id = match id.as_u64() {
+            Some(3) => 4.into(),
+            Some(4) => 3.into(),
+            _ => continue,
+        };
+    }
+    place.file("r/tokenizer.json", swapped.to_string());
+    let weights = place.read("r/model.safetensors");
+    let error = place.fail_last("train --resume --out r");
+    assert!(error.contains("r/tokenizer.json: not the tokenizer that this run was trained with"), "{error}");
+    assert!(place.read("r/model.safetensors") == weights, "the weights have changed");
     place.file("r/tokenizer.json", tokenizer);
 
     let mut renamed: Value = serde_json::from_slice(&config).expect("JSON");

@@ -57,7 +57,7 @@ fn no_flag_is_ignored() {
     let cases = [
         (
             "train --data reviews.csv --label-map Positive=good",
-            "--label-map Positive=good: there is no label \"good\" (known: neg, pos)",
+            "reviews.csv: no row has the label \"Positive\", which the label map maps to \"good\" (the file has: neg, pos); correct --label-map Positive=good",
         ),
         ("train --data reviews.csv --label-map pos=a --label-map pos=b", "the label \"pos\" is mapped twice"),
         (

@@ -53,9 +53,11 @@ pub enum DataError {
     Ragged { path: PathBuf, row: usize, found: usize, header: usize, separator: &'static str },
     #[error("{}: no column {:?} (it has: {})", path.display(), shortened(column), listed(columns))]
     NoColumn { path: PathBuf, column: String, columns: Vec<String>, role: ColumnRole },
+    #[error("{}: two or more columns are called {:?}; rename all but one of them", path.display(), shortened(column))]
+    AmbiguousColumn { path: PathBuf, column: String },
     #[error("{}: line {line} has no key {:?} (it has: {})", path.display(), shortened(column), listed(keys))]
     NoKey { path: PathBuf, line: usize, column: String, keys: Vec<String>, role: ColumnRole },
-    #[error("{}: {}column {:?} holds {kind}, not text or a number", path.display(), row.map(|row| format!("row {row}: ")).unwrap_or_default(), shortened(column))]
+    #[error("{}: {}column {:?} holds {kind}, not text or a number; convert it to text", path.display(), row.map(|row| format!("row {row}: ")).unwrap_or_default(), shortened(column))]
     NotText { path: PathBuf, row: Option<usize>, column: String, kind: String },
     #[error("{}: row {row} has no text in column {:?}; fill it in or remove the row", path.display(), shortened(column))]
     NoText { path: PathBuf, row: usize, column: String },
@@ -69,6 +71,8 @@ pub enum DataError {
     TooManyLabels { path: PathBuf, column: String, labels: usize, rows: usize },
     #[error("{:?} does not have the form FILE_LABEL=MODEL_LABEL", shortened(entry))]
     LabelMap { entry: String },
+    #[error("{}: no row has the label {:?}, which the label map maps to {:?} (the file has: {})", path.display(), shortened(from), shortened(to), listed(labels))]
+    UnusedLabelMap { path: PathBuf, from: String, to: String, labels: Vec<String> },
     #[error("{name}: {count} labelled {} not enough to set some aside for {purpose}; add rows", if *count == 1 { "text is" } else { "texts are" })]
     TooFew { name: String, count: usize, purpose: &'static str },
     #[error("{file}: the Hub refused access ({status}); set HF_TOKEN to a token that may read it")]

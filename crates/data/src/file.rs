@@ -1,6 +1,6 @@
 //! A user's file as a data set.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
 use crate::dataset::collect;
@@ -61,12 +61,14 @@ impl LabelledFile {
     /// # Errors
     ///
     /// As [`read_pieces`]; [`DataError::OneLabel`]; [`DataError::TooManyLabels`] where most rows have a
-    /// label of their own; [`DataError::TooFew`] where there are too few rows for a test split; and
-    /// [`DataError::UnknownLabel`] for a label that only `test` has.
+    /// label of their own; [`DataError::TooFew`] where there are too few rows for a test split;
+    /// [`DataError::UnknownLabel`] for a label that only `test` has; and [`DataError::UnusedLabelMap`]
+    /// where the label map has a label that no row of either file has.
     pub fn dataset(&self, test: Option<&Path>, seed: u64) -> Result<Dataset, DataError> {
         // Labels are numbered as they occur, and renumbered in alphabetical order at the end.
         let mut numbers: HashMap<String, usize> = HashMap::new();
-        let mut examples = self.read(&self.path, |label, _| {
+        let mut found = BTreeSet::new();
+        let mut examples = self.read(&self.path, &mut found, |label, _| {
             let next = numbers.len();
             Ok(match numbers.get(label) {
                 Some(&number) => number,
@@ -83,8 +85,13 @@ impl LabelledFile {
         self.check_labels(&labels, examples.len())?;
         examples.labels.iter_mut().for_each(|label| *label = renumbered[*label]);
         let (train, test) = match test {
-            Some(test) => (examples, self.read_known(test, &labels)?),
+            Some(test) => {
+                let test = self.read_known(test, &labels, &mut found)?;
+                self.check_label_map(found)?;
+                (examples, test)
+            }
             None => {
+                self.check_label_map(found)?;
                 let count = examples.len();
                 let name = || self.path.display().to_string();
                 examples.cut(TEST_FRACTION, seed).map_err(|_| DataError::TooFew {
@@ -117,14 +124,31 @@ impl LabelledFile {
     ///
     /// # Errors
     ///
-    /// As [`read_pieces`], and [`DataError::UnknownLabel`].
+    /// As [`read_pieces`], [`DataError::UnknownLabel`], and [`DataError::UnusedLabelMap`] where the
+    /// label map has a label that no row has.
     pub fn examples(&self, labels: &[String]) -> Result<Examples, DataError> {
-        self.read_known(&self.path, labels)
+        let mut found = BTreeSet::new();
+        let examples = self.read_known(&self.path, labels, &mut found)?;
+        self.check_label_map(found)?;
+        Ok(examples)
     }
 
-    fn read_known(&self, path: &Path, labels: &[String]) -> Result<Examples, DataError> {
+    /// Refuses a label map with a label that is not among those `found` in the file.
+    fn check_label_map(&self, found: BTreeSet<String>) -> Result<(), DataError> {
+        match self.label_map.0.iter().find(|(from, _)| !found.contains(*from)) {
+            Some((from, to)) => Err(DataError::UnusedLabelMap {
+                path: self.path.clone(),
+                from: from.clone(),
+                to: to.clone(),
+                labels: found.into_iter().collect(),
+            }),
+            None => Ok(()),
+        }
+    }
+
+    fn read_known(&self, path: &Path, labels: &[String], found: &mut BTreeSet<String>) -> Result<Examples, DataError> {
         let numbers: HashMap<&str, usize> = labels.iter().map(String::as_str).zip(0..).collect();
-        self.read(path, |label, row| {
+        self.read(path, found, |label, row| {
             numbers.get(label).copied().ok_or_else(|| DataError::UnknownLabel {
                 path: path.into(),
                 row,
@@ -134,15 +158,23 @@ impl LabelledFile {
         })
     }
 
-    /// Reads a file; `number` gives the index of a label, which is mapped already, in a row.
+    /// Reads a file; `number` gives the index of a label, which is mapped already, in a row. If there
+    /// is a label map, the labels of the file are added to `found`.
     fn read(
         &self,
         path: &Path,
+        found: &mut BTreeSet<String>,
         mut number: impl FnMut(&str, usize) -> Result<usize, DataError>,
     ) -> Result<Examples, DataError> {
         let options =
             ReadOptions { quotes: self.quotes, ..ReadOptions::labelled(&self.text_column, &self.label_column) };
-        collect(read_pieces(path, &options)?, |label, row| number(self.label_map.apply(label), row))
+        let has_map = !self.label_map.0.is_empty();
+        collect(read_pieces(path, &options)?, |label, row| {
+            if has_map && !found.contains(label) {
+                found.insert(label.to_owned());
+            }
+            number(self.label_map.apply(label), row)
+        })
     }
 }
 
@@ -186,6 +218,21 @@ mod tests {
     }
 
     #[test]
+    fn a_map_of_a_label_that_no_row_has_is_refused() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let train = file(folder.path(), "a.csv", "x,pos\ny,neg\nz,neg\n");
+        let expected =
+            "a.csv: no row has the label \"Positive\", which the label map maps to \"pos\" (the file has: neg, pos)";
+        let error = train.dataset(None, 0).expect_err("is unused").to_string();
+        assert!(error.ends_with(expected), "{error}");
+        let error = train.examples(&["neg".into(), "pos".into()]).expect_err("is unused").to_string();
+        assert!(error.ends_with(expected), "{error}");
+        // A label that only the test file has is mapped too.
+        let test = file(folder.path(), "b.csv", "x,Positive\n");
+        assert_eq!(train.dataset(Some(&test.path), 0).expect("reads").test.labels, [1]);
+    }
+
+    #[test]
     fn a_column_in_which_nearly_every_row_differs_holds_no_labels() {
         let folder = tempfile::tempdir().expect("a folder");
         let rows = |count: usize, labels: usize| -> String {
@@ -197,7 +244,8 @@ mod tests {
         assert!(message.ends_with(
             "a.csv: column \"label\" has 300000 different values in 300000 rows, so it does not look like a column of labels"
         ), "{message}");
-        let many = file(folder.path(), "b.csv", &rows(10_000, 5_000)).dataset(None, 0).expect("reads");
+        let many = file(folder.path(), "b.csv", &rows(10_000, 5_000));
+        let many = LabelledFile { label_map: LabelMap::default(), ..many }.dataset(None, 0).expect("reads");
         assert_eq!(many.labels.len(), 5_000);
         let labels = |index: usize| &many.labels[many.train.labels[index]];
         for (index, text) in many.train.texts.iter().enumerate() {

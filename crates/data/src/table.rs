@@ -25,8 +25,9 @@ pub struct Table {
 /// # Errors
 ///
 /// Each error names the file, and the row where there is one (the first after a header is 1): a
-/// missing file or column, no rows, a row with too many or too few fields, a row without a text or
-/// label, invalid UTF-8, a damaged file.
+/// missing file or column, two columns of the same name, a column that holds neither text nor numbers,
+/// no rows, a row with too many or too few fields, a row without a text or label, invalid UTF-8, a
+/// damaged file.
 pub fn read_pieces(path: &Path, options: &ReadOptions) -> Result<Pieces, DataError> {
     let format = Format::of(path).ok_or_else(|| DataError::UnknownFormat { path: path.into() })?;
     Pieces::open(format, path, options.clone())
@@ -179,6 +180,11 @@ mod tests {
     fn errors_name_the_place_and_the_fix() {
         assert_eq!(message("a.csv", b"review,label\nfine,1\n"), "a.csv: no column \"text\" (it has: review, label)");
         assert_eq!(message("a.csv", b"text,stars\nfine,1\n"), "a.csv: no column \"label\" (it has: text, stars)");
+        assert_eq!(
+            message("a.csv", b"text,text,label\nfine,bad,1\n"),
+            "a.csv: two or more columns are called \"text\"; rename all but one of them"
+        );
+        assert_eq!(read("a.csv", b"text,note,note,label\nfine,,,1\n"), table(&[("fine", "1")]));
         assert_eq!(message("a.csv", b""), "a.csv: the file is empty");
         assert_eq!(message("a.csv", b"\xef\xbb\xbf\n\n"), "a.csv: the file is empty");
         assert_eq!(message("a.csv", b"text,label\n"), "a.csv: the file holds no rows");
@@ -284,7 +290,7 @@ mod tests {
         assert_eq!(message("a.jsonl", b"\n{\"label\": 1}"), "a.jsonl: line 2 has no key \"text\" (it has: label)");
         assert_eq!(
             message("a.jsonl", b"\n{\"text\": {\"a\": 1}, \"label\": 1}"),
-            "a.jsonl: row 1: column \"text\" holds a JSON object, not text or a number"
+            "a.jsonl: row 1: column \"text\" holds a JSON object, not text or a number; convert it to text"
         );
         assert!(message("a.jsonl", b"{\"text\": \"a\", \"label\": [1]}").contains("\"label\" holds a JSON array"));
     }
@@ -351,6 +357,10 @@ mod tests {
         assert_eq!(read("a.parquet", &parquet(vec![text(), decimals], None)), table(&[("a", "1.0"), ("b", "2.0")]));
         let flags = Series::new("label".into(), [true, false]);
         assert_eq!(read("a.parquet", &parquet(vec![text(), flags], None)), table(&[("a", "true"), ("b", "false")]));
+        let floats = Series::new("label".into(), [1.0, f64::NAN]);
+        assert!(
+            message("a.parquet", &parquet(vec![text(), floats], None)).starts_with("a.parquet: row 2 has no label")
+        );
         let lists = Series::new("label".into(), [Series::new("".into(), [1i64]), Series::new("".into(), [2i64])]);
         let error = message("a.parquet", &parquet(vec![text(), lists], None));
         assert!(error.contains("column \"label\" holds values of the type list[i64], not text or a number"), "{error}");

@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::local_paths::{LocalPaths, PATHS};
 use crate::lock::LOCK;
 use crate::write::{is_temporary, write_via};
-use crate::{RunConfig, RunError, RunLock, RunMetrics};
+use crate::{RunConfig, RunError, RunLock, RunMetrics, most_tokenizer_bytes};
 
 pub(crate) const CONFIG: &str = "config.json";
 pub(crate) const TOKENIZER: &str = "tokenizer.json";
@@ -258,6 +258,16 @@ impl RunFolder {
     /// As [`write`](Self::write).
     pub fn write_tokenizer(&self, json: &str) -> Result<(), RunError> {
         self.write(TOKENIZER, json.as_bytes())
+    }
+
+    /// Reads `tokenizer.json`, unless it is larger than
+    /// [`most_tokenizer_bytes`](crate::most_tokenizer_bytes) allows for the run's vocabulary.
+    ///
+    /// # Errors
+    ///
+    /// As [`read_up_to`](Self::read_up_to).
+    pub fn read_tokenizer(&self, config: &RunConfig) -> Result<Vec<u8>, RunError> {
+        self.read_up_to(TOKENIZER, most_tokenizer_bytes(config.model.vocab_size))
     }
 
     /// Reads `metrics.json`, if it is there.

@@ -82,14 +82,13 @@ impl Run {
     /// As [`open`](Self::open).
     pub fn open_on(folder: &RunFolder, device: &Device) -> Result<Self, RunError> {
         let config = folder.config()?;
-        let most = (config.model.vocab_size as u64).saturating_mul(MOST_PER_TOKEN).saturating_add(MOST_TOKENIZER);
-        let json = folder.read_up_to(TOKENIZER, most)?;
+        let json = folder.read_tokenizer(&config)?;
         if !folder.file(WEIGHTS).exists() {
             return Err(RunError::Untrained { path: folder.path().into() });
         }
         let tokenizer = read_tokenizer(&config, &json, folder.path())?;
         let weights = folder.read_up_to(WEIGHTS, weights::most_bytes(&unallocated(&config, device)?))?;
-        Self::with_weights(config, tokenizer, weights, &digest(&json), folder.path(), device)
+        Self::with_weights(config, tokenizer, weights, &tokenizer_digest(&json), folder.path(), device)
     }
 
     /// Opens a run from the contents of its files.
@@ -99,7 +98,8 @@ impl Run {
     /// As [`open`](Self::open).
     pub fn from_files(files: RunFiles, device: &Device) -> Result<Self, RunError> {
         let (config, tokenizer) = files.read_texts(Path::new(""))?;
-        Self::with_weights(config, tokenizer, files.weights, &digest(&files.tokenizer), Path::new(""), device)
+        let digest = tokenizer_digest(&files.tokenizer);
+        Self::with_weights(config, tokenizer, files.weights, &digest, Path::new(""), device)
     }
 
     fn with_weights(
@@ -125,7 +125,7 @@ impl Run {
     /// [`RunError::Text`] or [`RunError::Device`].
     pub fn files(&self) -> Result<RunFiles, RunError> {
         let tokenizer = self.tokenizer.to_json()?.into_bytes();
-        let weights = weights::to_bytes(&self.model, &digest(&tokenizer)).map_err(RunError::Device)?;
+        let weights = weights::to_bytes(&self.model, &tokenizer_digest(&tokenizer)).map_err(RunError::Device)?;
         Ok(RunFiles { config: self.config.without_paths().to_json(), tokenizer, weights })
     }
 
@@ -135,8 +135,14 @@ impl Run {
     ///
     /// [`RunError::Io`], naming the file.
     pub fn save_weights(folder: &RunFolder, model: &TextModel) -> Result<(), RunError> {
-        let bytes = weights::to_bytes(model, &digest(&folder.read(TOKENIZER)?));
+        let bytes = weights::to_bytes(model, &tokenizer_digest(&folder.read(TOKENIZER)?));
         folder.write(WEIGHTS, &bytes.map_err(RunError::Device)?)
+    }
+
+    /// The [`tokenizer_digest`] that a folder's weights name; `None` if there are no weights of `model`,
+    /// or they name none.
+    pub fn digest_of_weights(folder: &RunFolder, model: &TextModel) -> Option<String> {
+        weights::digest_of(&folder.read_up_to(WEIGHTS, weights::most_bytes(model)).ok()?)
     }
 
     /// Classifies a text and scores its phrases.
@@ -241,6 +247,14 @@ fn unallocated(config: &RunConfig, device: &Device) -> Result<TextModel, RunErro
     Ok(serde_json::from_value::<ModelConfig>(settings).map_err(invalid)?.init(device)?)
 }
 
-fn digest(bytes: &[u8]) -> String {
-    hex::encode(Sha256::digest(bytes))
+/// The digest that ties weights to the `tokenizer.json` that they were trained with: the SHA-256 of the
+/// file, in hexadecimal.
+pub fn tokenizer_digest(json: &[u8]) -> String {
+    hex::encode(Sha256::digest(json))
+}
+
+/// The maximum number of bytes of the `tokenizer.json` of a run with this vocabulary. A larger file is not
+/// read.
+pub fn most_tokenizer_bytes(vocab_size: usize) -> u64 {
+    (vocab_size as u64).saturating_mul(MOST_PER_TOKEN).saturating_add(MOST_TOKENIZER)
 }

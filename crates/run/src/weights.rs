@@ -88,6 +88,12 @@ pub(crate) fn load(model: &mut TextModel, bytes: Vec<u8>, tokenizer_digest: &str
     model.load_from(&mut store).map(|_| ()).map_err(|error| damaged(error.to_string()))
 }
 
+/// The digest of the tokenizer that the weights were trained with, if the file names one.
+pub(crate) fn digest_of(bytes: &[u8]) -> Option<String> {
+    let (_, header) = SafeTensors::read_metadata(bytes).ok()?;
+    header.metadata().as_ref()?.get(TOKENIZER_KEY).cloned()
+}
+
 fn is_known(name: &str, shapes: &[(String, Vec<usize>)]) -> bool {
     name == FACTORS || shapes.iter().any(|(known, _)| known == name)
 }

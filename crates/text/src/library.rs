@@ -22,6 +22,8 @@ use crate::encoding::{Encoding, PAD, START, UNK, UNKNOWN_TOKENS};
 const UNUSED_IDS: usize = 1_000;
 /// How many special tokens a text may get.
 const SPECIAL_TOKENS: usize = 100;
+/// How many bytes a normalizer may put before every text.
+const PREPENDED: usize = 1_000;
 /// How many times longer replacements may make a text.
 const GROWTH: u64 = 256;
 
@@ -56,6 +58,7 @@ impl Library {
     }
 
     fn new(mut inner: Inner) -> Result<Self, TextError> {
+        check_additions(&inner)?;
         inner.with_padding(None);
         inner.with_truncation(None)?;
         inner.set_encode_special_tokens(true);
@@ -165,6 +168,48 @@ fn start_token() -> Result<TemplateProcessing, TextError> {
         .special_tokens(vec![(START, 1)])
         .build()
         .map_err(|error| TextError::Format(error.to_string()))
+}
+
+/// Refuses a tokenizer that adds too much to every text. It is not applied for this: it might need any
+/// amount of memory.
+fn check_additions(inner: &Inner) -> Result<(), TextError> {
+    let json = |error: serde_json::Error| TextError::Format(error.to_string());
+    let prepended = prepended(&serde_json::to_value(inner.get_normalizer()).map_err(json)?);
+    if prepended > PREPENDED {
+        return Err(TextError::Unsafe(format!("it puts {prepended} bytes before every text")));
+    }
+    let (added, copies) = additions(&serde_json::to_value(inner.get_post_processor()).map_err(json)?);
+    if copies > 1 {
+        return Err(TextError::Unsafe("it repeats every text".into()));
+    }
+    if added > SPECIAL_TOKENS {
+        return Err(TextError::Unsafe(format!("it adds {added} special tokens to every text")));
+    }
+    Ok(())
+}
+
+/// How many bytes a normalizer puts before every text.
+fn prepended(step: &Value) -> usize {
+    let own = step.get("prepend").and_then(Value::as_str).map_or(0, str::len);
+    let parts = step.get("normalizers").and_then(Value::as_array).into_iter().flatten();
+    parts.map(prepended).fold(own, usize::saturating_add)
+}
+
+/// How many special tokens a post-processor with templates adds to every text, and how many copies of
+/// the text it makes.
+fn additions(step: &Value) -> (usize, usize) {
+    if let Some(pieces) = step.get("single").and_then(Value::as_array) {
+        let tokens = |piece: &Value| {
+            let id = piece.get("SpecialToken")?.get("id")?.as_str()?;
+            Some(step.get("special_tokens")?.get(id)?.get("ids")?.as_array()?.len())
+        };
+        let added = pieces.iter().filter_map(tokens).fold(0, usize::saturating_add);
+        return (added, pieces.iter().filter(|piece| piece.get("Sequence").is_some()).count());
+    }
+    let parts = step.get("processors").and_then(Value::as_array).into_iter().flatten();
+    parts.map(additions).fold((0usize, 1usize), |(added, copies), (more, times)| {
+        (added.saturating_mul(times).saturating_add(more), copies.saturating_mul(times))
+    })
 }
 
 /// How many times longer a normalizer or pre-tokenizer can make a text; `None` if the number is too
@@ -334,6 +379,40 @@ mod tests {
         file["post_processor"]["special_tokens"]["[PAD]"]["ids"] = json!([4_000_000_000u32]);
         let error = read(&file).expect_err("is refused").to_string();
         assert!(error.contains("the id 4000000000, which is not in its vocabulary"), "{error}");
+    }
+
+    #[test]
+    fn additions_to_every_text_are_bounded() {
+        let valid = files().remove(2);
+        let mut file = valid.clone();
+        let ids: Vec<u32> = vec![0; 1_000];
+        let token = json!({ "id": "[PAD]", "ids": ids, "tokens": vec!["[PAD]"; 1_000] });
+        file["post_processor"]["special_tokens"]["[PAD]"] = token;
+        let piece = file["post_processor"]["single"][0].clone();
+        file["post_processor"]["single"] = json!(vec![piece; 10_000]);
+        let error = read(&file).expect_err("is refused").to_string();
+        assert!(error.contains("it adds 10000000 special tokens to every text"), "{error}");
+
+        let mut file = valid.clone();
+        let text = file["post_processor"]["single"][1].clone();
+        file["post_processor"]["single"] = json!(vec![text; 10_000]);
+        let processor = file["post_processor"].clone();
+        for processor in [processor.clone(), json!({ "type": "Sequence", "processors": [processor] })] {
+            file["post_processor"] = processor;
+            let error = read(&file).expect_err("is refused").to_string();
+            assert!(error.contains("it repeats every text"), "{error}");
+        }
+
+        let mut file = valid;
+        let prepend = json!({ "type": "Prepend", "prepend": "a".repeat(400) });
+        for normalizer in [
+            json!({ "type": "Sequence", "normalizers": vec![prepend; 3] }),
+            json!({ "type": "Prepend", "prepend": "a".repeat(1_200) }),
+        ] {
+            file["normalizer"] = normalizer;
+            let error = read(&file).expect_err("is refused").to_string();
+            assert!(error.contains("it puts 1200 bytes before every text"), "{error}");
+        }
     }
 
     #[test]

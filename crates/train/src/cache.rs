@@ -148,10 +148,12 @@ impl Cache {
         Some(self.folder.as_ref()?.join(format!("{key}.{}", kind.extension())))
     }
 
-    /// Opens an entry, which counts as a use of it.
+    /// Opens an entry, which counts as a use of it. Its file stays readable even if it exceeds the
+    /// limit and is removed.
     pub(crate) fn open(&self, kind: CacheEntryKind, key: &str) -> Option<File> {
         let file = File::open(self.path(kind, key)?).ok()?;
         let _ = file.set_modified(SystemTime::now()); // without it, the entry only seems older
+        self.make_room(self.limit().ok()?, None);
         Some(file)
     }
 
@@ -169,11 +171,14 @@ impl Cache {
         let limit = self.limit().ok()?;
         if bytes > limit {
             log::info!("{}: {bytes} bytes exceed the cache's limit of {limit}; not kept", path.display());
+            self.make_room(limit, None);
             return None;
         }
         let write = || {
             fs::create_dir_all(folder)?;
-            let mut file = tempfile::Builder::new().prefix(WRITING).tempfile_in(folder)?;
+            // A file that tempfile opens is readable to its owner only, whatever the umask.
+            let create = |path: &Path| File::options().read(true).write(true).create_new(true).open(path);
+            let mut file = tempfile::Builder::new().prefix(WRITING).make_in(folder, create)?;
             let _ = file.as_file().try_lock(); // some file systems have no locks; then age alone decides
             write(file.as_file_mut())?;
             file.persist(&path)?;
@@ -183,15 +188,15 @@ impl Cache {
             log::warn!("{}: {error}; the next run has to encode the texts again", folder.display());
             return None;
         }
-        self.make_room(limit, &path);
+        self.make_room(limit, Some(&path));
         Some(path)
     }
 
     /// Removes the least recently used entries until the rest fits, but never `kept`.
-    fn make_room(&self, limit: u64, kept: &Path) {
+    fn make_room(&self, limit: u64, kept: Option<&Path>) {
         let entries = self.entries().unwrap_or_default();
         let mut total: u64 = entries.iter().map(|entry| entry.bytes).sum();
-        for entry in entries.iter().rev().filter(|entry| entry.path != kept) {
+        for entry in entries.iter().rev().filter(|entry| kept != Some(entry.path.as_path())) {
             if total <= limit {
                 break;
             }
@@ -308,6 +313,35 @@ mod tests {
         assert_eq!(cache.clear().expect("clears").len(), 2);
         assert!(cache.entries().expect("lists").is_empty());
         assert!(folder.path().join("mine.ids").exists(), "files of the user's are kept");
+    }
+
+    #[test]
+    fn a_lower_limit_removes_entries_at_the_next_use() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let cache = Cache::at(folder.path());
+        let count = || cache.entries().expect("lists").len();
+        write(&cache, "a", 10);
+        assert_eq!(write(&cache.clone().with_limit(0), "b", 10), None);
+        assert_eq!(count(), 0);
+        write(&cache, "a", 10);
+        let mut file =
+            cache.clone().with_limit(0).open(CacheEntryKind::EncodedTexts, &key(&["a"])).expect("is still there");
+        assert_eq!(count(), 0);
+        let mut bytes = Vec::new();
+        std::io::Read::read_to_end(&mut file, &mut bytes).expect("reads");
+        assert_eq!(bytes, [0; 10]);
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn permissions_match_any_new_file() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().expect("a folder");
+        let ours = write(&Cache::at(folder.path()), "a", 1).expect("written");
+        let theirs = folder.path().join("theirs");
+        fs::write(&theirs, b"x").expect("writes");
+        let mode = |path: &Path| path.metadata().expect("a file").permissions().mode();
+        assert_eq!(mode(&ours), mode(&theirs));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use burn::module::Module;
 use burn::tensor::{Device, TensorData};
 use convlens_learn::{Learner, Tally, parameters, with_parameters};
 use convlens_run::model::parameter_shapes;
-use convlens_run::{CHECKPOINTS, EpochMetrics, RunError, RunFolder};
+use convlens_run::{CHECKPOINTS, EpochMetrics, Run, RunError, RunFolder};
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
 use serde::{Deserialize, Serialize};
@@ -43,6 +43,9 @@ pub(crate) struct Progress {
     pub steps: usize,
     /// The completed epochs.
     pub history: Vec<EpochMetrics>,
+    /// The digest of the run's `tokenizer.json`. Checkpoints of earlier versions have none.
+    #[serde(default)]
+    pub tokenizer: Option<String>,
 }
 
 impl Progress {
@@ -112,12 +115,14 @@ fn to_bytes(learner: &Learner, progress: &Progress) -> Result<Vec<u8>, String> {
     safetensors::serialize(views, Some([(STATE.into(), state)].into())).map_err(|error| error.to_string())
 }
 
-/// Restores a checkpoint of a run that trains on `texts` texts; `None` if there is none.
+/// Restores a checkpoint of a run that trains on `texts` texts with the tokenizer of the digest
+/// `tokenizer`; `None` if there is none.
 pub(crate) fn load(
     folder: &RunFolder,
     learner: &mut Learner,
     device: &Device,
     texts: usize,
+    tokenizer: &str,
 ) -> Result<Option<Progress>, TrainError> {
     let path = folder.file(FILE);
     if !path.exists() {
@@ -126,7 +131,14 @@ pub(crate) fn load(
     let damaged = |message: String| TrainError::Checkpoint { path: path.clone(), message };
     check_size(&path, learner.model.num_params()).map_err(damaged)?;
     let bytes = folder.read(FILE)?;
-    restore(&bytes, learner, device, texts).map(Some).map_err(damaged)
+    let mut progress = restore(&bytes, learner, device, texts).map_err(damaged)?;
+    // The weights know the digest where an earlier version wrote the checkpoint.
+    let trained_with = progress.tokenizer.take().or_else(|| Run::digest_of_weights(folder, &learner.model));
+    if trained_with.is_some_and(|digest| digest != tokenizer) {
+        return Err(TrainError::OtherTokenizer { path: folder.file("tokenizer.json") });
+    }
+    progress.tokenizer = Some(tokenizer.into());
+    Ok(Some(progress))
 }
 
 /// Checks that the file is not larger than a checkpoint of that many parameters, before it is read.
@@ -223,7 +235,8 @@ mod tests {
         let metrics = ClassMetrics { accuracy: 0.5, loss: 0.7 };
         let epoch = EpochMetrics { epoch: 1, train: metrics, validation: metrics, seconds: 1.5 };
         let history = vec![epoch];
-        Progress { epoch: 2, step: 3, loss: 2.0, hits: 3, count: 6, epoch_seconds: 0.5, steps: 13, history }
+        let tokenizer = Some("digest".into());
+        Progress { epoch: 2, step: 3, loss: 2.0, hits: 3, count: 6, epoch_seconds: 0.5, steps: 13, history, tokenizer }
     }
 
     fn checkpoint() -> Vec<u8> {
@@ -345,6 +358,27 @@ mod tests {
                 assert!(error.contains("values that are not finite"), "{error}");
             }
         }
+    }
+
+    #[test]
+    fn a_checkpoint_of_another_tokenizer_is_refused() {
+        let place = tempfile::tempdir().expect("a folder");
+        let folder = RunFolder::create(place.path()).expect("is empty");
+        let load = |tokenizer: &str| super::load(&folder, &mut learner(), &Device::flex(), TEXTS, tokenizer);
+        assert!(load("digest").expect("is allowed").is_none());
+        save(&folder, &step(learner()), &progress()).expect("saves");
+        assert_eq!(load("digest").expect("loads"), Some(progress()));
+        let error = load("other").expect_err("is another").to_string();
+        assert!(error.contains("tokenizer.json: not the tokenizer that this run was trained with"), "{error}");
+
+        // A checkpoint that names no tokenizer: the weights may.
+        let unnamed = Progress { tokenizer: None, ..progress() };
+        save(&folder, &step(learner()), &unnamed).expect("saves");
+        assert_eq!(load("digest").expect("loads"), Some(progress()));
+        folder.write_tokenizer("{}").expect("writes");
+        Run::save_weights(&folder, &learner().trained()).expect("saves");
+        assert!(matches!(load("digest"), Err(TrainError::OtherTokenizer { .. })));
+        assert!(load(&convlens_run::tokenizer_digest(b"{}")).is_ok());
     }
 
     #[test]

@@ -1,13 +1,12 @@
 //! A data set as ids: trains or reads its tokenizer and encodes its texts; both are cached.
 
 use std::borrow::Cow;
-use std::fs;
 use std::io::{Read, Write};
 use std::path::Path;
 
-use convlens_data::{Dataset, Examples, choose};
-use convlens_run::text::{Tokenizer, train};
-use convlens_run::{TextConfig, TokenizerSource};
+use convlens_data::{DataError, Dataset, Examples, choose, open_file};
+use convlens_run::text::{TextError, Tokenizer, train};
+use convlens_run::{TextConfig, TokenizerSource, most_tokenizer_bytes};
 
 use crate::cache::key;
 use crate::texts::{EncodedTexts, TextsBuilder};
@@ -15,6 +14,8 @@ use crate::{Cache, CacheEntryKind, Texts, TrainError};
 
 /// How many texts are encoded between two reports of progress.
 const CHUNK: usize = 500;
+/// The largest `tokenizer.json` that is read, in bytes. Those with 256,000 tokens have 35 million.
+const MOST_TOKENIZER: u64 = 256 << 20;
 
 /// The progress of one stage of a longer task.
 #[derive(Clone, Copy, Debug)]
@@ -50,9 +51,11 @@ impl Corpus {
     ///
     /// # Errors
     ///
-    /// - [`TrainError::Tokenizer`] if the configured `tokenizer.json` cannot be read.
+    /// - [`TrainError::Tokenizer`] if the configured `tokenizer.json` cannot be read or is too large.
+    /// - [`TrainError::NoWords`] if the training texts have nothing to train a tokenizer on.
     /// - [`TrainError::Text`] if no tokenizer can be trained, or a text cannot be encoded.
-    /// - [`TrainError::Data`] if a text cannot be read, or there are fewer than two texts.
+    /// - [`TrainError::Data`] if a text cannot be read, there are fewer than two texts, or the
+    ///   configured `tokenizer.json` is not a regular file.
     /// - [`TrainError::Cache`] if encoded texts that do not fit in memory cannot be written.
     /// - [`TrainError::CacheLimit`] if the environment sets a limit that is not a size.
     pub fn prepare(
@@ -76,7 +79,7 @@ impl Corpus {
         let [all, test] = encoded.split([&dataset.train.labels, &dataset.test.labels]);
         if all.len() < 2 {
             let (name, count) = (dataset.name.clone(), all.len());
-            return Err(convlens_data::DataError::TooFew { name, count, purpose: "validation" }.into());
+            return Err(DataError::TooFew { name, count, purpose: "validation" }.into());
         }
         let (validation, train) = all.part(&choose(all.len(), validation_fraction, seed));
         Ok(Self { tokenizer, tokenizer_json, train, validation, test, fingerprint })
@@ -109,10 +112,18 @@ fn tokenizer_json(
     if let Some(error) = unread {
         return Err(error.into());
     }
-    let json = tokenizer?.to_json()?;
+    let json = tokenizer.map_err(|error| training_error(error, dataset))?.to_json()?;
     on_stage(Stage { name: "learning the vocabulary", done: total, total });
     cache.write(CacheEntryKind::Tokenizer, &key, json.len() as u64, |file| file.write_all(json.as_bytes()));
     Ok(json)
+}
+
+/// The error of training a tokenizer on a data set.
+fn training_error(error: TextError, dataset: &Dataset) -> TrainError {
+    match error {
+        TextError::EmptyCorpus => TrainError::NoWords { name: dataset.name.clone() },
+        error => error.into(),
+    }
 }
 
 fn cached_tokenizer(cache: &Cache, key: &str) -> Option<String> {
@@ -144,10 +155,28 @@ fn encode_and_keep(
     Ok(is_doubled.then(|| cached_texts(cache, key, dataset)).flatten().unwrap_or(encoded))
 }
 
+/// Reads a `tokenizer.json`, unless a run with it could not be opened again because of its size.
 fn read_tokenizer(path: &Path) -> Result<String, TrainError> {
     let unreadable = |message: String| TrainError::Tokenizer { path: path.into(), message };
-    let json = fs::read_to_string(path).map_err(|error| unreadable(error.to_string()))?;
-    Tokenizer::from_json(json.as_bytes()).map_err(|error| unreadable(error.to_string()))?;
+    let too_large = |most: u64| unreadable(format!("it has more than {most} bytes, too many for a tokenizer.json"));
+    let file = match open_file(path) {
+        Ok(file) => file,
+        Err(DataError::Io { source, .. }) => return Err(unreadable(source.to_string())),
+        Err(error) => return Err(error.into()),
+    };
+    if file.metadata().is_ok_and(|file| file.len() > MOST_TOKENIZER) {
+        return Err(too_large(MOST_TOKENIZER));
+    }
+    let mut json = String::new();
+    file.take(MOST_TOKENIZER + 1).read_to_string(&mut json).map_err(|error| unreadable(error.to_string()))?;
+    if json.len() as u64 > MOST_TOKENIZER {
+        return Err(too_large(MOST_TOKENIZER));
+    }
+    let tokenizer = Tokenizer::from_json(json.as_bytes()).map_err(|error| unreadable(error.to_string()))?;
+    let most = most_tokenizer_bytes(tokenizer.vocab_size());
+    if json.len() as u64 > most {
+        return Err(too_large(most));
+    }
     Ok(json)
 }
 
@@ -211,9 +240,43 @@ mod tests {
 
         // Damaged files are replaced.
         for entry in cache.entries().expect("lists") {
-            fs::write(entry.path, b"damaged").expect("writes");
+            std::fs::write(entry.path, b"damaged").expect("writes");
         }
         let (third, work) = prepare(&cache);
         assert!(work > 0 && third.test == first.test);
+    }
+
+    fn prepare(dataset: &Dataset, text: &TextConfig) -> Result<Corpus, TrainError> {
+        let folder = tempfile::tempdir().expect("a folder");
+        Corpus::prepare(dataset, text, 0.1, 0, &Cache::at(folder.path()), &|_| {})
+    }
+
+    #[test]
+    fn texts_without_words_are_refused_with_the_name_of_the_data_set() {
+        let marks = || Examples { texts: ["!!!", "???"].map(String::from).iter().collect(), labels: vec![0, 1] };
+        let labels = ["a", "b"].map(String::from).to_vec();
+        let dataset = Dataset { name: "a.csv".into(), revision: None, labels, train: marks(), test: marks() };
+        let error = prepare(&dataset, &words()).expect_err("has no words").to_string();
+        assert!(error.starts_with("a.csv: the training texts contain no words"), "{error}");
+    }
+
+    #[test]
+    fn a_tokenizer_that_is_too_large_is_refused() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("tokenizer.json");
+        let dataset = convlens_data::generate_sample(1);
+        let json = prepare(&dataset, &words()).expect("prepares").tokenizer_json;
+        let text = TextConfig { tokenizer: TokenizerSource::File(path.clone()), ..words() };
+        std::fs::write(&path, &json).expect("writes");
+        assert_eq!(prepare(&dataset, &text).expect("prepares").tokenizer_json, json);
+        std::fs::write(&path, format!("{json}{}", " ".repeat(20 << 20))).expect("writes");
+        let error = prepare(&dataset, &text).expect_err("is too large").to_string();
+        assert!(error.contains("tokenizer.json: it has more than"), "{error}");
+        std::fs::File::create(&path).expect("creates").set_len(1 << 40).expect("a sparse file");
+        let error = prepare(&dataset, &text).expect_err("is too large").to_string();
+        assert!(error.contains("it has more than 268435456 bytes"), "{error}");
+        let text = TextConfig { tokenizer: TokenizerSource::File(folder.path().into()), ..words() };
+        let error = prepare(&dataset, &text).expect_err("is a folder").to_string();
+        assert!(error.contains("this is a folder"), "{error}");
     }
 }

@@ -24,6 +24,10 @@ pub enum TrainError {
     Cache { path: PathBuf, source: std::io::Error },
     #[error("CONVLENS_CACHE_GIB={value}: not a size; set it to a number of GiB, such as 10, or to 0 to keep nothing")]
     CacheLimit { value: String },
+    #[error("{}: not the tokenizer that this run was trained with; put back the run's own file", path.display())]
+    OtherTokenizer { path: PathBuf },
+    #[error("{name}: the training texts contain no words, so there is nothing to build a vocabulary from")]
+    NoWords { name: String },
     #[error("{}: damaged ({message})", path.display())]
     Checkpoint { path: PathBuf, message: String },
     #[error(

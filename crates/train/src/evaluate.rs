@@ -4,7 +4,7 @@ use burn::tensor::Device;
 use convlens_data::Examples;
 use convlens_learn::Tally;
 use convlens_run::model::{Padding, TextModel};
-use convlens_run::{ClassMetrics, Run, predicted_label, probabilities};
+use convlens_run::{ClassMetrics, Run, RunError, predicted_label, probabilities};
 use serde::Serialize;
 
 use crate::corpus::encode;
@@ -59,11 +59,14 @@ pub struct ClassReport {
 /// - [`TrainError::Data`] if a text cannot be read.
 /// - [`TrainError::Text`] if a text cannot be encoded.
 /// - [`TrainError::Cache`] if encoded texts that do not fit in memory cannot be written or read.
-/// - [`TrainError::Run`] if the device cannot be read.
+/// - [`TrainError::Run`] if the device cannot be read, or a logit is not a finite number.
 pub fn evaluate(run: &Run, examples: &Examples, on_stage: &(dyn Fn(Stage) + Sync)) -> Result<Evaluation, TrainError> {
     let texts = encode(&run.tokenizer, examples, on_stage)?;
     let pad_id = run.tokenizer.pad_id().unwrap_or(0);
     let logits = logits(&run.model, &texts, run.config.model.padding, pad_id, &run.device, on_stage)?;
+    if !logits.iter().all(|logit| logit.is_finite()) {
+        return Err(RunError::Overflow.into());
+    }
     Ok(report(&logits, &texts.labels, &run.config.labels, run.config.model.outputs))
 }
 

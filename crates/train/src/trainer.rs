@@ -10,7 +10,7 @@ use convlens_learn::{Learner, Moment};
 use convlens_run::model::Padding;
 use convlens_run::{
     ChosenDevice, EpochMetrics, METRICS, METRICS_BY_EPOCH, Run, RunConfig, RunError, RunFolder, RunMetrics, model_card,
-    to_host,
+    to_host, tokenizer_digest,
 };
 
 use crate::batches::{batches, most_tokens};
@@ -112,6 +112,7 @@ impl Trainer<'_> {
     /// - [`TrainError::NotFinite`] if a loss or a weight is no longer a finite number. Nothing is
     ///   written then; earlier weights and checkpoints are kept.
     /// - [`TrainError::Checkpoint`] if the checkpoint is damaged.
+    /// - [`TrainError::OtherTokenizer`] if the checkpoint belongs to another tokenizer.
     /// - [`TrainError::NoPadding`] if the model counts padding and the tokenizer has none.
     /// - [`TrainError::Run`] if a file of the folder cannot be read or written.
     pub fn train(&self, stop: &AtomicBool, on_event: &mut dyn FnMut(Event)) -> Result<Outcome, TrainError> {
@@ -144,8 +145,10 @@ impl Trainer<'_> {
         }
         let mut learner = Learner::new(model, training, &self.corpus.tokenizer, &self.device.device)?;
         let texts = self.corpus.train.len();
-        let progress = checkpoint::load(self.folder, &mut learner, &self.device.device, texts)?;
-        let progress = progress.unwrap_or_else(|| Progress { epoch: 1, ..Progress::default() });
+        let tokenizer = tokenizer_digest(self.corpus.tokenizer_json.as_bytes());
+        let progress = checkpoint::load(self.folder, &mut learner, &self.device.device, texts, &tokenizer)?;
+        let new = || Progress { epoch: 1, tokenizer: Some(tokenizer), ..Progress::default() };
+        let progress = progress.unwrap_or_else(new);
         Ok(State { learner, progress })
     }
 

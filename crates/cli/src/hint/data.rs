@@ -15,13 +15,17 @@ impl Hint for DataError {
             Self::UnclosedQuote { .. } => {
                 Some("or add --no-quotes if all quotation marks are part of the texts".into())
             }
-            Self::UnknownLabel { label, .. } if label.chars().count() <= LONGEST_LABEL => {
+            Self::UnknownLabel { label, .. } if is_short(label) => {
                 Some(format!("map it with --label-map {}=LABEL", label.escape_debug()))
             }
             Self::UnknownLabel { .. } => Some("map it with --label-map".into()),
             Self::OneLabel { .. } | Self::TooManyLabels { .. } => {
                 Some("name another column with --label-column".into())
             }
+            Self::UnusedLabelMap { from, to, .. } if [from, to].iter().all(|label| is_short(label)) => {
+                Some(format!("correct --label-map {}={}, or leave it out", from.escape_debug(), to.escape_debug()))
+            }
+            Self::UnusedLabelMap { .. } => Some("correct this --label-map, or leave it out".into()),
             Self::LabelMap { .. } => Some("write --label-map FILE_LABEL=MODEL_LABEL".into()),
             Self::TooFew { purpose: "testing", .. } => Some("or give a test file with --test-data".into()),
             _ => None,
@@ -31,3 +35,7 @@ impl Hint for DataError {
 
 /// A label with more characters than this is not repeated.
 const LONGEST_LABEL: usize = 40;
+
+fn is_short(label: &str) -> bool {
+    label.chars().count() <= LONGEST_LABEL
+}

@@ -12,6 +12,10 @@ impl Hint for TrainError {
             Self::Checkpoint { .. } => "train again with another --out".into(),
             Self::NotFinite { .. } => "try a smaller --learning-rate".into(),
             Self::NoPadding(_) => "choose another --preset, or a --tokenizer with [PAD]".into(),
+            Self::NoWords { .. } => {
+                "name the column of the texts with --text-column, or train with --tokenizer bytes, which needs no words"
+                    .into()
+            }
             Self::Tokenizer { .. } => {
                 "give --tokenizer the path of a tokenizer.json, or words, punctuated, characters, bytes or bpe".into()
             }

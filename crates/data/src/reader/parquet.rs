@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use polars::prelude::{DataFrame, DataType, ParquetReader, PolarsResult, SerReader};
+use polars::prelude::{ArrowDataType, ArrowField, DataFrame, DataType, ParquetReader, PolarsResult, SerReader};
 
 use super::{BATCH_BYTES, BATCH_ROWS, Batch, Column, Source};
 use crate::DataError;
@@ -28,9 +28,9 @@ pub(crate) struct RowGroupReader {
 impl RowGroupReader {
     pub fn new(file: File, source: &Source) -> Result<Self, DataError> {
         let (text, label) = (&source.options.text_column, source.options.label_column.as_ref());
-        let (columns, groups) = guarded(source, || {
+        let (schema, groups) = guarded(source, || {
             let mut reader = ParquetReader::new(clone(&file)?);
-            let columns: Vec<String> = reader.schema()?.iter_names().map(|name| name.to_string()).collect();
+            let schema = reader.schema()?;
             let groups = reader.get_metadata()?.row_groups.iter().map(|group| {
                 let rows = group.num_rows();
                 let text = group.columns_under_root_iter(text).into_iter().flatten();
@@ -38,13 +38,18 @@ impl RowGroupReader {
                 let per_row = (bytes / (rows as u64).max(1)).max(1) as usize;
                 RowGroup { rows, step: (BATCH_BYTES / per_row).clamp(1, BATCH_ROWS) }
             });
-            Ok((columns, groups.collect::<Vec<_>>()))
+            Ok((schema, groups.collect::<Vec<_>>()))
         })?;
         for (column, role) in
             std::iter::once((text, ColumnRole::Text)).chain(label.map(|name| (name, ColumnRole::Label)))
         {
-            if !columns.contains(column) {
-                return Err(DataError::NoColumn { path: source.path.clone(), column: column.clone(), columns, role });
+            let path = source.path.clone();
+            let Some(field) = schema.get(column) else {
+                let columns = schema.iter_names().map(|name| name.to_string()).collect();
+                return Err(DataError::NoColumn { path, column: column.clone(), columns, role });
+            };
+            if let Some(kind) = unreadable(field) {
+                return Err(DataError::NotText { path, row: None, column: column.clone(), kind: kind.into() });
             }
         }
         Ok(Self { file, groups: merged(groups).into_iter().peekable(), start: 0, read: 0 })
@@ -97,6 +102,24 @@ fn merged(groups: Vec<RowGroup>) -> Vec<RowGroup> {
     all
 }
 
+/// What a column holds, if this build of Polars cannot read it.
+fn unreadable(field: &ArrowField) -> Option<&'static str> {
+    if catch_unwind(AssertUnwindSafe(|| DataType::from_arrow_field(field))).is_ok() {
+        return None;
+    }
+    Some(match field.dtype() {
+        ArrowDataType::Date32 | ArrowDataType::Date64 => "dates",
+        ArrowDataType::Timestamp(..) => "timestamps",
+        ArrowDataType::Time32(_) | ArrowDataType::Time64(_) => "times of day",
+        ArrowDataType::Duration(_) | ArrowDataType::Interval(_) => "durations",
+        ArrowDataType::Struct(_) => "structs",
+        ArrowDataType::List(_) | ArrowDataType::LargeList(_) | ArrowDataType::FixedSizeList(..) => "lists",
+        ArrowDataType::Map(..) => "maps",
+        ArrowDataType::Dictionary(..) => "categories",
+        _ => "values of another type",
+    })
+}
+
 fn clone(file: &File) -> PolarsResult<File> {
     Ok(file.try_clone()?)
 }
@@ -114,8 +137,27 @@ fn strings(frame: &DataFrame, column: &str, source: &Source) -> Result<Column, D
         let kind = format!("values of the type {}", values.dtype());
         return Err(DataError::NotText { path: source.path.clone(), row: None, column: column.into(), kind });
     }
+    // In a column of floating-point numbers, NaN often stands for a missing value.
+    let is_float = values.dtype().is_float();
+    let is_missing = |value: &str| is_float && value.eq_ignore_ascii_case("nan");
     guarded(source, || {
         let values = values.cast(&DataType::String)?;
-        Ok(values.str()?.iter().map(|value| value.map(str::to_owned)).collect())
+        let values = values.str()?.iter().map(|value| value.filter(|&value| !is_missing(value)));
+        Ok(values.map(|value| value.map(str::to_owned)).collect())
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_that_polars_cannot_read_are_named() {
+        let field = |dtype: ArrowDataType| ArrowField::new("label".into(), dtype, true);
+        let date = field(ArrowDataType::Date32);
+        assert_eq!(unreadable(&date), Some("dates"));
+        assert_eq!(unreadable(&field(ArrowDataType::Struct(vec![date]))), Some("structs"));
+        assert_eq!(unreadable(&field(ArrowDataType::Int64)), None);
+        assert_eq!(unreadable(&field(ArrowDataType::Utf8)), None);
+    }
 }

@@ -44,12 +44,16 @@ impl SeparatedReader {
             return Err(DataError::Empty { path: source.path.clone() });
         }
         let find = |column: &String, role| {
-            reader.record.iter().position(|name| name == column).ok_or_else(|| DataError::NoColumn {
-                path: source.path.clone(),
-                column: column.clone(),
-                columns: reader.record.iter().map(String::from).collect(),
-                role,
-            })
+            let (path, column_name) = (source.path.clone(), column.clone());
+            let mut found = (0..reader.record.len()).filter(|&index| reader.record.get(index) == Some(column.as_str()));
+            match (found.next(), found.next()) {
+                (Some(index), None) => Ok(index),
+                (Some(_), Some(_)) => Err(DataError::AmbiguousColumn { path, column: column_name }),
+                (None, _) => {
+                    let columns = reader.record.iter().map(String::from).collect();
+                    Err(DataError::NoColumn { path, column: column_name, columns, role })
+                }
+            }
         };
         let text = find(&source.options.text_column, ColumnRole::Text)?;
         let label = source.options.label_column.as_ref().map(|column| find(column, ColumnRole::Label)).transpose()?;

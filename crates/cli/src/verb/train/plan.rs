@@ -14,7 +14,7 @@ use convlens_train::{Cache, Corpus, PRESETS, preset};
 use crate::args::TrainArgs;
 use crate::failure::Failure;
 use crate::progress::Stages;
-use crate::source::{RUNS, absolute, absolute_path, check_label_map, check_labels, dataset, dataset_to_resume};
+use crate::source::{RUNS, absolute, absolute_path, check_labels, dataset, dataset_to_resume};
 use crate::verb::train::settings::with_settings;
 
 /// A run to train, and its data.
@@ -59,8 +59,8 @@ fn begin(args: &TrainArgs) -> Result<Plan, Failure> {
     training.check()?;
 
     let file = args.source.file.config(args.source.test_data.as_deref())?;
+    file.iter().try_for_each(check_paths)?;
     let dataset = dataset(args.source.dataset.as_deref(), file.as_ref(), training.seed)?;
-    check_label_map(&args.source.file.label_map, &dataset.labels)?;
     let stages = Stages::default();
     let show = |stage| stages.show(stage);
     let corpus =
@@ -91,6 +91,18 @@ fn begin(args: &TrainArgs) -> Result<Plan, Failure> {
     folder.write_config(&config)?;
     folder.write_tokenizer(&corpus.tokenizer_json)?;
     Ok(Plan { folder, config, corpus, dataset, lock })
+}
+
+/// Refuses paths that `config.json` cannot hold.
+fn check_paths(file: &FileConfig) -> Result<(), Failure> {
+    let mut paths = std::iter::once(&file.path).chain(&file.test).map(|path| absolute_path(path));
+    match paths.find(|path| path.to_str().is_none()) {
+        Some(path) => Err(Failure::Input(format!(
+            "{}: this path is not valid UTF-8, so a run cannot record it; rename the file or its folder",
+            path.display()
+        ))),
+        None => Ok(()),
+    }
 }
 
 /// Refuses flags that would have no effect.
@@ -170,7 +182,10 @@ fn resume(args: &TrainArgs) -> Result<Plan, Failure> {
     let show = |stage| stages.show(stage);
     // The run's own tokenizer, unless the run was killed before it wrote one.
     let mut text = config.text.clone();
-    text.tokenizer = folder.tokenizer().map_or(text.tokenizer, TokenizerSource::File);
+    if let Some(path) = folder.tokenizer() {
+        folder.read_tokenizer(&config)?; // a file that is too large is refused before it is parsed
+        text.tokenizer = TokenizerSource::File(path);
+    }
     let corpus =
         Corpus::prepare(&dataset, &text, training.validation_fraction, training.seed, &Cache::of_user(), &show)?;
     let (tokenizer, model) = (corpus.tokenizer.vocab_size(), config.model.vocab_size);
