@@ -39,6 +39,6 @@ pub use packed::Precision;
 pub use prediction::{Phrase, Prediction, Token};
 pub use predictor::{Classification, Predictor};
 pub use run::{Run, RunFiles};
-pub use windows::MOST_TOKENS;
+pub use windows::{LongText, MOST_TOKENS};
 pub use word_table::{Part, WordTable};
 pub use write::write_file;
