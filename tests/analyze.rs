@@ -66,6 +66,7 @@ fn parts_that_do_not_add_up_and_bad_input_write_nothing() {
     for (line, part) in [
         ("analyze --run r --texts 0", "--texts 0"),
         ("analyze --run r --words 0", "--words 0"),
+        ("analyze --run r --words 99999999999999", "a list has at most 1,000 words"),
         ("analyze --run r --tolerance nan", "--tolerance"),
         ("analyze --run r --sst none", "none: "),
         ("analyze --run r --against none", "none: not a run folder"),

@@ -84,6 +84,9 @@ fn bad_flags_are_refused() {
     let cases = [
         ("train --batch-size 0", "--batch-size 0: a step needs at least 1 text"),
         ("train --epochs 0", "--epochs 0"),
+        ("train --batch-size 18446744073709551615", "--batch-size 18446744073709551615: it must be from 1 to 2^31 - 1"),
+        ("train --vocab-size 18446744073709551615", "--vocab-size 18446744073709551615: use at most"),
+        ("train --set =1", "--set =1: the key, or a part of it, is empty"),
         ("train --learning-rate=-1", "--learning-rate -1"),
         ("train --vocab-size 3", "--vocab-size 3"),
         ("train --preset worst", "no preset is called \"worst\" (known: default, seed, relu, conv, best, plain,"),
@@ -100,10 +103,17 @@ fn bad_flags_are_refused() {
         let error = place.fail(line);
         assert!(error.contains(expected), "convlens {line}: {error}");
     }
-    // clap's own errors are followed by a usage hint, and have the same exit code.
-    let output = place.run("train --device gpu");
-    assert_eq!(output.status.code(), Some(2));
-    assert!(text(&output.stderr).contains("auto, cpu, wgpu"));
+    // clap's own errors look the same, and name the help.
+    for (line, expected) in [
+        ("train --device gpu", "auto, cpu, wgpu"),
+        ("train --epoch 3", "unexpected argument '--epoch' found; tip: a similar argument exists: '--epochs'"),
+        ("export", "the following required arguments were not provided: "),
+    ] {
+        let (error, verb) = (place.fail(line), line.split(' ').next().unwrap_or_default());
+        assert!(error.contains(expected), "convlens {line}: {error}");
+        assert!(error.ends_with(&format!("; see `convlens {verb} --help`\n")), "convlens {line}: {error}");
+    }
+    assert!(place.fail("tran").ends_with("; see `convlens --help`\n"));
 }
 
 #[test]

@@ -104,7 +104,7 @@ impl Place {
         let error = text(&output.stderr);
         assert_eq!(output.status.code(), Some(2), "convlens {line}: {error}");
         assert_eq!(error.lines().count(), 1, "convlens {line}: expected one line, not {error:?}");
-        assert!(error.starts_with("convlens: ") || error.starts_with("error: "), "{error}");
+        assert!(error.starts_with("convlens: "), "{error}");
         assert!(before == self.contents(), "convlens {line}: files have changed");
         error
     }

@@ -164,7 +164,8 @@ fn without_network_and_cache_there_is_one_line() {
         let mut offline = place.command("train --dataset imdb");
         offline.env("HF_HUB_OFFLINE", value);
         let error = place.fail_with("train", offline);
-        let expected = if is_offline { "HF_HUB_OFFLINE is set" } else { "no connection to http://127.0.0.1:9" };
+        let expected =
+            if is_offline { "HF_HUB_OFFLINE is set; unset it, or" } else { "no connection to http://127.0.0.1:9" };
         assert!(error.contains(expected), "HF_HUB_OFFLINE={value}: {error}");
     }
 }

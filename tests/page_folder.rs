@@ -78,8 +78,9 @@ fn a_page_has_no_paths_and_no_texts_of_the_users_file_unless_asked() {
         let found = contents(&place.path().join(site)).into_iter().find(|(_, content)| text(content).contains(word));
         found.map(|(name, _)| name)
     };
-    let config = text(&place.read("runs/r/config.json"));
-    assert!(config.contains(&folder), "there is a path to leave out: {config}");
+    let paths = text(&place.read("runs/r/checkpoints/paths.json"));
+    assert!(paths.contains(&folder), "there is a path to leave out: {paths}");
+    assert!(!text(&place.read("runs/r/config.json")).contains(&folder));
 
     place.succeed("web --page page --run runs/r --out site --no-serve");
     assert_eq!(place.read_json("site/site.json")["examples"], serde_json::json!([]));

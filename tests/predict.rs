@@ -88,6 +88,32 @@ fn brief_output_has_the_same_labels_and_probabilities() {
 }
 
 #[test]
+fn texts_that_the_model_cuts_are_counted() {
+    let place = trained("seed");
+    let lines = place.file("texts.txt", format!("{0}\na good film\n{0}\n", "good ".repeat(500)));
+    for flags in ["", "--brief", "--json"] {
+        let output = place.run(&format!("predict {flags} --file {lines}"));
+        let error = text(&output.stderr);
+        assert!(output.status.success() && error.lines().count() == 1, "{error}");
+        let expected = "2 texts have more tokens than this model reads; only the last 400 tokens of each count";
+        assert!(error.contains(expected), "{error}");
+    }
+}
+
+#[test]
+fn evaluation_of_many_labels_is_short() {
+    let place = Place::new();
+    let rows: String = (0..620).map(|row| format!("word{0} text,label{0}\n", row % 31)).collect();
+    place.file("many.csv", format!("text,label\n{rows}"));
+    place.succeed("train --data many.csv --epochs 1 --out runs/r");
+    let shown = place.succeed("evaluate");
+    assert!(shown.contains("has more than 30 columns; --json prints it"), "{shown}");
+    assert!(shown.lines().count() < 40, "{shown}");
+    let confusion = &place.json("evaluate --json")[0]["evaluation"]["confusion"];
+    assert_eq!(confusion.as_array().map(Vec::len), Some(31));
+}
+
+#[test]
 fn a_review_of_ten_megabytes_is_read() {
     let place = trained("default");
     let file = place.file("long.txt", "a good film ".repeat(900_000));

@@ -101,7 +101,12 @@ impl Analysis {
         let to_first: Vec<f64> = contributions.iter().map(|contribution| contribution[0]).collect();
         let measured: Vec<usize> = (0..texts.len().min(options.faithfulness)).collect();
         let faithfulness = Faithfulness::new(run, table.as_ref(), &texts.part(&measured), options.seed, on_stage)?;
-        let left_out = [explained_note(texts.len(), chosen.len()), faithfulness.note()].into_iter().flatten().collect();
+        let notes = [
+            certificate_note(certificate.texts, corpus.len()),
+            explained_note(texts.len(), chosen.len()),
+            faithfulness.note(),
+        ];
+        let left_out = notes.into_iter().flatten().collect();
         let mut analysis = Self {
             certificate,
             explained,
@@ -167,6 +172,12 @@ impl Analysis {
     pub fn picture(&self, name: &str) -> Option<&Picture> {
         self.pictures.iter().find(|picture| picture.name == name)
     }
+}
+
+fn certificate_note(checked: usize, texts: usize) -> Option<String> {
+    (checked < texts).then(|| {
+        format!("The parts are added up for {checked} of {texts} texts. The others are too long for the model.")
+    })
 }
 
 fn explained_note(explained: usize, chosen: usize) -> Option<String> {

@@ -2,7 +2,7 @@
 //! with the sum of its parts.
 
 use convlens_run::model::Pooling;
-use convlens_run::{Run, RunError, WordTable, batches_by_length, to_host};
+use convlens_run::{LongText, Run, RunError, WordTable, batches_by_length, to_host};
 use serde::Serialize;
 
 use crate::{AnalysisError, Corpus, OnStage};
@@ -53,7 +53,7 @@ pub struct Residual {
 /// How well the parts of each text add up to its logits.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Certificate {
-    /// The number of texts.
+    /// The number of texts that were checked: all except those that are too long for the model.
     pub texts: usize,
     /// The largest residual that is accepted.
     ///
@@ -75,7 +75,8 @@ pub struct Certificate {
 }
 
 impl Certificate {
-    /// Compares the logits of every text with the sum of its parts.
+    /// Compares the logits of every text with the sum of its parts. A long text is read in windows, as for
+    /// a prediction; one that is too long for the model is left out.
     ///
     /// # Errors
     ///
@@ -90,31 +91,44 @@ impl Certificate {
         let bias = run.bias()?;
         let outputs = bias.len();
         let [mut phrases, mut folded, mut order] = [Tally::default(), Tally::default(), Tally::default()];
-        corpus.in_pieces(run, "adding up the parts", on_stage, |texts| {
-            let rows = texts.rows();
-            for batch in batches_by_length(&rows, run.config.model.padding) {
-                let ids: Vec<&[u32]> = batch.iter().map(|&at| rows[at]).collect();
-                let sums = Sums::new(run, &ids, table.is_some())?;
-                for (row, &at) in batch.iter().enumerate() {
-                    let positions = run.config.model.padding.seen(rows[at].len()).positions;
-                    let by_table = table.map(|table| (table.logits(rows[at]), table.bag_logits(rows[at])));
-                    for output in 0..outputs {
-                        let cell = row * outputs + output;
-                        let (logit, index) = (sums.logits[cell], texts.indices[at]);
-                        let scale = (positions as f64 * sums.magnitudes[cell] / UNSCALED).max(1.0);
-                        phrases.add(index, logit - bias[output] - sums.scores[cell], scale);
-                        if let Some((by_table, by_words)) = &by_table {
-                            folded.add(index, logit - by_table[output], scale);
-                            order.add(index, logit - by_words[output], scale);
-                        }
-                    }
+        let mut left_out = 0;
+        let mut add = |index: usize, ids: &[u32], sums: &Sums, row: usize| {
+            let positions = run.config.model.padding.seen(ids.len()).positions;
+            let by_table = table.map(|table| (table.logits(ids), table.bag_logits(ids)));
+            for output in 0..outputs {
+                let cell = row * outputs + output;
+                let logit = sums.logits[cell];
+                let scale = (positions as f64 * sums.magnitudes[cell] / UNSCALED).max(1.0);
+                phrases.add(index, logit - bias[output] - sums.scores[cell], scale);
+                if let Some((by_table, by_words)) = &by_table {
+                    folded.add(index, logit - by_table[output], scale);
+                    order.add(index, logit - by_words[output], scale);
                 }
+            }
+        };
+        corpus.in_pieces(run, "adding up the parts", on_stage, |texts| {
+            let (mut short, mut indices) = (Vec::new(), Vec::new());
+            for (ids, &index) in texts.rows().into_iter().zip(&texts.indices) {
+                match run.long_text(ids) {
+                    Ok(Some(long)) => add(index, ids, &Sums::of_long_text(long), 0),
+                    Ok(None) => {
+                        short.push(ids);
+                        indices.push(index);
+                    }
+                    Err(RunError::TooLong { .. }) => left_out += 1,
+                    Err(error) => return Err(error.into()),
+                }
+            }
+            for batch in batches_by_length(&short, run.config.model.padding) {
+                let ids: Vec<&[u32]> = batch.iter().map(|&at| short[at]).collect();
+                let sums = Sums::new(run, &ids, table.is_some())?;
+                batch.iter().enumerate().for_each(|(row, &at)| add(indices[at], short[at], &sums, row));
             }
             Ok(())
         })?;
         let folds = table.is_some();
         Ok(Self {
-            texts: corpus.len(),
+            texts: corpus.len() - left_out,
             tolerance,
             exactness: Exactness::new(run.model.pooling()),
             phrases: phrases.residual(),
@@ -123,15 +137,18 @@ impl Certificate {
         })
     }
 
-    /// Fails if a residual exceeds the tolerance of its text or is not a number.
+    /// Fails if a residual exceeds the tolerance of its text or is not a finite number.
     ///
     /// # Errors
     ///
-    /// [`AnalysisError::Residual`], which names the text.
+    /// [`AnalysisError::Residual`], which names the text, or [`RunError::Overflow`], which names the weights.
     pub fn check(&self, corpus: &Corpus<'_>) -> Result<(), AnalysisError> {
         let exceeds = |residual: &&Residual| residual.max_scaled > self.tolerance || residual.max_scaled.is_nan();
         let residuals = [Some(&self.phrases), self.folded.as_ref()];
         let Some(residual) = residuals.into_iter().flatten().find(exceeds) else { return Ok(()) };
+        if !residual.max_scaled.is_finite() {
+            return Err(RunError::Overflow.into());
+        }
         let text = corpus.text(residual.worst)?;
         let start = match text.char_indices().nth(QUOTED) {
             Some((end, _)) => format!("{}…", &text[..end]),
@@ -175,6 +192,18 @@ impl Sums {
             magnitudes[cell] += value.abs();
         }
         Ok(Self { logits, scores, magnitudes })
+    }
+
+    /// The sums of one text that was read in windows.
+    fn of_long_text(text: LongText) -> Self {
+        let LongText { scores: values, logits } = text;
+        let outputs = logits.len();
+        let (mut scores, mut magnitudes) = (vec![0.0; outputs], vec![0.0; outputs]);
+        for (at, value) in values.into_iter().enumerate() {
+            scores[at % outputs] += value;
+            magnitudes[at % outputs] += value.abs();
+        }
+        Self { logits, scores, magnitudes }
     }
 }
 

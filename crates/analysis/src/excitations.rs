@@ -161,7 +161,7 @@ struct Best<'a> {
 
 impl<'a> Best<'a> {
     fn new(count: usize) -> Self {
-        Self { count, entries: Vec::with_capacity(count + 1), known: HashSet::new() }
+        Self { count, entries: Vec::new(), known: HashSet::new() }
     }
 
     fn offer(&mut self, output: f32, text: usize, phrase: &'a [u32]) {

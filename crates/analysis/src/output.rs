@@ -25,6 +25,7 @@ pub fn analysis_file(folder: &RunFolder, name: &str) -> PathBuf {
 ///
 /// [`AnalysisError::Run`], naming the folder.
 pub fn check_writable(folder: &RunFolder) -> Result<(), AnalysisError> {
+    folder.check_subfolder(FOLDER)?;
     let analysis = folder.file(FOLDER);
     let path = if analysis.exists() { analysis } else { folder.path().to_owned() };
     match tempfile::tempfile_in(&path) {
@@ -43,6 +44,7 @@ pub fn check_writable(folder: &RunFolder) -> Result<(), AnalysisError> {
 pub fn write_analyses(analyses: &[(&RunFolder, Vec<NamedFile>)]) -> Result<(), AnalysisError> {
     let mut written: Vec<(TempPath, PathBuf)> = Vec::new();
     for (folder, files) in analyses {
+        folder.check_subfolder(FOLDER)?;
         let path = folder.file(FOLDER);
         std::fs::create_dir_all(&path).map_err(|source| io_error(&path, source))?;
         for (name, content) in files {
@@ -99,6 +101,19 @@ mod tests {
         assert_eq!(names(&first), ["a"], "no temporary file stays");
         write_analyses(&[(&first, vec![file("a", "new")])]).expect("writes");
         assert_eq!(std::fs::read(analysis_file(&first, "a")).expect("reads"), b"new");
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn nothing_is_written_through_a_link() {
+        let ((_place, folder), elsewhere) = (run_folder(), tempfile::tempdir().expect("a folder"));
+        std::os::unix::fs::symlink(elsewhere.path(), folder.file(FOLDER)).expect("links");
+        let files = vec![("a".to_owned(), b"x".to_vec())];
+        for result in [check_writable(&folder), write_analyses(&[(&folder, files)])] {
+            let error = result.expect_err("is a link").to_string();
+            assert!(error.contains("analysis: this is a symbolic link"), "{error}");
+        }
+        assert_eq!(std::fs::read_dir(elsewhere.path()).expect("lists").count(), 0);
     }
 
     #[test]

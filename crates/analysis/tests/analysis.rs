@@ -8,10 +8,13 @@ use convlens_analysis::{
     Analysis, AnalysisError, Certificate, Corpus, FilterVectors, Method, Options, Side, Texts, Vocabulary,
     attributions, contributions, excitations, filters_behind, learnt, phrase_parts, receptive_fields, report,
 };
-use convlens_run::model::{ConvConfig, EncoderConfig, LinearConvConfig, ModelConfig, Padding, Pooling};
+use convlens_run::model::{
+    ConvConfig, EncoderConfig, LinearConvConfig, ModelConfig, Padding, Pooling, RecurrentConfig,
+};
 use convlens_run::text::{TokenizerKind, train};
 use convlens_run::{
-    DatasetConfig, DeviceChoice, FORMAT, Run, RunConfig, RunFolder, Task, TextConfig, TokenizerSource, TrainingConfig,
+    DatasetConfig, DeviceChoice, FORMAT, Run, RunConfig, RunError, RunFolder, Task, TextConfig, TokenizerSource,
+    TrainingConfig,
 };
 use sha2::{Digest, Sha256};
 
@@ -176,7 +179,8 @@ fn certificates_hold_and_measure_the_effect_of_order() {
             ..certificate
         };
         assert!(strict.phrases.max == 0.0 || matches!(strict.check(&corpus), Err(AnalysisError::Residual { .. })));
-        assert!(wrong.check(&corpus).is_err(), "NaN exceeds every tolerance");
+        let error = wrong.check(&corpus).expect_err("NaN exceeds every tolerance");
+        assert!(matches!(error, AnalysisError::Run(RunError::Overflow)), "{error}");
     }
 }
 
@@ -289,6 +293,7 @@ fn long_texts_keep_within_the_tolerance_and_the_bounds() {
     let residual = Residual::default();
     for run in [random_run(&["neg", "pos"], Padding::Masked, 3), random_conv()] {
         let analysis = Analysis::new(&run, &corpus, None, &Options::default(), &|_, _, _| {}).expect("adds up");
+        assert_eq!(analysis.certificate.texts, 3);
         assert_eq!((analysis.faithfulness.texts, analysis.faithfulness.left_out), (1, 2));
         assert!(analysis.left_out[0].contains("Faithfulness is measured on 1 of 3 texts"), "{:?}", analysis.left_out);
         let page = report(&run, &analysis, None, "long").expect("renders");
@@ -303,6 +308,17 @@ fn long_texts_keep_within_the_tolerance_and_the_bounds() {
         let error = certificate.check(&corpus).expect_err("exceeds the tolerance").to_string();
         assert!(error.contains("text 2 (\"not a good film") && error.contains("1.1e-3"), "{error}");
     }
+}
+
+#[test]
+fn a_text_that_is_too_long_for_the_model_is_left_out_of_the_certificate() {
+    let encoder = EncoderConfig::Lstm(RecurrentConfig { hidden: 2, bidirectional: false });
+    let run = random_run_of(encoder, Pooling::Mean, &["neg", "pos"], Padding::Masked);
+    let texts = vec!["good ".repeat(300_000), "dull".into()];
+    let corpus = Corpus::new(&texts, &[1, 0]);
+    let certificate = Certificate::new(&run, None, &corpus, 1e-4, &|_, _, _| {}).expect("computes");
+    certificate.check(&corpus).expect("adds up");
+    assert_eq!(certificate.texts, 1);
 }
 
 /// A convolution with ReLU over phrases of three words.

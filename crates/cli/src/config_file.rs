@@ -1,8 +1,8 @@
 //! `--config FILE`: a TOML file with the same keys as the flags of `train`.
 //!
 //! Its entries become flags, which clap checks like the user's own. An entry is left out if the
-//! command line has the same flag, or one that conflicts with it. Flags that may be repeated are
-//! joined, with the user's own last.
+//! command line has the same flag, or one that conflicts with it. A flag that may be repeated replaces
+//! the whole list of the file.
 
 use std::any::TypeId;
 use std::ffi::OsString;
@@ -72,8 +72,7 @@ fn keys(train: &Command) -> impl Iterator<Item = &Arg> {
 fn is_overridden(argument: &Arg, train: &Command, given: &ArgMatches) -> bool {
     let is_given = |other: &Arg| given.value_source(other.get_id().as_str()) == Some(ValueSource::CommandLine);
     let conflicts = |a: &Arg, b: &Arg| train.get_arg_conflicts_with(a).iter().any(|other| other.get_id() == b.get_id());
-    let is_list = matches!(argument.get_action(), ArgAction::Append);
-    !is_list && is_given(argument)
+    is_given(argument)
         || keys(train).any(|other| is_given(other) && (conflicts(argument, other) || conflicts(other, argument)))
 }
 
@@ -176,15 +175,12 @@ mod tests {
 
     #[test]
     fn flags_override_entries() {
-        let cases: [(&str, &[&str], &[&str]); 8] = [
+        let cases: [(&str, &[&str], &[&str]); 9] = [
             ("epochs = 5\nresume = false\njson = true\n", &[], &["--epochs=5", "--json"]),
             ("epochs = 5\nseed = 3\n", &["--epochs", "2"], &["--seed=3", "--epochs", "2"]),
             ("learning-rate = 0.5\nweight-decay = 1\n", &[], &["--learning-rate=0.5", "--weight-decay=1"]),
-            (
-                "label-map = [\"a=b\", \"c=d\"]\n",
-                &["--label-map=c=e"],
-                &["--label-map=a=b", "--label-map=c=d", "--label-map=c=e"],
-            ),
+            ("label-map = [\"a=b\", \"c=d\"]\n", &["--label-map=c=e"], &["--label-map=c=e"]),
+            ("label-map = [\"a=b\", \"c=d\"]\n", &[], &["--label-map=a=b", "--label-map=c=d"]),
             ("set = \"pooling=max\"\n", &[], &["--set=pooling=max"]),
             ("dataset = \"imdb\"\n", &["--data", "a.csv"], &["--data", "a.csv"]),
             (

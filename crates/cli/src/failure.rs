@@ -3,11 +3,13 @@
 use std::io;
 use std::process::ExitCode;
 
+use clap::CommandFactory;
+use clap::error::ErrorKind;
 use convlens_train::UnknownPreset;
 
+use crate::args::Cli;
 use crate::message::{message, styled_message};
 use crate::output;
-use crate::printable::printable;
 
 /// The exit code of a program that was interrupted with Ctrl-C, as shells define it.
 pub const INTERRUPTED: u8 = 130;
@@ -64,21 +66,34 @@ impl Failure {
     }
 }
 
-/// Prints help to standard output and errors to standard error, as clap does.
+/// Prints help to standard output, and an error as one line to standard error.
 fn report_usage(error: &clap::Error) -> ExitCode {
     let text = error.render();
     if !error.use_stderr() {
         return output::verbatim(&text.ansi().to_string()).map_or_else(Failure::report, |()| ExitCode::SUCCESS);
     }
-    let plain = text.to_string();
-    // An error quotes arguments. Colours would be hard to tell from escape sequences in these.
-    let is_printable = plain.lines().all(|line| printable(line) == line);
-    if is_printable {
+    if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
         text.ansi().to_string().lines().for_each(styled_message);
     } else {
-        plain.lines().for_each(message);
+        message(format!("convlens: {}; see `convlens{} --help`", on_one_line(&text.to_string()), typed_verb()));
     }
     ExitCode::from(BAD_INPUT)
+}
+
+/// An error of clap without its usage, on one line.
+fn on_one_line(text: &str) -> String {
+    let lines = |paragraph: &str| paragraph.lines().map(str::trim).collect::<Vec<_>>().join(" ").trim().to_owned();
+    let is_usage =
+        |paragraph: &str| ["Usage:", "For more information"].iter().any(|start| paragraph.starts_with(start));
+    let paragraphs = text.split("\n\n").map(lines).filter(|paragraph| !paragraph.is_empty() && !is_usage(paragraph));
+    paragraphs.collect::<Vec<_>>().join("; ").trim_start_matches("error: ").to_owned()
+}
+
+/// The verb on the command line, after a space; empty if there is none.
+fn typed_verb() -> String {
+    let word = std::env::args_os().nth(1).and_then(|word| word.into_string().ok());
+    let verb = word.filter(|word| Cli::command().find_subcommand(word).is_some());
+    verb.map_or_else(String::new, |verb| format!(" {verb}"))
 }
 
 impl From<UnknownPreset> for Failure {

@@ -1,19 +1,48 @@
 //! Standard output: lines, and tables with aligned columns.
 
-use std::io::Write;
+use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
 use convlens_analysis::{Chart, draw_charts};
 use convlens_run::write_file;
 use indicatif::HumanCount;
+use serde::Serialize;
+use serde_json::ser::Formatter;
 use unicode_width::UnicodeWidthStr;
 
 use crate::failure::Failure;
 use crate::printable::{printable, printable_styled};
 
+/// How many bytes of JSON are written at once.
+const JSON_BUFFER: usize = 64 << 10;
+
 /// Prints a line, of text or of JSON.
 pub fn line(text: impl AsRef<str>) -> Result<(), Failure> {
     verbatim(&format!("{}\n", printable(text.as_ref())))
+}
+
+/// Prints a value as a line of JSON, without holding the line in memory.
+pub fn json_line(value: &impl Serialize) -> Result<(), Failure> {
+    let mut out = BufWriter::with_capacity(JSON_BUFFER, io::stdout().lock());
+    write_json(&mut out, value)
+        .and_then(|()| out.write_all(b"\n"))
+        .and_then(|()| out.flush())
+        .map_err(Failure::from_output_error)
+}
+
+/// Writes JSON that is [`printable`].
+fn write_json(out: impl Write, value: &impl Serialize) -> io::Result<()> {
+    let mut serializer = serde_json::Serializer::with_formatter(out, PrintableJson);
+    value.serialize(&mut serializer).map_err(io::Error::from)
+}
+
+/// Compact JSON whose strings are [`printable`].
+struct PrintableJson;
+
+impl Formatter for PrintableJson {
+    fn write_string_fragment<W: ?Sized + Write>(&mut self, writer: &mut W, fragment: &str) -> io::Result<()> {
+        writer.write_all(printable(fragment).as_bytes())
+    }
 }
 
 /// Prints lines with a single write.
@@ -83,6 +112,14 @@ pub fn thousands(count: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn json_that_is_written_at_once_is_printable_too() {
+        let value = serde_json::json!({ "a\u{9b}": ["\u{1b}\n\"\\\u{7f}\u{202e}", "é☃", 0.1, null] });
+        let mut written = Vec::new();
+        write_json(&mut written, &value).expect("writes");
+        assert_eq!(String::from_utf8(written).expect("UTF-8"), printable(&value.to_string()));
+    }
 
     #[test]
     fn counts_have_thousands_separators() {

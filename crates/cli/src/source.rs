@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
-use convlens_data::{Dataset, Examples, Format, LabelMap, LabelledFile, auto, known};
+use convlens_data::{Dataset, Examples, Format, LabelMap, LabelledFile, auto, known, listed, shortened};
 use convlens_run::{DatasetConfig, FileConfig, RunConfig, RunFolder};
 
 use crate::args::FileArgs;
@@ -38,7 +38,10 @@ impl FileArgs {
         };
         let mut sources = HashSet::new();
         if let Some((source, _)) = mapped_labels(&self.label_map).find(|(source, _)| !sources.insert(*source)) {
-            return Err(Failure::Input(format!("--label-map: the label {source:?} is mapped twice; keep one of them")));
+            return Err(Failure::Input(format!(
+                "--label-map: the label {:?} is mapped twice; keep one of them",
+                shortened(source)
+            )));
         }
         if self.no_quotes && Format::of(path).is_some_and(|format| !format.has_quotes()) {
             return Err(Failure::Input(format!("--no-quotes: {} is neither a CSV nor a TSV file", path.display())));
@@ -63,8 +66,11 @@ fn mapped_labels(entries: &[String]) -> impl Iterator<Item = (&str, &str)> {
 pub fn check_label_map(entries: &[String], labels: &[String]) -> Result<(), Failure> {
     match mapped_labels(entries).find(|(_, to)| !labels.iter().any(|label| label == to)) {
         Some((from, to)) => Err(Failure::Input(format!(
-            "--label-map {from}={to}: there is no label {to:?} (known: {})",
-            labels.join(", ")
+            "--label-map {}={}: there is no label {:?} (known: {})",
+            shortened(from),
+            shortened(to),
+            shortened(to),
+            listed(labels)
         ))),
         None => Ok(()),
     }
@@ -146,7 +152,7 @@ pub fn check_labels(config: &RunConfig, dataset: &Dataset) -> Result<(), Failure
     if config.labels == dataset.labels {
         return Ok(());
     }
-    let [own, found] = [&config.labels, &dataset.labels].map(|labels| labels.join(", "));
+    let [own, found] = [&config.labels, &dataset.labels].map(|labels| listed(labels));
     Err(Failure::Input(format!(
         "config.json: its labels ({own}) are not those of {} ({found}); restore config.json",
         dataset.name
@@ -186,10 +192,11 @@ pub fn texts_for(
         }
     };
     if let Some(label) = dataset.labels.iter().find(|label| !config.labels.contains(label)) {
-        let known = config.labels.join(", ");
         return Err(Failure::Input(format!(
-            "--dataset {}: the model does not know its label {label:?} (known: {known}); give the texts with --data and --label-map",
-            dataset.name
+            "--dataset {}: the model does not know its label {:?} (known: {}); give the texts with --data and --label-map",
+            dataset.name,
+            shortened(label),
+            listed(&config.labels)
         )));
     }
     let index_of =

@@ -6,7 +6,7 @@ const CHARACTERS: usize = 60;
 const NAMES: usize = 10;
 
 /// A value's first characters. Characters that a terminal would act on are escaped.
-pub(crate) fn shortened(value: &str) -> String {
+pub fn shortened(value: &str) -> String {
     shortened_to(value, CHARACTERS)
 }
 
@@ -28,7 +28,7 @@ pub(crate) fn shortened_to(value: &str, characters: usize) -> String {
 }
 
 /// The first names of a list, and how many follow.
-pub(crate) fn listed(names: &[String]) -> String {
+pub fn listed(names: &[String]) -> String {
     let shown: Vec<String> = names.iter().take(NAMES).map(|name| shortened(name)).collect();
     let more = names.len().saturating_sub(NAMES);
     if more == 0 { shown.join(", ") } else { format!("{} and {more} more", shown.join(", ")) }

@@ -85,6 +85,8 @@ pub enum DataError {
         "{file}: not cached, and the download failed: {message}; connect to the network, or set HF_HOME to a cache that holds the file"
     )]
     HubUnreachable { file: String, message: String },
+    #[error("{file}: not cached, and HF_HUB_OFFLINE is set; unset it, or set HF_HOME to a cache that holds the file")]
+    HubOffline { file: String },
     #[error("{file}: the download was interrupted: {}; run the command again", shortened_to(message, MESSAGE))]
     HubBroken { file: String, message: String },
     #[error("{file}: downloaded {got} bytes, expected {expected}; the file was removed, run the command again")]

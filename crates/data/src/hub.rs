@@ -77,7 +77,7 @@ impl HubDataset {
         }
         let full_name = format!("{}/{}/{file}", self.owner, self.name);
         if std::env::var("HF_HUB_OFFLINE").is_ok_and(|value| is_true(&value)) {
-            return Err(DataError::HubUnreachable { file: full_name, message: "HF_HUB_OFFLINE is set".into() });
+            return Err(DataError::HubOffline { file: full_name });
         }
         let announced = Arc::new(AtomicU64::new(0));
         let watcher = Watcher { file: file.into(), announced: announced.clone(), on_download: on_download.clone() };

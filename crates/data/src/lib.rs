@@ -14,6 +14,7 @@ mod sample;
 mod table;
 mod text_list;
 
+pub use brief::{listed, shortened};
 pub use dataset::{Dataset, Examples, choose};
 pub use error::{ColumnRole, DataError};
 pub use file::{LabelMap, LabelledFile};
@@ -21,6 +22,7 @@ pub use hub::{Download, OnDownload};
 pub use known::{KNOWN, Known, auto, known};
 pub use open::open_file;
 pub use options::{Format, ReadOptions};
+pub use reader::LONGEST_ROW;
 pub use sample::{SAMPLE_SEED, generate as generate_sample};
 pub use table::{Pieces, Table, read_pieces, read_table};
 pub use text_list::{TextList, read_exact_at};

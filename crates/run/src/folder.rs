@@ -96,7 +96,7 @@ impl RunFolder {
     /// temporary files of a killed process.
     pub fn is_vacant(path: &Path) -> bool {
         match fs::read_dir(path) {
-            Err(_) => !path.exists(),
+            Err(_) => path.symlink_metadata().is_err(), // a link to nothing is something
             Ok(entries) => entries.flatten().all(|entry| is_temporary(&entry) || entry.file_name() == LOCK),
         }
     }
@@ -166,6 +166,21 @@ impl RunFolder {
         self.path.join(name)
     }
 
+    /// Refuses a subfolder that is a symbolic link: a run may come from a stranger, and what is written to
+    /// it must stay in it.
+    ///
+    /// # Errors
+    ///
+    /// [`RunError::Io`], naming the subfolder.
+    pub fn check_subfolder(&self, name: &str) -> Result<(), RunError> {
+        let path = self.file(name);
+        if path.is_symlink() {
+            let message = "this is a symbolic link, and nothing is written through it; replace it with a folder";
+            return Err(RunError::Io { path, source: io::Error::other(message) });
+        }
+        Ok(())
+    }
+
     /// Reads a file of the folder.
     ///
     /// # Errors
@@ -208,8 +223,11 @@ impl RunFolder {
     ///
     /// # Errors
     ///
-    /// [`RunError::Io`], naming the file.
+    /// [`RunError::Io`], naming the file, or its subfolder if that is a symbolic link.
     pub fn write(&self, name: &str, content: &[u8]) -> Result<(), RunError> {
+        if let Some((subfolder, _)) = name.rsplit_once('/') {
+            self.check_subfolder(subfolder)?;
+        }
         // The temporary file is in the folder itself, even for a file in a subfolder: `tidy` looks there.
         write_via(&self.path, &self.file(name), content)
     }
@@ -333,6 +351,20 @@ mod tests {
         drop(folder);
         let entries = fs::read_dir(place.path()).expect("lists").count();
         assert_eq!(entries, 1, "neither a temporary file nor the lock stays");
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn links_are_neither_followed_nor_overwritten() {
+        let (place, elsewhere) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
+        let folder = RunFolder::create(&place.path().join("run")).expect("is new");
+        std::os::unix::fs::symlink(elsewhere.path(), folder.file(CHECKPOINTS)).expect("links");
+        let error = folder.write("checkpoints/a", b"x").expect_err("is a link").to_string();
+        assert!(error.contains("checkpoints: this is a symbolic link"), "{error}");
+        assert_eq!(fs::read_dir(elsewhere.path()).expect("lists").count(), 0);
+        let dangling = place.path().join("dangling");
+        std::os::unix::fs::symlink(place.path().join("missing"), &dangling).expect("links");
+        assert!(matches!(RunFolder::create(&dangling), Err(RunError::Exists { .. })));
     }
 
     #[test]

@@ -42,6 +42,6 @@ pub use packed::Precision;
 pub use prediction::{Phrase, Prediction, Token};
 pub use predictor::{Classification, Predictor};
 pub use run::{Run, RunFiles, most_tokenizer_bytes, tokenizer_digest};
-pub use windows::MOST_TOKENS;
+pub use windows::{LongText, MOST_TOKENS};
 pub use word_table::{Part, WordTable};
 pub use write::write_file;

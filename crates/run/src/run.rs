@@ -9,8 +9,11 @@ use safetensors::SafeTensorError;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
+use crate::device::{Transfer, now};
 use crate::folder::{CONFIG, TOKENIZER, WEIGHTS};
+use crate::logits::{padded, positions};
 use crate::packed::{self, Precision};
+use crate::windows::{LongText, Windows};
 use crate::{Prediction, RunConfig, RunError, RunFolder, WordTable, logits, to_host, weights};
 
 /// The maximum number of bytes of a `tokenizer.json` besides those of its tokens.
@@ -177,6 +180,20 @@ impl Run {
         let padding = self.config.model.padding;
         let values = logits(&self.model, texts, padding, self.pad_id(), &self.device, &|_| {})?;
         Ok(values.chunks(self.config.model.outputs).map(<[f32]>::to_vec).collect())
+    }
+
+    /// The scores and logits of a text given as ids, if it is so long that it is read in windows; none for
+    /// any other text.
+    ///
+    /// # Errors
+    ///
+    /// [`RunError::Device`], or [`RunError::TooLong`] if the model can only read the text as a whole and it
+    /// has more than [`MOST_TOKENS`](crate::MOST_TOKENS) tokens.
+    pub fn long_text(&self, ids: &[u32]) -> Result<Option<LongText>, RunError> {
+        let padding = self.config.model.padding;
+        let Some(windows) = Windows::new(&self.model, positions(ids, padding))? else { return Ok(None) };
+        let (ids, bias) = (padded(ids, padding, self.pad_id()), self.bias()?);
+        now(windows.explain(&self.model, &ids, &bias, &self.device, Transfer::Blocking)).map(Some)
     }
 
     /// Texts given as ids, as a batch for the model.

@@ -39,11 +39,13 @@ pub(crate) struct Windows {
     positions: usize,
 }
 
-/// The scores of a text's positions, `[positions, outputs]`, and its logits.
-pub(crate) struct LongText {
-    /// Computed as a prediction is, by lookups where the model has them.
+/// The scores and logits of a text that was read in windows.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LongText {
+    /// The score of every position, `[positions, outputs]`, computed as a prediction is: by lookups where
+    /// the model has them.
     pub scores: Vec<f64>,
-    /// Computed layer by layer.
+    /// The logits, computed layer by layer.
     pub logits: Vec<f64>,
 }
 

@@ -34,7 +34,7 @@ pub struct AnalyzeArgs {
     /// How many texts of the test split to explain
     #[arg(long, value_name = "N", default_value_t = 1_000)]
     pub texts: usize,
-    /// How many words and phrases to show in each list
+    /// How many words and phrases to show in each list, at most 1000
     #[arg(long, value_name = "N", default_value_t = 10)]
     pub words: usize,
     /// The folder of the Stanford Sentiment Treebank (train.txt, dev.txt, test.txt), to compare the scores of

@@ -64,7 +64,8 @@ pub struct TrainArgs {
     /// Seconds between checkpoints within an epoch; there is always one at the end of an epoch
     #[arg(long, value_name = "X", default_value_t = 30.0)]
     pub checkpoint_every: f64,
-    /// A TOML file with the same keys as these flags, which override it
+    /// A TOML file with the same keys as these flags, which override it; a flag that may be repeated replaces
+    /// the file's whole list
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// The run folder to write [default: runs/DATASET-PRESET]

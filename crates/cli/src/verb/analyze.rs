@@ -20,6 +20,8 @@ use crate::source::{run_folder, texts_for};
 /// The names of the pages.
 const REPORT: &str = "report.html";
 const COMPARISON: &str = "comparison.html";
+/// The maximum number of words and phrases in a list. Every filter has lists of its own.
+const MOST_WORDS: usize = 1_000;
 
 pub fn run(args: &AnalyzeArgs) -> Result<(), Failure> {
     check(args)?;
@@ -86,6 +88,9 @@ fn check(args: &AnalyzeArgs) -> Result<(), Failure> {
     match args {
         AnalyzeArgs { texts: 0, .. } => error("--texts 0: at least 1 text is needed"),
         AnalyzeArgs { words: 0, .. } => error("--words 0: a list needs at least 1 word"),
+        AnalyzeArgs { words, .. } if *words > MOST_WORDS => {
+            error(&format!("--words {words}: a list has at most {} words; ask for fewer", thousands(MOST_WORDS)))
+        }
         AnalyzeArgs { tolerance, .. } if !(tolerance.is_finite() && *tolerance >= 0.0) => {
             error(&format!("--tolerance {tolerance}: it must be a finite number, 0 or more"))
         }

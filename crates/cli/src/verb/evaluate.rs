@@ -9,6 +9,9 @@ use crate::output::{line, table, thousands};
 use crate::progress::Stages;
 use crate::source::{run_folder, texts_for};
 
+/// The table of actual and predicted labels is left out if there are more labels than this.
+const MOST_COLUMNS: usize = 30;
+
 pub fn run(args: &EvaluateArgs) -> Result<(), Failure> {
     let folder = run_folder(args.run.as_deref())?;
     let device = args.device.open()?;
@@ -37,12 +40,18 @@ fn show(evaluation: &Evaluation, name: &str, run: &str, device: &str) -> Result<
     });
     table(&std::iter::once(head).chain(rows).collect::<Vec<_>>())?;
     line("")?;
-    let head = std::iter::once("actual \\ predicted".to_owned())
-        .chain(evaluation.classes.iter().map(|class| class.label.clone()));
-    let rows = evaluation.classes.iter().zip(&evaluation.confusion).map(|(class, row)| {
-        std::iter::once(class.label.clone()).chain(row.iter().map(|&count| thousands(count))).collect()
-    });
-    table(&std::iter::once(head.collect()).chain(rows).collect::<Vec<_>>())?;
+    if evaluation.classes.len() > MOST_COLUMNS {
+        line(format!(
+            "(the table of actual and predicted labels has more than {MOST_COLUMNS} columns; --json prints it)"
+        ))?;
+    } else {
+        let head = std::iter::once("actual \\ predicted".to_owned())
+            .chain(evaluation.classes.iter().map(|class| class.label.clone()));
+        let rows = evaluation.classes.iter().zip(&evaluation.confusion).map(|(class, row)| {
+            std::iter::once(class.label.clone()).chain(row.iter().map(|&count| thousands(count))).collect()
+        });
+        table(&std::iter::once(head.collect()).chain(rows).collect::<Vec<_>>())?;
+    }
     line("")?;
     line(format!(
         "{run} on {} texts of {name}: accuracy {}, loss {:.4}, macro F1 {}, calibration error {}, on {device}",

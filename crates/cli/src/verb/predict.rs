@@ -1,22 +1,25 @@
 //! `convlens predict`: the labels of texts, and the phrases that decide them.
 
-use std::io::{BufRead, BufReader, IsTerminal};
+use std::io::{BufRead, BufReader, IsTerminal, Read};
 use std::path::Path;
 
 use anstyle::Style;
 use convlens_analysis::{explained_output, paint, strongest_phrases};
-use convlens_data::{Format, ReadOptions, open_file, read_pieces};
-use convlens_run::{Prediction, Predictor, Run};
+use convlens_data::{Format, LONGEST_ROW, ReadOptions, open_file, read_pieces};
+use convlens_run::model::Padding;
+use convlens_run::{Prediction, Predictor, Run, RunError};
 
 use crate::args::PredictArgs;
 use crate::failure::Failure;
 use crate::message::message;
-use crate::output::{self, line, styled_line};
+use crate::output::{self, json_line, line, styled_line};
 use crate::printable::printable;
 use crate::source::run_folder;
 
 /// How many lines are read before they are classified, if nobody waits for the answer to each.
 const LINES: usize = 5_000;
+/// They are classified sooner if they reach this many bytes.
+const BYTES: usize = 16 << 20;
 /// The column of the texts, unless `--text-column` names another.
 const TEXT_COLUMN: &str = "text";
 /// How many phrases are shown after a training.
@@ -27,16 +30,24 @@ const BYTE_ORDER_MARK: char = '\u{feff}';
 pub fn run(args: &PredictArgs) -> Result<(), Failure> {
     let folder = run_folder(args.run.as_deref())?;
     let run = Run::open_on(&folder, &args.device.open()?.device)?;
+    let mut cut = Cut::new(&run);
     if args.brief {
         let predictor = Predictor::new(run)?;
-        return each_part(args, &mut |texts| classify(&predictor, texts, args.json));
+        each_part(args, &mut |texts| {
+            cut.count(predictor.run(), texts)?;
+            classify(&predictor, texts, args.json)
+        })?;
+    } else {
+        each_part(args, &mut |texts| {
+            cut.count(&run, texts)?;
+            texts.iter().try_for_each(|text| {
+                let prediction = run.predict(text)?;
+                if args.json { json_line(&prediction) } else { explain(&prediction, args.phrases) }
+            })
+        })?;
     }
-    each_part(args, &mut |texts| {
-        texts.iter().try_for_each(|text| {
-            let prediction = run.predict(text)?;
-            if args.json { line(prediction.to_json().to_string()) } else { explain(&prediction, args.phrases) }
-        })
-    })
+    cut.warn();
+    Ok(())
 }
 
 type OnTexts<'a> = &'a mut dyn FnMut(&[String]) -> Result<(), Failure>;
@@ -75,7 +86,7 @@ fn each_part(args: &PredictArgs, on_texts: OnTexts) -> Result<(), Failure> {
                     path.display()
                 )));
             }
-            each_line(BufReader::new(open_file(path)?), &path.display().to_string(), LINES, on_texts)
+            each_line(BufReader::new(open_file(path)?), &path.display().to_string(), &Limits::new(LINES), on_texts)
         }
         None => {
             // A person or program that sends lines one by one may wait for the answer to each.
@@ -83,21 +94,46 @@ fn each_part(args: &PredictArgs, on_texts: OnTexts) -> Result<(), Failure> {
             if std::io::stdin().is_terminal() {
                 message("(type one text per line; Ctrl-D ends the input)");
             }
-            each_line(std::io::stdin().lock(), "standard input", together, on_texts)
+            each_line(std::io::stdin().lock(), "standard input", &Limits::new(together), on_texts)
         }
     }
 }
 
-/// Passes the lines on, `together` at a time.
-fn each_line(mut source: impl BufRead, name: &str, together: usize, on_texts: OnTexts) -> Result<(), Failure> {
+/// How much is read before it is passed on.
+struct Limits {
+    /// How many lines are passed on together,
+    lines: usize,
+    /// unless they reach this many bytes before.
+    bytes: usize,
+    /// How many bytes a line may have.
+    line: u64,
+}
+
+impl Limits {
+    fn new(lines: usize) -> Self {
+        Self { lines, bytes: BYTES, line: LONGEST_ROW }
+    }
+}
+
+/// Passes the lines on, several at a time.
+fn each_line(mut source: impl BufRead, name: &str, limits: &Limits, on_texts: OnTexts) -> Result<(), Failure> {
     let mut bytes = Vec::new();
     let mut texts = Vec::new();
+    let mut waiting = 0; // bytes
     let mut blank = Blank::default();
     for number in 1.. {
         bytes.clear();
         let error = |message: String| Failure::Input(format!("{name}: {message}"));
-        if source.read_until(b'\n', &mut bytes).map_err(|source| error(source.to_string()))? == 0 {
+        let mut limited = source.by_ref().take(limits.line + 1);
+        if limited.read_until(b'\n', &mut bytes).map_err(|source| error(source.to_string()))? == 0 {
             break;
+        }
+        if bytes.len() as u64 > limits.line {
+            on_texts(&texts)?;
+            return Err(error(format!(
+                "line {number} is longer than {} MiB; check whether a line end is missing in it",
+                LONGEST_ROW >> 20
+            )));
         }
         let Ok(text) = str::from_utf8(&bytes) else {
             on_texts(&texts)?;
@@ -108,8 +144,10 @@ fn each_line(mut source: impl BufRead, name: &str, together: usize, on_texts: On
             blank.add(number);
         }
         texts.push(text.strip_suffix('\n').map_or(text, |text| text.strip_suffix('\r').unwrap_or(text)).to_owned());
-        if texts.len() == together {
+        waiting += bytes.len();
+        if texts.len() == limits.lines || waiting >= limits.bytes {
             on_texts(&std::mem::take(&mut texts))?;
+            waiting = 0;
         }
     }
     on_texts(&texts)?;
@@ -139,6 +177,42 @@ impl Blank {
             1 => log::warn!("{name}: {unit} {first} is blank and gets the prediction of an empty text"),
             _ => log::warn!(
                 "{name}: {count} {unit}s are blank (the first is {unit} {first}) and get the prediction of an empty text"
+            ),
+        }
+    }
+}
+
+/// Counts the texts that a model with a fixed length cuts, which the user may not expect.
+struct Cut {
+    /// How many tokens the model reads; `None` if it reads whole texts.
+    length: Option<usize>,
+    count: usize,
+}
+
+impl Cut {
+    fn new(run: &Run) -> Self {
+        let length = match run.config.model.padding {
+            Padding::Counted { length } => Some(length),
+            Padding::Masked => None,
+        };
+        Self { length, count: 0 }
+    }
+
+    fn count(&mut self, run: &Run, texts: &[String]) -> Result<(), Failure> {
+        let Some(length) = self.length else { return Ok(()) };
+        let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+        let ids = run.tokenizer.encode_ids(&texts).map_err(RunError::from)?;
+        self.count += ids.iter().filter(|ids| ids.len() > length).count();
+        Ok(())
+    }
+
+    fn warn(&self) {
+        let Some(length) = self.length else { return };
+        match self.count {
+            0 => {}
+            1 => log::warn!("1 text has more tokens than this model reads; only its last {length} tokens count"),
+            count => log::warn!(
+                "{count} texts have more tokens than this model reads; only the last {length} tokens of each count"
             ),
         }
     }
@@ -196,4 +270,38 @@ fn direction(prediction: &Prediction, output: usize, score: f64) -> String {
 pub fn explain_with(folder: &Path, texts: &[impl AsRef<str>]) -> Result<(), Failure> {
     let run = Run::open(folder)?;
     texts.iter().try_for_each(|text| explain(&run.predict(text.as_ref())?, PHRASES))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The numbers of lines that are passed on together, and the error if there is one.
+    fn parts(content: &str, limits: &Limits) -> (Vec<usize>, Option<String>) {
+        let mut parts = Vec::new();
+        let result = each_line(content.as_bytes(), "input", limits, &mut |texts| {
+            parts.push(texts.len());
+            Ok(())
+        });
+        let error = result.err().map(|failure| match failure {
+            Failure::Input(line) => line,
+            failure => panic!("{failure:?}"),
+        });
+        (parts, error)
+    }
+
+    #[test]
+    fn lines_are_passed_on_in_bounded_parts() {
+        let limits = Limits { lines: 3, bytes: 10, line: 20 };
+        assert_eq!(parts("a\nb\nc\nd\n", &limits), (vec![3, 1], None));
+        assert_eq!(parts("12345678\n1\n2\n3\n4\n", &limits), (vec![2, 3, 0], None));
+    }
+
+    #[test]
+    fn a_line_has_a_bounded_length() {
+        let limits = Limits { lines: 3, bytes: 100, line: 20 };
+        let (parts, error) = parts(&format!("a\n{}", "b".repeat(1_000)), &limits);
+        assert_eq!(parts, [1], "the lines before are answered");
+        assert!(error.is_some_and(|line| line.starts_with("input: line 2 is longer than 256 MiB; ")));
+    }
 }

@@ -11,6 +11,7 @@ use crate::{DataError, Format, ReadOptions, open_file};
 use json_lines::JsonLinesReader;
 use parquet::RowGroupReader;
 use separated::SeparatedReader;
+pub use utf8_file::LONGEST_ROW;
 use utf8_file::{LongRow, NotUtf8};
 
 /// A batch ends after this many rows,

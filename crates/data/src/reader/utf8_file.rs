@@ -4,8 +4,8 @@ use std::io::{self, ErrorKind, Read};
 
 /// How many bytes are read at once.
 const BUFFER: usize = 64 << 10;
-/// How many bytes a row may have; the error for a longer one names this number.
-const LONGEST_ROW: u64 = 256 << 20;
+/// How many bytes a row of a text file may have: 256 MiB.
+pub const LONGEST_ROW: u64 = 256 << 20; // the error for a longer row names this number
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// The error of a file that is not valid UTF-8, inside an [`io::Error`].

@@ -22,6 +22,9 @@ use crate::verb::predict::explain_with;
 use display::Display;
 use plan::Plan;
 
+/// The maximum size of a vocabulary, as in `config.json`.
+const MOST_TOKENS: usize = i32::MAX as usize;
+
 pub fn run(args: &TrainArgs) -> Result<(), Failure> {
     check(args)?;
     let device = args.device.open()?;
@@ -80,6 +83,9 @@ fn check(args: &TrainArgs) -> Result<(), Failure> {
         TrainArgs { patience: Some(0), .. } => refuse("patience", "0".into(), "wait for at least 1 epoch"),
         TrainArgs { vocab_size: Some(size @ 0..4), .. } => {
             refuse("vocab-size", size.to_string(), "use at least 4: three special tokens and a word")
+        }
+        TrainArgs { vocab_size: Some(size), .. } if *size > MOST_TOKENS => {
+            refuse("vocab-size", size.to_string(), "use at most 2147483647")
         }
         _ => Ok(()),
     }

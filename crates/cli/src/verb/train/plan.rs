@@ -56,7 +56,7 @@ fn begin(args: &TrainArgs) -> Result<Plan, Failure> {
     training.patience = args.patience.or(training.patience);
     training.max_tokens = args.max_tokens.unwrap_or(training.max_tokens);
     training.epochs = args.epochs.unwrap_or(training.epochs);
-    training.check()?;
+    training.check().map_err(|error| naming_the_flag(args, error))?;
 
     let file = args.source.file.config(args.source.test_data.as_deref())?;
     file.iter().try_for_each(check_paths)?;
@@ -127,7 +127,33 @@ fn new_folder(args: &TrainArgs, config: &RunConfig) -> Result<RunFolder, Failure
         return Ok(RunFolder::create(path)?);
     }
     let dataset = Path::new(&config.dataset.name).file_stem().unwrap_or_default().to_string_lossy();
-    Ok(RunFolder::create_unused(Path::new(RUNS), &format!("{dataset}-{}", config.preset))?)
+    Ok(RunFolder::create_unused(Path::new(RUNS), &format!("{}-{}", folder_name(&dataset), config.preset))?)
+}
+
+/// A name without characters that shells and terminals treat specially: any character but letters,
+/// digits, `-`, `_` and `.` becomes `-`.
+fn folder_name(name: &str) -> String {
+    let is_plain = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.');
+    name.chars().map(|c| if is_plain(c) { c } else { '-' }).collect()
+}
+
+/// Replaces the name of a setting by the flag that gave its value, if one did.
+fn naming_the_flag(args: &TrainArgs, error: RunError) -> Failure {
+    let RunError::Setting { name, value, expected } = &error else { return error.into() };
+    let flags = [
+        ("epochs", args.epochs.is_some()),
+        ("batch-size", args.batch_size.is_some()),
+        ("learning-rate", args.learning_rate.is_some()),
+        ("word-dropout", args.word_dropout.is_some()),
+        ("weight-decay", args.weight_decay.is_some()),
+        ("patience", args.patience.is_some()),
+        ("max-tokens", args.max_tokens.is_some()),
+    ];
+    let names = |flag: &str| name.strip_prefix("training.") == Some(flag.replace('-', "_").as_str());
+    match flags.into_iter().find(|(flag, is_given)| *is_given && names(flag)) {
+        Some((flag, _)) => Failure::Input(format!("--{flag} {value}: it must be {expected}")),
+        None => error.into(),
+    }
 }
 
 fn dataset_config(dataset: &Dataset, corpus: &Corpus, file: Option<FileConfig>) -> DatasetConfig {
@@ -252,4 +278,22 @@ fn sorted(entries: &[String]) -> Vec<String> {
         entries.iter().map(|entry| entry.split('=').map(str::trim).collect::<Vec<_>>().join("=")).collect();
     entries.sort_unstable();
     entries
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_folders_have_no_special_characters() {
+        let cases = [
+            ("reviews_2.0-x", "reviews_2.0-x"),
+            ("n\u{1b}[31mame", "n--31mame"),
+            ("my reviews\n", "my-reviews-"),
+            ("映画é", "映画é"),
+        ];
+        for (name, expected) in cases {
+            assert_eq!(folder_name(name), expected);
+        }
+    }
 }

@@ -23,6 +23,9 @@ pub fn with_settings(config: ModelConfig, settings: &[String]) -> Result<ModelCo
 fn with_setting(config: ModelConfig, setting: &str) -> Result<ModelConfig, Failure> {
     let invalid = |message: String| Failure::Input(format!("--set {setting}: {message}"));
     let (path, value) = setting.split_once('=').ok_or_else(|| invalid("write it as KEY=VALUE".into()))?;
+    if path.split('.').any(str::is_empty) {
+        return Err(invalid("the key, or a part of it, is empty; write it as KEY=VALUE, such as pooling=max".into()));
+    }
     if DETERMINED.contains(&path) {
         return Err(invalid("the data determine it; leave it out".into()));
     }
@@ -59,6 +62,8 @@ mod tests {
         for (setting, expected) in [
             ("encoder.layr=3", "there is no layr (known: type, hidden"),
             ("pooling", "KEY=VALUE"),
+            ("=1", "the key, or a part of it, is empty"),
+            ("encoder.=1", "the key, or a part of it, is empty"),
             ("outputs=3", "the data determine it"),
             ("dropout=2", "from 0 to below 1"),
             ("encoder.layers=many", "invalid type"),
