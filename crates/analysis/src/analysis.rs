@@ -96,7 +96,7 @@ impl Analysis {
         let texts = corpus.encode_within(run, &chosen, EXPLAINED_TOKENS)?;
         let explained = explain(run, table.as_ref(), &options.own, &texts, on_stage)?;
         let vocabulary = Vocabulary::new(run);
-        let vectors = FilterVectors::of(run)?;
+        let vectors = FilterVectors::new(run)?;
         let contributions = contributions(run, table.as_ref())?;
         let to_first: Vec<f64> = contributions.iter().map(|contribution| contribution[0]).collect();
         let measured: Vec<usize> = (0..texts.len().min(options.faithfulness)).collect();

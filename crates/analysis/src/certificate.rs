@@ -93,7 +93,7 @@ impl Certificate {
         let [mut phrases, mut folded, mut order] = [Tally::default(), Tally::default(), Tally::default()];
         let mut left_out = 0;
         let mut add = |index: usize, ids: &[u32], sums: &Sums, row: usize| {
-            let positions = run.config.model.padding.seen(ids.len()).positions;
+            let positions = run.config.model.padding.visible(ids.len()).positions;
             let by_table = table.map(|table| (table.logits(ids), table.bag_logits(ids)));
             for output in 0..outputs {
                 let cell = row * outputs + output;

@@ -26,7 +26,7 @@ const SCALE: f64 = 2_000.0;
 /// [`RunError::Device`].
 pub fn learnt(run: &Run, table: Option<&WordTable>, count: usize, outputs: usize) -> Result<Value, RunError> {
     let vocabulary = Vocabulary::new(run);
-    let vectors = FilterVectors::of(run)?;
+    let vectors = FilterVectors::new(run)?;
     let contributions = contributions(run, table)?;
     let to_first: Vec<f64> = contributions.iter().map(|contribution| contribution[0]).collect();
     let plane = Plane::new(&vectors, &to_first);

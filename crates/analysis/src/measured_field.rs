@@ -59,7 +59,12 @@ impl MeasuredField {
     /// # Errors
     ///
     /// [`RunError::Device`].
-    pub fn of(config: &EncoderConfig, embedding: usize, seed: u64, on_stage: OnStage<'_>) -> Result<Self, RunError> {
+    pub fn measure(
+        config: &EncoderConfig,
+        embedding: usize,
+        seed: u64,
+        on_stage: OnStage<'_>,
+    ) -> Result<Self, RunError> {
         // Over one-hot words, an embedding holds the weights of the filters.
         let embedding = if let EncoderConfig::OneHot(one_hot) = config { one_hot.weights() } else { embedding };
         let device = Device::flex();
@@ -183,7 +188,7 @@ mod tests {
     use convlens_run::model::{Branch, Downsampling, LayerConfig, PlainConfig, RecurrentConfig, ResidualConfig};
 
     fn measured(config: &EncoderConfig) -> MeasuredField {
-        MeasuredField::of(config, 4, 0, &|_, _, _| {}).expect("measures")
+        MeasuredField::measure(config, 4, 0, &|_, _, _| {}).expect("measures")
     }
 
     fn residual(causal: bool) -> ResidualConfig {

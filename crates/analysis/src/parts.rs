@@ -1,6 +1,6 @@
 //! The parts of one phrase: what each of its words adds, and which filters respond to it.
 
-use convlens_run::model::Seen;
+use convlens_run::model::VisibleTokens;
 use convlens_run::{Part, Prediction, Run, RunError, WordTable};
 
 use crate::FilterVectors;
@@ -43,7 +43,7 @@ pub fn phrase_parts(
         return Ok(Parts { of_tokens: Vec::new(), is_exact: false });
     };
     let ids: Vec<u32> = prediction.tokens.iter().map(|token| token.id).collect();
-    let padding = run.config.model.padding.seen(ids.len()).padding;
+    let padding = run.config.model.padding.visible(ids.len()).padding;
     let position = (padding + center) / run.model.stride();
     let (values, _) = gradient_times_input(run, &[&ids], |scores| {
         scores.slice([0..1, position..position + 1, output..output + 1]).sum()
@@ -79,7 +79,7 @@ pub fn filters_behind(
     count: usize,
 ) -> Vec<FilterShare> {
     let Some(center) = prediction.phrases[phrase].center else { return Vec::new() };
-    let Seen { padding: before, positions, .. } = run.config.model.padding.seen(prediction.tokens.len());
+    let VisibleTokens { padding: before, positions, .. } = run.config.model.padding.visible(prediction.tokens.len());
     let id = |offset: isize| match center.checked_add_signed(offset) {
         Some(token) => prediction.tokens.get(token).map(|token| token.id),
         None => (center + before).checked_add_signed(offset).map(|_| run.pad_id()),

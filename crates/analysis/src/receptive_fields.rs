@@ -69,7 +69,7 @@ impl FilterVectors {
     /// # Errors
     ///
     /// [`RunError::Device`].
-    pub fn of(run: &Run) -> Result<Self, RunError> {
+    pub fn new(run: &Run) -> Result<Self, RunError> {
         let filters = run.model.encoder.filters();
         let (left, is_last) = filters.as_ref().map_or((0, false), |filters| (filters.left, filters.is_last));
         let [count, kernel_size] = filters.as_ref().map_or([0, 1], |filters| filters.weights.shape());

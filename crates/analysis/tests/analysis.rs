@@ -137,7 +137,7 @@ fn the_compact_description_has_the_contributions_and_weights() {
     for run in random_runs() {
         let table = run.word_table().expect("reads");
         let expected = contributions(&run, table.as_ref()).expect("of every word");
-        let head = |filter: usize| FilterVectors::of(&run).expect("filters").head(filter);
+        let head = |filter: usize| FilterVectors::new(&run).expect("filters").head(filter);
         let outputs = run.config.model.outputs;
         for asked in [1, outputs, usize::MAX] {
             let learnt = learnt(&run, table.as_ref(), 2, asked).expect("learnt");
@@ -242,7 +242,7 @@ fn words_and_phrases_of_a_filter_are_found_by_brute_force_too() {
 }
 
 fn vectors(run: &Run) -> (FilterVectors, Vocabulary) {
-    (FilterVectors::of(run).expect("reads"), Vocabulary::new(run))
+    (FilterVectors::new(run).expect("reads"), Vocabulary::new(run))
 }
 
 #[test]
@@ -349,7 +349,7 @@ fn words_and_filters_add_up_to_the_score_of_a_phrase() {
     for padding in [Padding::Masked, Padding::Counted { length: 6 }, Padding::Counted { length: 20 }] {
         let run = random_run(&["neg", "pos"], padding, 3);
         let table = run.word_table().expect("folds");
-        let vectors = FilterVectors::of(&run).expect("vectors");
+        let vectors = FilterVectors::new(&run).expect("vectors");
         let prediction = run.predict(PHRASES).expect("predicts");
         for (index, phrase) in prediction.phrases.iter().enumerate().filter(|(_, phrase)| phrase.center.is_some()) {
             let parts = phrase_parts(&run, table.as_ref(), &prediction, index, 0).expect("parts");

@@ -43,7 +43,7 @@ impl FileArgs {
                 shortened(source)
             )));
         }
-        if self.no_quotes && Format::of(path).is_some_and(|format| !format.has_quotes()) {
+        if self.no_quotes && Format::from_path(path).is_some_and(|format| !format.has_quotes()) {
             return Err(Failure::Input(format!("--no-quotes: {} is neither a CSV nor a TSV file", path.display())));
         }
         Ok(Some(FileConfig {

@@ -29,7 +29,7 @@ pub struct Table {
 /// no rows, a row with too many or too few fields, a row without a text or label, invalid UTF-8, a
 /// damaged file.
 pub fn read_pieces(path: &Path, options: &ReadOptions) -> Result<Pieces, DataError> {
-    let format = Format::of(path).ok_or_else(|| DataError::UnknownFormat { path: path.into() })?;
+    let format = Format::from_path(path).ok_or_else(|| DataError::UnknownFormat { path: path.into() })?;
     Pieces::open(format, path, options.clone())
 }
 

@@ -29,7 +29,7 @@ pub struct Learner {
 
 /// The position of a step in training. It decides the step's random draws and its learning rate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Moment {
+pub struct StepPosition {
     /// The epoch, from 1.
     pub epoch: usize,
     /// The step within the epoch, from 1.
@@ -85,7 +85,7 @@ impl Learner {
         mut self,
         mut rows: Vec<Cow<'_, [u32]>>,
         labels: &[usize],
-        at: Moment,
+        at: StepPosition,
     ) -> Result<(Self, Tensor<2>), LearnError> {
         self.check(&rows, labels, at)?;
         let training = &self.training;
@@ -114,7 +114,7 @@ impl Learner {
         Ok((self, logits.inner()))
     }
 
-    fn check(&self, rows: &[Cow<'_, [u32]>], labels: &[usize], at: Moment) -> Result<(), LearnError> {
+    fn check(&self, rows: &[Cow<'_, [u32]>], labels: &[usize], at: StepPosition) -> Result<(), LearnError> {
         let outputs = self.model.head.weight.dims()[0];
         let (vocab_size, classes) = (self.model.embed.weight.dims()[0], if outputs == 1 { 2 } else { outputs });
         if rows.is_empty() {
@@ -147,7 +147,7 @@ mod tests {
     use crate::preset;
     use convlens_run::text::{TokenizerKind, train};
 
-    const AT: Moment = Moment { epoch: 1, step: 1, done: 0, steps: 3 };
+    const AT: StepPosition = StepPosition { epoch: 1, step: 1, done: 0, steps: 3 };
 
     fn learner(classes: usize, change: impl Fn(&mut TrainingConfig)) -> Result<Learner, LearnError> {
         let tokenizer = train(TokenizerKind::Words, 10, ["a good film"].into_iter()).expect("a tokenizer");
@@ -160,7 +160,7 @@ mod tests {
 
     #[test]
     fn misuse_is_an_error() {
-        let error = |classes: usize, rows: &[&[u32]], labels: &[usize], at: Moment| {
+        let error = |classes: usize, rows: &[&[u32]], labels: &[usize], at: StepPosition| {
             let rows = rows.iter().map(|&ids| Cow::Borrowed(ids)).collect();
             learner(classes, |_| {}).expect("a learner").step(rows, labels, at).expect_err("misuse")
         };
@@ -171,7 +171,10 @@ mod tests {
         let token = error(2, &[&[1, 4_000_000_000]], &[0], AT);
         assert!(matches!(token, LearnError::Token { id: 4_000_000_000, .. }), "{token}");
         for (done, steps) in [(0, 0), (4, 3)] {
-            assert_eq!(error(2, &[&[1]], &[0], Moment { done, steps, ..AT }), LearnError::Schedule { done, steps });
+            assert_eq!(
+                error(2, &[&[1]], &[0], StepPosition { done, steps, ..AT }),
+                LearnError::Schedule { done, steps }
+            );
         }
         let no_probability = learner(2, |training| training.word_dropout = 7.0).expect_err("no probability");
         assert_eq!(no_probability, LearnError::WordDropout(7.0));

@@ -11,7 +11,7 @@ mod preset;
 pub use adam::Adam;
 pub use batches::epoch_order;
 pub use error::{LearnError, StateError};
-pub use learner::{Learner, Moment};
+pub use learner::{Learner, StepPosition};
 pub use loss::{Tally, cross_entropy};
 pub use parameters::{parameters, with_parameters};
 pub use preset::{PRESETS, Preset, UnknownPreset, preset};

@@ -21,7 +21,7 @@ pub use encoder::{
     Residual, ResidualConfig, Unit,
 };
 pub use fold::Folded;
-pub use model::{ConfigError, ModelConfig, Padding, Seen, TextModel};
+pub use model::{ConfigError, ModelConfig, Padding, TextModel, VisibleTokens};
 pub use parameters::{
     ParameterMapper, ParameterVisitor, map_parameters, parameter_name, parameter_shapes, visit_parameters,
 };

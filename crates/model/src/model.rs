@@ -29,20 +29,20 @@ pub enum Padding {
 
 impl Padding {
     /// Which ids of a text of `tokens` ids the model sees, and at which positions.
-    pub fn seen(self, tokens: usize) -> Seen {
+    pub fn visible(self, tokens: usize) -> VisibleTokens {
         match self {
-            Self::Masked => Seen { first: 0, padding: 0, positions: tokens },
+            Self::Masked => VisibleTokens { first: 0, padding: 0, positions: tokens },
             Self::Counted { length } => {
                 let first = tokens.saturating_sub(length);
-                Seen { first, padding: length - (tokens - first), positions: length }
+                VisibleTokens { first, padding: length - (tokens - first), positions: length }
             }
         }
     }
 }
 
-/// The part of a text that a model sees; see [`Padding::seen`].
+/// The part of a text that a model sees; see [`Padding::visible`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Seen {
+pub struct VisibleTokens {
     /// The index of the first id that is not cut off.
     pub first: usize,
     /// The number of positions of padding before that id.

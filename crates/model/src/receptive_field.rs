@@ -36,7 +36,7 @@ impl ReceptiveField {
 
     /// The field of one convolution with "same" padding. If the number of positions around the centre is
     /// odd, the larger part is on the right, as in Keras and PyTorch.
-    pub fn of_same_convolution(kernel_size: usize, dilation: usize) -> Self {
+    pub fn same_convolution(kernel_size: usize, dilation: usize) -> Self {
         let span = dilation.saturating_mul(kernel_size.saturating_sub(1));
         Self { left: span / 2, right: span - span / 2 }
     }
@@ -68,7 +68,7 @@ mod tests {
 
     #[test]
     fn fields_of_one_convolution() {
-        let field = |kernel_size, dilation| ReceptiveField::of_same_convolution(kernel_size, dilation);
+        let field = |kernel_size, dilation| ReceptiveField::same_convolution(kernel_size, dilation);
         assert_eq!(field(1, 1), ReceptiveField { left: 0, right: 0 });
         assert_eq!(field(3, 1), ReceptiveField { left: 1, right: 1 });
         assert_eq!(field(4, 1), ReceptiveField { left: 1, right: 2 });

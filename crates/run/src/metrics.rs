@@ -42,7 +42,7 @@ impl EpochMetrics {
     }
 }
 
-/// The end result; see [`RunMetrics::of`].
+/// The end result; see [`RunMetrics::new`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RunMetrics {
     /// What the model does.
@@ -76,7 +76,7 @@ pub struct RunMetrics {
 impl RunMetrics {
     /// The metrics of a run that was trained on `texts` texts for the epochs in `history`. The caller
     /// fills in the device and the memory. None if there is no epoch with a finite validation loss.
-    pub fn of(run: &Run, history: &[EpochMetrics], texts: usize, test: ClassMetrics) -> Option<Self> {
+    pub fn new(run: &Run, history: &[EpochMetrics], texts: usize, test: ClassMetrics) -> Option<Self> {
         let best = EpochMetrics::best(history)?;
         let train_seconds = history.iter().map(|epoch| epoch.seconds).sum::<f64>();
         let field = run.model.receptive_field();

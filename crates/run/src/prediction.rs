@@ -1,6 +1,6 @@
 //! A text's prediction as the sum of its phrases' scores.
 
-use convlens_model::{ModelConfig, Seen};
+use convlens_model::{ModelConfig, VisibleTokens};
 use convlens_text::{Encoding, Tokenizer};
 use serde::ser::SerializeStruct;
 use serde::{Serialize, Serializer};
@@ -109,7 +109,7 @@ impl Prediction {
         if !scores.iter().chain(&logits).chain(&bias).all(|value| value.is_finite()) {
             return Err(RunError::Overflow);
         }
-        let seen = config.model.padding.seen(encoding.ids.len());
+        let seen = config.model.padding.visible(encoding.ids.len());
         let phrases = phrases(&scores, seen, &config.model);
         let residual = (0..config.model.outputs)
             .map(|output| {
@@ -278,7 +278,7 @@ fn to_f64(values: Vec<f32>) -> Vec<f64> {
 }
 
 /// The phrases of a text from its positions' scores, `[positions, outputs]`.
-fn phrases(scores: &[f64], seen: Seen, config: &ModelConfig) -> Vec<Phrase> {
+fn phrases(scores: &[f64], seen: VisibleTokens, config: &ModelConfig) -> Vec<Phrase> {
     let (outputs, field) = (config.outputs, config.encoder.settings().receptive_field());
     let tokens = seen.positions - seen.padding;
     let score = |position: usize| scores[position * outputs..(position + 1) * outputs].to_vec();

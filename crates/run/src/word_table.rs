@@ -1,6 +1,6 @@
 //! A linear model as a table: the score of each word at each place of a phrase.
 
-use convlens_model::{ModelConfig, Padding, ReceptiveField, Seen};
+use convlens_model::{ModelConfig, Padding, ReceptiveField, VisibleTokens};
 
 use crate::{Prediction, Run, RunError, to_host};
 
@@ -190,7 +190,7 @@ impl WordTable {
 
     /// The ids that the model sees, the number of padding positions before them, and the mean's divisor.
     fn seen<'a>(&self, ids: &'a [u32]) -> (&'a [u32], usize, usize) {
-        let Seen { first, padding, positions } = self.padding.seen(ids.len());
+        let VisibleTokens { first, padding, positions } = self.padding.visible(ids.len());
         (&ids[first..], padding, positions.max(1))
     }
 
@@ -206,7 +206,7 @@ impl WordTable {
     pub fn parts(&self, prediction: &Prediction, phrase: usize) -> Vec<Part> {
         let Some(center) = prediction.phrases[phrase].center else { return Vec::new() };
         let tokens = prediction.tokens.len();
-        let Seen { padding, positions, .. } = self.padding.seen(tokens);
+        let VisibleTokens { padding, positions, .. } = self.padding.visible(tokens);
         let counted = positions.max(1);
         let part = |place: usize| {
             let offset = self.offset(place);

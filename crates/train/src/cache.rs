@@ -78,7 +78,7 @@ impl Cache {
     ///
     /// It is the folder that `CONVLENS_CACHE` names, or else `convlens` in the system's cache
     /// folder. It holds up to `CONVLENS_CACHE_GIB` gibibytes, 10 by default; 0 keeps nothing.
-    pub fn of_user() -> Self {
+    pub fn for_user() -> Self {
         let set = |variable| std::env::var_os(variable).filter(|value| !value.is_empty());
         let system = || Some(etcetera::choose_base_strategy().ok()?.cache_dir().join("convlens"));
         let folder = set(FOLDER_VARIABLE).map(PathBuf::from).or_else(system);

@@ -202,7 +202,7 @@ fn values(name: &str, view: &TensorView) -> Result<Vec<f32>, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use convlens_learn::{Moment, preset};
+    use convlens_learn::{StepPosition, preset};
     use convlens_run::model::{EncoderConfig, LinearConvConfig, ModelConfig, Padding};
     use convlens_run::text::{Tokenizer, TokenizerKind, train};
     use convlens_run::{ClassMetrics, TrainingConfig};
@@ -228,7 +228,7 @@ mod tests {
 
     fn step(learner: Learner) -> Learner {
         let rows = vec![Cow::Owned(vec![1, 3, 4]), Cow::Owned(vec![1, 5])];
-        learner.step(rows, &[0, 1], Moment { epoch: 2, step: 4, done: 13, steps: 20 }).expect("a step").0
+        learner.step(rows, &[0, 1], StepPosition { epoch: 2, step: 4, done: 13, steps: 20 }).expect("a step").0
     }
 
     fn progress() -> Progress {

@@ -204,7 +204,7 @@ pub(crate) fn encode(
     examples: &Examples,
     on_stage: &(dyn Fn(Stage) + Sync),
 ) -> Result<Texts, TrainError> {
-    let mut texts = TextsBuilder::new(&Cache::of_user().spill_folder());
+    let mut texts = TextsBuilder::new(&Cache::for_user().spill_folder());
     encode_into(&mut texts, tokenizer, examples, on_stage)?;
     let [texts, _] = texts.finish()?.split([&examples.labels, &[]]);
     Ok(texts)

@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use convlens_learn::{Learner, Moment};
+use convlens_learn::{Learner, StepPosition};
 use convlens_run::model::Padding;
 use convlens_run::{
     ChosenDevice, EpochMetrics, METRICS, METRICS_BY_EPOCH, Run, RunConfig, RunError, RunFolder, RunMetrics, model_card,
@@ -196,8 +196,8 @@ impl Trainer<'_> {
         let rows = indices.iter().map(|&index| Ok(truncated(texts.ids(index)?, max_tokens)));
         let rows = rows.collect::<Result<Vec<_>, TrainError>>()?;
         let labels: Vec<usize> = indices.iter().map(|&index| texts.labels[index]).collect();
-        let moment = self.moment(&progress, steps);
-        let (learner, logits) = learner.step(rows, &labels, moment)?;
+        let position = self.step_position(&progress, steps);
+        let (learner, logits) = learner.step(rows, &labels, position)?;
 
         let mut tally = progress.tally();
         tally.add(&to_host(logits)?, self.config.model.outputs, &labels);
@@ -213,12 +213,12 @@ impl Trainer<'_> {
     /// The place of the next step in the learning rate's schedule, in an epoch of `steps` steps. The
     /// schedule counts whole batches: an epoch with split batches has more steps, and each of them
     /// counts less.
-    fn moment(&self, progress: &Progress, steps: usize) -> Moment {
+    fn step_position(&self, progress: &Progress, steps: usize) -> StepPosition {
         let training = &self.config.training;
         let batches = self.corpus.train.len().div_ceil(training.batch_size).max(1);
         let done = (progress.epoch - 1).saturating_mul(batches) + progress.step * batches / steps.max(1);
         let all = training.epochs.saturating_mul(batches);
-        Moment { epoch: progress.epoch, step: progress.step + 1, done, steps: all }
+        StepPosition { epoch: progress.epoch, step: progress.step + 1, done, steps: all }
     }
 
     /// Validates, keeps the weights if they are the best, and writes a checkpoint, in this order: a
@@ -266,7 +266,7 @@ impl Trainer<'_> {
         if !test.loss.is_finite() {
             return Err(self.not_finite("test loss", progress));
         }
-        let metrics = RunMetrics::of(&run, &progress.history, self.corpus.train.len(), test)
+        let metrics = RunMetrics::new(&run, &progress.history, self.corpus.train.len(), test)
             .ok_or_else(|| RunError::Untrained { path: self.folder.path().into() })?;
         let metrics = RunMetrics { peak_rss_bytes: peak_rss_bytes(), device: self.device.name.clone(), ..metrics };
         self.folder.write_json(METRICS, &metrics)?;

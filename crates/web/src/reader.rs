@@ -41,7 +41,7 @@ impl Reader {
         let run = Run::from_files(RunFiles { config, tokenizer, weights }, &Device::flex()).map_err(js_error)?;
         let mut reader = Self::new(run).map_err(js_error)?;
         if reader.table.is_none() {
-            reader.vectors = Some(FilterVectors::of(&reader.run).map_err(js_error)?);
+            reader.vectors = Some(FilterVectors::new(&reader.run).map_err(js_error)?);
         }
         Ok(reader)
     }
@@ -54,7 +54,7 @@ impl Reader {
     /// As [`open`](Self::open).
     pub fn bring_layers(&mut self, config: Vec<u8>, tokenizer: Vec<u8>, weights: Vec<u8>) -> Result<(), JsError> {
         let layers = Run::from_files(RunFiles { config, tokenizer, weights }, &Device::flex()).map_err(js_error)?;
-        self.vectors = Some(FilterVectors::of(&layers).map_err(js_error)?);
+        self.vectors = Some(FilterVectors::new(&layers).map_err(js_error)?);
         self.layers = Some(layers);
         Ok(())
     }
@@ -126,7 +126,7 @@ impl Reader {
 
     /// A reader for a run that is not folded.
     pub(crate) fn with_layers(run: Run) -> Result<Self, convlens_run::RunError> {
-        let vectors = Some(FilterVectors::of(&run)?);
+        let vectors = Some(FilterVectors::new(&run)?);
         Ok(Self { vectors, ..Self::new(run)? })
     }
 

@@ -5,7 +5,7 @@ use std::io::{Cursor, Write};
 
 use burn::tensor::Device;
 use convlens_analysis::learnt;
-use convlens_learn::{Learner, Moment, Tally, epoch_order, preset};
+use convlens_learn::{Learner, StepPosition, Tally, epoch_order, preset};
 use convlens_run::model::{ModelConfig, Padding, TextModel};
 use convlens_run::text::{TokenizerKind, train};
 use convlens_run::{
@@ -258,9 +258,9 @@ impl Training {
         let rows = indices.iter().map(|&index| Cow::Borrowed(self.train.rows[index].as_slice())).collect();
         let labels: Vec<usize> = indices.iter().map(|&index| self.train.labels[index]).collect();
         let steps = self.run.config.training.epochs * self.order.len();
-        let moment = Moment { epoch: self.epoch, step: self.step + 1, done: self.done, steps };
+        let position = StepPosition { epoch: self.epoch, step: self.step + 1, done: self.done, steps };
         let learner = self.learner.take().ok_or("training failed before; start it again")?;
-        let (learner, logits) = learner.step(rows, &labels, moment).map_err(|error| error.to_string())?;
+        let (learner, logits) = learner.step(rows, &labels, position).map_err(|error| error.to_string())?;
         self.learner = Some(learner);
         let logits = to_host_async(logits).await.map_err(|error| error.to_string())?;
         self.tally.add(&logits, self.run.config.model.outputs, &labels);
@@ -308,7 +308,7 @@ impl Training {
     fn zipped(&self) -> Result<Vec<u8>, Box<dyn std::error::Error>> {
         let run = self.trained();
         let test = metrics(&run, &self.test)?;
-        let metrics = RunMetrics::of(&run, &self.history, self.train.rows.len(), test);
+        let metrics = RunMetrics::new(&run, &self.history, self.train.rows.len(), test);
         let metrics = RunMetrics {
             device: "a browser's CPU".into(),
             ..metrics.ok_or("no epoch has ended yet; nothing can be saved")?

@@ -11,7 +11,7 @@ use crate::failure::Failure;
 use crate::output::{line, table, thousands};
 
 pub fn run(args: &CacheArgs) -> Result<(), Failure> {
-    let cache = Cache::of_user();
+    let cache = Cache::for_user();
     let limit = cache.limit()?;
     let entries = if args.clear { cache.clear()? } else { cache.entries()? };
     let bytes: u64 = entries.iter().map(|entry| entry.bytes).sum();

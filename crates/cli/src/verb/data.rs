@@ -48,7 +48,7 @@ fn list(as_json: bool) -> Result<(), Failure> {
 fn describe(dataset: &Dataset) -> Result<Value, Failure> {
     let words = TextConfig { tokenizer: TokenizerSource::Trained(TokenizerKind::Words), vocab_size: 20_000 };
     let stages = Stages::default();
-    let corpus = Corpus::prepare(dataset, &words, 0.1, 0, &Cache::of_user(), &|stage| stages.show(stage))?;
+    let corpus = Corpus::prepare(dataset, &words, 0.1, 0, &Cache::for_user(), &|stage| stages.show(stage))?;
     let train = [&corpus.train, &corpus.validation];
     Ok(json!({
         "name": dataset.name,

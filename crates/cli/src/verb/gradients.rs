@@ -22,7 +22,7 @@ pub fn run(args: &GradientsArgs) -> Result<(), Failure> {
     let on_stage = |stage| stages.show(stage);
     let sample = known("sample")?.load(&downloads())?;
     let text = TextConfig { tokenizer: TokenizerSource::Trained(TokenizerKind::Words), vocab_size: 20_000 };
-    let corpus = Corpus::prepare(&sample, &text, 0.1, args.seed, &Cache::of_user(), &on_stage)?;
+    let corpus = Corpus::prepare(&sample, &text, 0.1, args.seed, &Cache::for_user(), &on_stage)?;
     let mut found: Vec<(EncoderName, Vec<DepthGradients>)> = Vec::new();
     for &name in &args.encoders {
         let depths = args.layers.iter().map(|&layers| {

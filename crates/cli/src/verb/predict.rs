@@ -63,10 +63,10 @@ fn each_part(args: &PredictArgs, on_texts: OnTexts) -> Result<(), Failure> {
             blank.warn("command line", "text");
             Ok(())
         }
-        Some(path) if args.no_quotes && Format::of(path).is_none_or(|format| !format.has_quotes()) => {
+        Some(path) if args.no_quotes && Format::from_path(path).is_none_or(|format| !format.has_quotes()) => {
             Err(Failure::Input(format!("--no-quotes: {} is neither a CSV nor a TSV file", path.display())))
         }
-        Some(path) if Format::of(path).is_some() => {
+        Some(path) if Format::from_path(path).is_some() => {
             let column = args.text_column.as_deref().unwrap_or(TEXT_COLUMN);
             let options = ReadOptions { quotes: !args.no_quotes, ..ReadOptions::texts(column) };
             let mut blank = Blank::default();

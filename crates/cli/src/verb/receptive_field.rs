@@ -26,7 +26,7 @@ pub fn run(args: &ReceptiveFieldArgs) -> Result<(), Failure> {
     config.check().map_err(|message| Failure::Input(format!("--encoder: {message}")))?;
     let stages = Stages::default();
     let on_stage = |name, done, total| stages.show(Stage { name, done, total });
-    let field = MeasuredField::of(&config, args.hidden, args.seed, &on_stage)?;
+    let field = MeasuredField::measure(&config, args.hidden, args.seed, &on_stage)?;
     if let Some(path) = &args.plot {
         draw(path, &field, args)?;
     }

@@ -77,7 +77,7 @@ impl LayerConfig {
             let span = dilation.saturating_mul(self.kernel_size.saturating_sub(1));
             ReceptiveField { left: span, right: 0 }
         } else {
-            ReceptiveField::of_same_convolution(self.kernel_size, dilation)
+            ReceptiveField::same_convolution(self.kernel_size, dilation)
         }
     }
 

@@ -44,7 +44,7 @@ impl EncoderSettings for LinearConvConfig {
 
     /// As wide as a filter.
     fn receptive_field(&self) -> ReceptiveField {
-        ReceptiveField::of_same_convolution(self.kernel_size, 1)
+        ReceptiveField::same_convolution(self.kernel_size, 1)
     }
 
     fn kernel_size(&self) -> usize {
@@ -67,7 +67,7 @@ pub struct LinearConv {
 
 impl LinearConv {
     fn field(&self) -> ReceptiveField {
-        ReceptiveField::of_same_convolution(self.conv.weight.dims()[2], 1)
+        ReceptiveField::same_convolution(self.conv.weight.dims()[2], 1)
     }
 }
 

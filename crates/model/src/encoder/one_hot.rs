@@ -42,7 +42,7 @@ impl EncoderSettings for OneHotConfig {
 
     /// As wide as the widest filter.
     fn receptive_field(&self) -> ReceptiveField {
-        let fields = self.kernel_sizes.iter().map(|&kernel_size| ReceptiveField::of_same_convolution(kernel_size, 1));
+        let fields = self.kernel_sizes.iter().map(|&kernel_size| ReceptiveField::same_convolution(kernel_size, 1));
         fields.fold(ReceptiveField::ONE, ReceptiveField::or)
     }
 
@@ -77,7 +77,7 @@ impl OneHot {
             let weights = first..first + self.filters * kernel_size;
             first = weights.end;
             let bias = self.bias.val().narrow(0, at * self.filters, self.filters);
-            Width { field: ReceptiveField::of_same_convolution(kernel_size, 1), weights, bias }
+            Width { field: ReceptiveField::same_convolution(kernel_size, 1), weights, bias }
         })
     }
 }

@@ -249,7 +249,7 @@ mod tests {
             let field = if is_causal {
                 ReceptiveField { left: all, right: 0 }
             } else {
-                ReceptiveField::of_same_convolution(kernel_size, dilation)
+                ReceptiveField::same_convolution(kernel_size, dilation)
             };
             let taps = Taps { field, dilation, stride };
             let wave = |shape: [usize; 3], pace: f32| {

@@ -64,7 +64,7 @@ fn begin(args: &TrainArgs) -> Result<Plan, Failure> {
     let stages = Stages::default();
     let show = |stage| stages.show(stage);
     let corpus =
-        Corpus::prepare(&dataset, &text, training.validation_fraction, training.seed, &Cache::of_user(), &show)?;
+        Corpus::prepare(&dataset, &text, training.validation_fraction, training.seed, &Cache::for_user(), &show)?;
     if args.word_dropout.is_some_and(|chance| chance > 0.0) && corpus.tokenizer.unk_id().is_none() {
         return Err(no_effect("word-dropout", "the tokenizer has no unknown token"));
     }
@@ -213,7 +213,7 @@ fn resume(args: &TrainArgs) -> Result<Plan, Failure> {
         text.tokenizer = TokenizerSource::File(path);
     }
     let corpus =
-        Corpus::prepare(&dataset, &text, training.validation_fraction, training.seed, &Cache::of_user(), &show)?;
+        Corpus::prepare(&dataset, &text, training.validation_fraction, training.seed, &Cache::for_user(), &show)?;
     let (tokenizer, model) = (corpus.tokenizer.vocab_size(), config.model.vocab_size);
     if tokenizer != model {
         return Err(RunError::TokenizerSize { path: folder.file("tokenizer.json"), tokenizer, model }.into());
