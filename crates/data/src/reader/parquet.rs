@@ -102,22 +102,24 @@ fn merged(groups: Vec<RowGroup>) -> Vec<RowGroup> {
     all
 }
 
-/// What a column holds, if this build of Polars cannot read it.
+/// What a column holds, if it cannot be read as text: this build of Polars has no dates and times.
 fn unreadable(field: &ArrowField) -> Option<&'static str> {
-    if catch_unwind(AssertUnwindSafe(|| DataType::from_arrow_field(field))).is_ok() {
-        return None;
-    }
-    Some(match field.dtype() {
+    let kind = match field.dtype() {
         ArrowDataType::Date32 | ArrowDataType::Date64 => "dates",
         ArrowDataType::Timestamp(..) => "timestamps",
         ArrowDataType::Time32(_) | ArrowDataType::Time64(_) => "times of day",
         ArrowDataType::Duration(_) | ArrowDataType::Interval(_) => "durations",
         ArrowDataType::Struct(_) => "structs",
-        ArrowDataType::List(_) | ArrowDataType::LargeList(_) | ArrowDataType::FixedSizeList(..) => "lists",
         ArrowDataType::Map(..) => "maps",
-        ArrowDataType::Dictionary(..) => "categories",
-        _ => "values of another type",
-    })
+        dtype => {
+            let is_readable = catch_unwind(AssertUnwindSafe(|| DataType::from_arrow_field(field))).is_ok();
+            return (!is_readable).then_some(match dtype {
+                ArrowDataType::Dictionary(..) => "categories",
+                _ => "values of another type",
+            });
+        }
+    };
+    Some(kind)
 }
 
 fn clone(file: &File) -> PolarsResult<File> {
