@@ -237,6 +237,20 @@ fn a_reader_that_has_enough_ends_the_program_silently() {
     }
 }
 
+/// JSON has no other characters than Unicode's, and a folder's name may have any bytes.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_folder_whose_name_is_not_unicode_is_a_folder() {
+    use std::os::unix::ffi::OsStrExt;
+    let place = Place::new();
+    let folder = std::ffi::OsStr::from_bytes(b"run\xff");
+    for line in ["train --dataset sample --preset seed --epochs 1 --json --out", "analyze --json --run"] {
+        let output = place.command(line).arg(folder).output().expect("starts");
+        assert!(output.status.success(), "{line}: {}", text(&output.stderr));
+        serde_json::from_slice::<serde_json::Value>(&output.stdout).expect("JSON");
+    }
+}
+
 #[test]
 fn colours_are_for_terminals() {
     let place = trained();

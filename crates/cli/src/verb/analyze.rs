@@ -168,9 +168,9 @@ impl Analyzed {
 
     fn json(&self, texts: &str, page: &Path) -> serde_json::Value {
         serde_json::json!({
-            "run": self.subject.folder.path(),
+            "run": self.subject.folder.path().display().to_string(),
             "texts": texts,
-            "page": page,
+            "page": page.display().to_string(),
             "certificate": self.analysis.certificate,
             "explained_variance_ratio": self.analysis.plane.pca.explained_variance_ratio,
             "filters_on_their_side": self.analysis.plane.agreement(),

@@ -18,7 +18,7 @@ pub fn run(args: &CacheArgs) -> Result<(), Failure> {
     if args.json {
         let action = if args.clear { "removed" } else { "entries" };
         let entries: Vec<_> = entries.iter().map(entry_json).collect();
-        let json = json!({ "path": cache.folder(), "limit_bytes": limit, "bytes": bytes, action: entries });
+        let json = json!({ "path": cache.folder().map(|folder| folder.display().to_string()), "limit_bytes": limit, "bytes": bytes, action: entries });
         return line(json.to_string());
     }
     let Some(folder) = cache.folder() else {
@@ -46,7 +46,7 @@ fn row(entry: &CacheEntry) -> Vec<String> {
 
 fn entry_json(entry: &CacheEntry) -> serde_json::Value {
     let last_used = entry.last_used.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-    json!({ "path": entry.path, "content": content(entry), "bytes": entry.bytes, "last_used": last_used })
+    json!({ "path": entry.path.display().to_string(), "content": content(entry), "bytes": entry.bytes, "last_used": last_used })
 }
 
 fn content(entry: &CacheEntry) -> &'static str {

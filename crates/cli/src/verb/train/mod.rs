@@ -54,7 +54,8 @@ pub fn run(args: &TrainArgs) -> Result<(), Failure> {
         None
     };
     if args.json {
-        line(serde_json::json!({ "run": folder.path(), "metrics": metrics, "report": report }).to_string())
+        let (run, report) = (path.to_string(), report.map(|report| report.display().to_string()));
+        line(serde_json::json!({ "run": run, "metrics": metrics, "report": report }).to_string())
     } else {
         conclude(&folder, &metrics, &dataset, report.as_deref())
     }
