@@ -282,16 +282,29 @@ fn setting(name: &'static str, value: impl ToString, expected: &'static str) -> 
     RunError::Setting { name, value: value.to_string(), expected }
 }
 
-fn file_name(path: &Path) -> PathBuf {
-    path.file_name().map_or_else(PathBuf::new, PathBuf::from)
+/// The part of a path after the last separator of any system: a run may come from another one.
+pub(crate) fn file_name(path: &Path) -> PathBuf {
+    path.to_string_lossy().rsplit(['/', '\\']).next().unwrap_or_default().into()
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::testing::run;
     use convlens_model::{ConvConfig, EncoderConfig};
     use serde_json::json;
+
+    /// A file of a user's, with a file of its own for the test split.
+    pub(crate) fn file() -> FileConfig {
+        FileConfig {
+            path: "/home/me/reviews.csv".into(),
+            test: Some("/home/me/held-out.csv".into()),
+            text_column: "text".into(),
+            label_column: "label".into(),
+            label_map: vec![],
+            no_quotes: false,
+        }
+    }
 
     fn config() -> RunConfig {
         run(EncoderConfig::Conv(ConvConfig::new(2, &[3])), Padding::Masked).config
@@ -337,18 +350,17 @@ mod tests {
     }
 
     #[test]
+    fn a_file_name_is_found_in_the_paths_of_any_system() {
+        let names = ["/home/me/data.csv", "C:\\Users\\me\\data.csv", "..\\data.csv", "data.csv"];
+        assert_eq!(names.map(|path| file_name(Path::new(path))), ["data.csv"; 4].map(PathBuf::from));
+    }
+
+    #[test]
     fn published_settings_hold_no_path() {
         let mut config = config();
         assert_eq!(config.without_paths(), config);
         config.dataset.name = "/home/me/reviews.csv".into();
-        config.dataset.file = Some(FileConfig {
-            path: "/home/me/reviews.csv".into(),
-            test: Some("/home/me/held-out.csv".into()),
-            text_column: "text".into(),
-            label_column: "label".into(),
-            label_map: vec![],
-            no_quotes: false,
-        });
+        config.dataset.file = Some(file());
         config.text.tokenizer = TokenizerSource::File("/home/me/tokenizer.json".into());
         let published = String::from_utf8(config.without_paths().to_json()).expect("JSON");
         assert!(!published.contains("/home"), "{published}");

@@ -383,14 +383,7 @@ mod tests {
         let folder = RunFolder::create(place.path()).expect("empty");
         let encoder = convlens_model::EncoderConfig::Conv(convlens_model::ConvConfig::new(2, &[3]));
         let mut config = crate::testing::run(encoder, convlens_model::Padding::Masked).config;
-        let file = crate::FileConfig {
-            path: "/home/me/reviews.csv".into(),
-            test: Some("/home/me/held-out.csv".into()),
-            text_column: "text".into(),
-            label_column: "label".into(),
-            label_map: vec![],
-            no_quotes: false,
-        };
+        let file = crate::config::tests::file();
         config.dataset.file = Some(file.clone());
         folder.write_config(&config).expect("writes");
         let written = String::from_utf8(folder.read(CONFIG).expect("reads")).expect("JSON");

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::config::file_name;
 use crate::{RunConfig, TokenizerSource};
 
 /// The file's name in a run folder.
@@ -42,7 +43,7 @@ impl LocalPaths {
     /// Puts the paths into a configuration that holds the files' names. A path of another file is ignored.
     pub fn restore(self, config: &mut RunConfig) {
         let restore = |name: &mut PathBuf, path: Option<PathBuf>| {
-            if let Some(path) = path.filter(|path| path.file_name() == name.file_name()) {
+            if let Some(path) = path.filter(|path| file_name(path) == file_name(name)) {
                 *name = path;
             }
         };

@@ -2,7 +2,7 @@
 
 use convlens_analysis::learnt;
 use convlens_data::known;
-use convlens_run::{METRICS, Precision, Run, RunConfig, RunFiles, RunFolder, TokenizerSource};
+use convlens_run::{METRICS, Precision, Run, RunConfig, RunFiles, RunFolder};
 use indicatif::HumanCount;
 use serde_json::json;
 
@@ -124,22 +124,6 @@ pub fn examples(config: &RunConfig, args: &WebArgs) -> Result<Vec<String>, Failu
     }
 }
 
-/// Removes what a page should not reveal about the machine that the run was trained on: the paths of the
-/// user's files. The names of the files remain.
-pub fn remove_paths(config: &mut RunConfig) {
-    if config.dataset.file.take().is_some() {
-        config.dataset.name = file_name(&config.dataset.name).into();
-    }
-    if let TokenizerSource::File(path) = &mut config.text.tokenizer {
-        *path = file_name(&path.to_string_lossy()).into();
-    }
-}
-
-/// The part of a path after the last separator of any system: a run may have been trained on another one.
-fn file_name(path: &str) -> &str {
-    path.rsplit(['/', '\\']).next().unwrap_or_default()
-}
-
 fn too_large(folder: &RunFolder, size: usize, precision: Precision) -> Failure {
     let advice = match precision {
         Precision::Int8 | Precision::Int6 => "train a smaller model",
@@ -160,13 +144,4 @@ fn sample() -> Result<Vec<u8>, Failure> {
     let written = sample.train.first(SAMPLE_TEXTS).write_csv(&sample.labels, &mut csv);
     written.map_err(|error| Failure::Input(format!("the bundled sample: {error}")))?;
     Ok(csv)
-}
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn a_file_name_is_found_in_the_paths_of_any_system() {
-        let names = ["/home/me/data.csv", "C:\\Users\\me\\data.csv", "..\\data.csv", "data.csv"].map(super::file_name);
-        assert_eq!(names, ["data.csv"; 4]);
-    }
 }

@@ -48,7 +48,9 @@ pub fn run(args: &WebArgs) -> Result<(), Failure> {
     let page_folder = PageFolder::open(&out)?;
     let mut run = Run::open(folder.path())?;
     let examples = bundle::examples(&run.config, args)?;
-    bundle::remove_paths(&mut run.config);
+    // A page reveals no path, and has no use for how the file was read.
+    run.config = run.config.without_paths();
+    run.config.dataset.file = None;
     let parts = bundle::Parts::new(&folder, &run, args)?;
     if args.check {
         return Ok(());
