@@ -14,11 +14,14 @@ use std::collections::BTreeMap;
 use burn::module::Module;
 use burn::tensor::{DType, Device, Gradients, Tensor, TensorData};
 use convlens_run::model::{ParameterMapper, map_parameters, parameter_shapes};
+use rayon::prelude::*;
 
 use crate::StateError;
 
 const BETA_1: f32 = 0.9;
 const BETA_2: f32 = 0.999;
+/// The number of values that one thread updates at a time.
+const VALUES: usize = 1 << 16;
 
 /// The optimiser and its state.
 #[derive(Clone, Debug)]
@@ -166,16 +169,37 @@ impl Rule {
         let (Ok(weights), Ok(ms), Ok(vs), Ok(gs)) = slices else {
             unreachable!("is_on_host checks that they are 32-bit floats")
         };
-        self.apply(weights, ms, vs, gs);
+        let moments = ms.par_chunks_mut(VALUES).zip(vs.par_chunks_mut(VALUES));
+        let pieces = weights.par_chunks_mut(VALUES).zip(moments).zip(gs.par_chunks(VALUES));
+        pieces.for_each(|((weights, (ms, vs)), gradients)| self.apply(weights, ms, vs, gradients));
         let moments = [m, v].map(|data| Tensor::from_data(data, &device));
         (Tensor::from_data(w, &device), moments)
     }
 
     fn apply(self, weights: &mut [f32], ms: &mut [f32], vs: &mut [f32], gradients: &[f32]) {
-        for (((w, m), v), &g) in weights.iter_mut().zip(ms).zip(vs).zip(gradients) {
+        pulp::Arch::new().dispatch(Update { rule: self, weights, ms, vs, gradients });
+    }
+}
+
+/// The update of some weights, compiled for several processors; the one that it runs on decides.
+struct Update<'a> {
+    rule: Rule,
+    weights: &'a mut [f32],
+    ms: &'a mut [f32],
+    vs: &'a mut [f32],
+    gradients: &'a [f32],
+}
+
+impl pulp::WithSimd for Update<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: pulp::Simd>(self, _simd: S) {
+        let Rule { kept, size, correction, epsilon } = self.rule;
+        for (((w, m), v), &g) in self.weights.iter_mut().zip(self.ms).zip(self.vs).zip(self.gradients) {
             *v = *v * BETA_2 + g * g * (1.0 - BETA_2);
             *m = *m * BETA_1 + g * (1.0 - BETA_1);
-            *w = *w * self.kept - *m / ((*v * self.correction).sqrt() + self.epsilon) * self.size;
+            *w = *w * kept - *m / ((*v * correction).sqrt() + epsilon) * size;
         }
     }
 }
@@ -262,7 +286,8 @@ mod tests {
         };
         let before = ones(config.init(2, 3, 1, 1, &device));
         // The gradients are zero, so only decay changes a weight.
-        let gradients = (before.forward(Tensor::ones([1, 2, 5], &device)) * 0.0).sum().backward();
+        let output = before.forward(Tensor::ones([1, 5, 2], &device), Tensor::ones([1, 5], &device));
+        let gradients = (output * 0.0).sum().backward();
         let after = Adam::new(1e-7, weight_decay).step(before.clone(), gradients, 0.1);
         (before, after)
     }
