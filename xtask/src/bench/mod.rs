@@ -4,6 +4,7 @@
 mod growth;
 mod measure;
 mod peers;
+mod stacks;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -14,6 +15,7 @@ use crate::run_binary;
 const USAGE: &str = "\
 cargo xtask bench [--peers PYTHON]
 cargo xtask bench growth [--out FOLDER]
+cargo xtask bench stacks [--peers PYTHON] [--only PART] [--json]
 cargo xtask bench kernels
 cargo xtask bench lstm
 cargo xtask bench memory|adding [tcn|lstm [STEPS [SEED]]]
@@ -26,6 +28,12 @@ from the start of the process. Prints one table.
 growth: trains on larger and larger corpora, on longer and longer texts, and with larger and larger
 vocabularies.
   --out FOLDER     the folder for growth.json and growth.svg [default: docs/performance]
+stacks: measures a training step and inference of every encoder on batches of IMDB, and single layers,
+on one thread and on two.
+  --peers PYTHON   PyTorch (eager and compiled) and onnxruntime do the same work in turn
+  --only PART      only works whose name contains PART, such as lstm or train/imdb
+  --json           prints a line of JSON per measurement instead of a table: work, tool, threads,
+                   wall_seconds, cpu_seconds and peak_bytes, per step, per review or per pass
 kernels: measures the inner loops.
 lstm: compares convolutions with an LSTM of the same width, on one thread and on all.
 memory, adding: the stress tests of Bai, Kolter and Koltun (2018).";
@@ -34,19 +42,20 @@ memory, adding: the stress tests of Bai, Kolter and Koltun (2018).";
 pub fn run(arguments: &[OsString]) -> ExitCode {
     let words: Vec<&str> = arguments.iter().filter_map(|word| word.to_str()).collect();
     let result = match words.as_slice() {
+        words if words.iter().any(|word| ["--help", "-h"].contains(word)) => {
+            println!("{USAGE}");
+            return ExitCode::SUCCESS;
+        }
         [] => peers::compare(None),
         ["--peers", python] => peers::compare(Some(Path::new(python))),
         ["growth"] => growth::measure(Path::new("docs/performance")),
         ["growth", "--out", folder] => growth::measure(Path::new(folder)),
+        ["stacks", options @ ..] => stacks_settings(options).and_then(|settings| stacks::compare(&settings)),
         ["kernels"] => cargo(&["bench", "--workspace", "--bench", "kernels"]),
         ["lstm"] => lstm(),
         [task @ ("memory" | "adding")] => stress(&[task, "tcn", "5000"]),
         [task @ ("memory" | "adding"), kind @ ("tcn" | "lstm")] => stress(&[task, kind, "5000"]),
         ["memory" | "adding", "tcn" | "lstm", _] | ["memory" | "adding", "tcn" | "lstm", _, _] => stress(&words),
-        words if words.iter().any(|word| ["--help", "-h"].contains(word)) => {
-            println!("{USAGE}");
-            return ExitCode::SUCCESS;
-        }
         words => Err(format!("unknown arguments `{}`; see `cargo xtask bench --help`", words.join(" "))),
     };
     match result {
@@ -56,6 +65,21 @@ pub fn run(arguments: &[OsString]) -> ExitCode {
             ExitCode::from(2)
         }
     }
+}
+
+fn stacks_settings<'a>(options: &[&'a str]) -> Result<stacks::Settings<'a>, String> {
+    let mut settings = stacks::Settings::default();
+    let mut options = options.iter();
+    while let Some(&option) = options.next() {
+        let mut value = || options.next().copied().ok_or_else(|| format!("{option} needs a value"));
+        match option {
+            "--peers" => settings.peers = Some(Path::new(value()?)),
+            "--only" => settings.only = Some(value()?),
+            "--json" => settings.json = true,
+            other => return Err(format!("unknown argument `{other}`; see `cargo xtask bench --help`")),
+        }
+    }
+    Ok(settings)
 }
 
 /// Compares convolutions with an LSTM, on one thread and on all.
