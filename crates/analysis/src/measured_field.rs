@@ -76,7 +76,7 @@ impl MeasuredField {
             side => side.saturating_add(stride),
         };
         let (left, right) = (side(formula.left), side(formula.right));
-        let encoder = config.init(embedding, &device);
+        let encoder = config.init(embedding, &device).no_grad();
         let parameters = encoder.num_params();
         let center = left.div_ceil(stride).saturating_mul(stride);
         let length = center.saturating_add(1).saturating_add(right);
@@ -99,8 +99,8 @@ impl MeasuredField {
     }
 }
 
-fn ones(count: usize, length: usize, device: &Device) -> Tensor<3> {
-    Tensor::ones([count, 1, length], device)
+fn ones(count: usize, length: usize, device: &Device) -> Tensor<2> {
+    Tensor::ones([count, length], device)
 }
 
 /// The positions that change an output, and the number of positions between them that do not.
@@ -113,12 +113,12 @@ fn perturbed(
     on_stage: OnStage<'_>,
 ) -> Result<(ReceptiveField, usize), RunError> {
     let device = Device::flex();
-    let draw = || Tensor::<3>::random([1, embedding, length], Distribution::Normal(0.0, 1.0), &device);
+    let draw = || Tensor::<3>::random([1, length, embedding], Distribution::Normal(0.0, 1.0), &device);
     let (x, other) = (draw(), draw());
     let output = |x: Tensor<3>| -> Result<Vec<f32>, RunError> {
         let count = x.dims()[0];
-        let y = encoder.forward(x, ones(count, length, &device)); // [count, hidden, positions]
-        to_host(y.narrow(2, center / stride, 1))
+        let y = encoder.forward(x, ones(count, length, &device)); // [count, positions, hidden]
+        to_host(y.narrow(1, center / stride, 1))
     };
     // The unchanged text is read in a batch of the same size, so that rounding is the same.
     let same = output(x.clone().repeat_dim(0, AT_ONCE))?;
@@ -128,7 +128,7 @@ fn perturbed(
         on_stage("changing one position after the other", start, length);
         let changed = (start..start + AT_ONCE).map(|at| {
             let at = at.min(length - 1);
-            x.clone().slice_assign([0..1, 0..embedding, at..at + 1], other.clone().narrow(2, at, 1))
+            x.clone().slice_assign([0..1, at..at + 1, 0..embedding], other.clone().narrow(1, at, 1))
         });
         let found = output(Tensor::cat(changed.collect(), 0))?;
         for (row, at) in (start..length.min(start + AT_ONCE)).enumerate() {
@@ -156,13 +156,13 @@ fn gradient(
     let mut sizes = vec![0.0; length];
     for draw in 0..DRAWS {
         on_stage("computing the gradient", draw, DRAWS);
-        let encoder = config.init(embedding, &device);
-        let x = Tensor::<3>::random([1, embedding, length], Distribution::Normal(0.0, 1.0), &device).require_grad();
-        let y = encoder.forward(x.clone(), ones(1, length, &device)).narrow(2, center / stride, 1);
+        let encoder = config.init(embedding, &device).no_grad();
+        let x = Tensor::<3>::random([1, length, embedding], Distribution::Normal(0.0, 1.0), &device).require_grad();
+        let y = encoder.forward(x.clone(), ones(1, length, &device)).narrow(1, center / stride, 1);
         let direction = y.clone().detach().random_like(Distribution::Normal(0.0, 1.0));
         let gradients = (y * direction).sum().backward();
         let Some(gradient) = x.grad(&gradients) else { continue };
-        let squares = to_host(gradient.powi_scalar(2).sum_dim(1))?;
+        let squares = to_host(gradient.powi_scalar(2).sum_dim(2))?;
         sizes.iter_mut().zip(squares).for_each(|(size, square)| *size += f64::from(square).sqrt() / DRAWS as f64);
     }
     on_stage("computing the gradient", DRAWS, DRAWS);

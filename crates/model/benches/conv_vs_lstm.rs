@@ -61,10 +61,10 @@ fn main() {
 fn times(config: &EncoderConfig, batch: usize, length: usize) -> [f64; 3] {
     let device = Device::flex();
     let encoder = config.init(WIDTH, &device);
-    let input = |length: usize| Tensor::<3>::random([batch, WIDTH, length], Distribution::Normal(0.0, 1.0), &device);
+    let input = |length: usize| Tensor::<3>::random([batch, length, WIDTH], Distribution::Normal(0.0, 1.0), &device);
     let run = |encoder: &Encoder, x: Tensor<3>| {
-        let [batch, _, length] = x.dims();
-        encoder.forward(x.clone(), Tensor::ones([batch, 1, length], &x.device()))
+        let [batch, length, _] = x.dims();
+        encoder.forward(x.clone(), Tensor::ones([batch, length], &x.device()))
     };
     let x = input(length);
     let forward = time(|| _ = run(&encoder, x.clone()));

@@ -1,12 +1,12 @@
-//! Whether a dropout layer changes its input.
+//! What a dropout layer drops.
 
 use burn::nn::Dropout;
 use burn::tensor::Device;
 
-/// Whether `dropout` drops anything from a tensor on `device`: its probability is above zero, the device
-/// records gradients, and the model is not frozen.
+/// The probability with which `dropout` drops a value of a tensor on `device`: zero unless the device
+/// records gradients and the model is not frozen.
 ///
 /// At inference nothing is dropped, so the fast paths that dropout excludes are available.
-pub(crate) fn is_active(dropout: &Dropout, device: &Device) -> bool {
-    dropout.prob > 0.0 && dropout.training.is_enabled() && device.is_autodiff()
+pub(crate) fn probability(dropout: &Dropout, device: &Device) -> f64 {
+    if dropout.training.is_enabled() && device.is_autodiff() { dropout.prob } else { 0.0 }
 }

@@ -224,7 +224,7 @@ impl TextModel {
     /// The same as [`forward`](Self::forward), for embeddings as [`rows`](Self::rows) returns them.
     /// Their gradient is as large as they are, not as large as the vocabulary.
     pub fn forward_rows(&self, rows: Tensor<2>, batch: &Batch) -> Tensor<2> {
-        let drops = dropout::is_active(&self.dropout, &rows.device());
+        let drops = dropout::probability(&self.dropout, &rows.device()) > 0.0;
         let words = Words::new(rows, batch);
         // The table includes the head, so there are no features to drop.
         if self.encoder.linear_kernel().is_some() && self.pooling == Pooling::Mean && !drops {
@@ -272,7 +272,7 @@ impl TextModel {
         self.score(self.encode_embedded(x, mask.clone()), mask)
     }
 
-    /// The encoder's output at every position, `[batch, hidden, positions]`; the values at masked
+    /// The encoder's output at every position, `[batch, positions, hidden]`; the values at masked
     /// positions have no meaning.
     pub fn encode(&self, batch: &Batch) -> Tensor<3> {
         self.encoder.forward_words(&self.words(batch))
@@ -289,7 +289,7 @@ impl TextModel {
         match self.encoder.linear_kernel() {
             Some(kernel) => {
                 let folded = Folded::new(words.rows(), kernel, self.head.weight.val(), self.receptive_field());
-                folded.predict_positions(words.indices(), words.mask().squeeze_dim(1))
+                folded.predict_positions(words.indices(), words.mask())
             }
             None => self.predict_encoded(self.encoder.forward_words(&words)),
         }
@@ -341,27 +341,25 @@ impl TextModel {
         Words::new(self.rows(batch), batch)
     }
 
-    /// `[batch, length, embedding]` to `[batch, hidden, positions]`.
+    /// `[batch, length, embedding]` to `[batch, positions, hidden]`.
     fn encode_embedded(&self, x: Tensor<3>, mask: Tensor<2>) -> Tensor<3> {
-        let mask = mask.unsqueeze_dim::<3>(1); // [batch, 1, length]
-        let x = zero_padding(x.swap_dims(1, 2), mask.clone()); // [batch, embedding, length]
-        self.encoder.forward(x, mask)
+        self.encoder.forward(zero_padding(x, mask.clone().unsqueeze_dim(2)), mask)
     }
 
-    /// The head at every position: `[batch, hidden, positions]` to `[batch, positions, outputs]`.
+    /// The head at every position: `[batch, positions, hidden]` to `[batch, positions, outputs]`.
     fn predict_encoded(&self, x: Tensor<3>) -> Tensor<3> {
-        let [batch, hidden, positions] = x.dims();
-        let x = x.swap_dims(1, 2).reshape([batch * positions, hidden]);
+        let [batch, positions, hidden] = x.dims();
+        let x = x.reshape([batch * positions, hidden]);
         x.matmul(self.head_weight()).reshape([batch as i64, positions as i64, -1])
     }
 
-    /// The logits, from the features at every position, `[batch, hidden, positions]`.
+    /// The logits, from the features at every position, `[batch, positions, hidden]`.
     fn finish(&self, x: Tensor<3>, mask: Tensor<2>) -> Tensor<2> {
-        let drops = dropout::is_active(&self.dropout, &x.device());
+        let drops = dropout::probability(&self.dropout, &x.device()) > 0.0;
         match self.pooling {
             Pooling::Mean if !drops => self.pool(self.predict_encoded(x), mask),
-            Pooling::Mean => self.predict_pooled(mean_over_positions(x.swap_dims(1, 2), self.position_mask(mask))),
-            Pooling::Max => self.predict_pooled(max_over_positions(x.swap_dims(1, 2), self.position_mask(mask))),
+            Pooling::Mean => self.predict_pooled(mean_over_positions(x, self.position_mask(mask))),
+            Pooling::Max => self.predict_pooled(max_over_positions(x, self.position_mask(mask))),
         }
     }
 
@@ -398,6 +396,6 @@ impl TextModel {
 
     /// From a mask of tokens to a mask of the positions that predict.
     fn position_mask(&self, mask: Tensor<2>) -> Tensor<2> {
-        downsampled(mask.unsqueeze_dim::<3>(1), self.stride).squeeze_dim::<2>(1)
+        downsampled(mask, self.stride)
     }
 }

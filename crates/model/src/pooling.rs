@@ -46,15 +46,14 @@ pub(crate) fn max_over_positions(positions: Tensor<3>, mask: Tensor<2>) -> Tenso
 ///
 /// # Shapes
 ///
-/// - `x`: `[batch, channels, positions]`
+/// - `x`: `[batch, positions, channels]`
 /// - `mask`: `[batch, positions]`, 1 where a position counts and 0 elsewhere
 /// - output: the same as `x`
 pub(crate) fn only_the_largest(x: Tensor<3>, mask: Tensor<2>) -> Tensor<3> {
-    let [batch, channels, positions] = x.dims();
-    let mask = mask.unsqueeze_dim::<3>(1);
-    let largest = lower_padding(x.clone(), mask.clone()).argmax(2); // [batch, channels, 1]
-    let places = Tensor::<1, Int>::arange(0..positions as i64, &x.device()).unsqueeze::<3>();
-    let shape = [batch, channels, positions];
+    let shape = x.dims();
+    let mask = mask.unsqueeze_dim::<3>(2);
+    let largest = lower_padding(x.clone(), mask.clone()).argmax(1); // [batch, 1, channels]
+    let places = Tensor::<1, Int>::arange(0..shape[1] as i64, &x.device()).reshape([1, -1, 1]);
     let is_largest = places.expand(shape).equal(largest.expand(shape));
     zero_padding(x * is_largest.float(), mask)
 }

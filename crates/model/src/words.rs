@@ -5,7 +5,7 @@ use std::ops::Range;
 use burn::tensor::module::embedding;
 use burn::tensor::{Device, Int, Tensor};
 
-use crate::kernels::{pool_of_lookups, sum_of_lookups};
+use crate::kernels::{Epilogue, pool_of_lookups, sum_of_lookups};
 use crate::masking::zero_padding;
 use crate::{Batch, Pooling, ReceptiveField};
 
@@ -52,28 +52,34 @@ impl Words {
         self.rows.device()
     }
 
-    /// The embedding at each position, zero at padding: `[batch, embedding, length]`.
+    /// The embedding at each position, zero at padding: `[batch, length, embedding]`.
     pub fn embed(&self) -> Tensor<3> {
-        zero_padding(embedding(self.rows.clone(), self.indices.clone()).swap_dims(1, 2), self.mask())
+        zero_padding(embedding(self.rows.clone(), self.indices.clone()), self.mask().unsqueeze_dim(2))
     }
 
-    /// 1 where a position counts and 0 elsewhere, `[batch, 1, length]`.
-    pub fn mask(&self) -> Tensor<3> {
-        self.mask.clone().unsqueeze_dim(1)
+    /// 1 where a position counts and 0 elsewhere, `[batch, length]`.
+    pub fn mask(&self) -> Tensor<2> {
+        self.mask.clone()
     }
 
     /// A convolution of the words. Each distinct word is multiplied by the kernel once; what it
     /// contributes at each place is then looked up and summed. The function and its gradients are those
-    /// of [`embed`](Self::embed) and a convolution.
+    /// of [`embed`](Self::embed) and a convolution, then the epilogue.
     ///
     /// # Shapes
     ///
     /// - `kernel`: `[channels, embedding, kernel_size]`
     /// - `bias`: `[channels]`
     /// - output: `[batch, length, channels]`; the values at masked positions have no meaning
-    pub fn convolve(&self, kernel: Tensor<3>, bias: Option<Tensor<1>>, field: ReceptiveField) -> Tensor<3> {
+    pub(crate) fn convolve(
+        &self,
+        kernel: Tensor<3>,
+        bias: Option<Tensor<1>>,
+        field: ReceptiveField,
+        epilogue: Epilogue,
+    ) -> Tensor<3> {
         let table = self.table(kernel, bias, field);
-        sum_of_lookups(table, self.indices.clone(), self.mask.clone(), field)
+        sum_of_lookups(table, self.indices.clone(), self.mask.clone(), field, epilogue)
     }
 
     /// The same as [`convolve`](Self::convolve), then ReLU, then pooled over the positions that count:
@@ -96,7 +102,13 @@ impl Words {
     pub(crate) fn convolve_mean(&self, kernel: Tensor<3>, field: ReceptiveField) -> Tensor<2> {
         let [channels, dimensions, places] = kernel.dims();
         let [batch, length] = self.mask.dims();
-        let x = sum_of_lookups(self.rows.clone(), self.indices.clone(), self.mask.clone(), ReceptiveField::ONE);
+        let x = sum_of_lookups(
+            self.rows.clone(),
+            self.indices.clone(),
+            self.mask.clone(),
+            ReceptiveField::ONE,
+            Epilogue::NONE,
+        );
         // The word at position s is at place p of the phrase around s - p + left, if that position counts.
         let mask = self.mask.clone().pad([(0, 0), (field.right, field.left)], 0.0);
         let counts_at = |place: usize| {
@@ -104,7 +116,7 @@ impl Words {
             mask.clone().slice([0..batch, start..start + length])
         };
         let weights = Tensor::stack::<3>((0..places).map(counts_at).collect(), 1); // [batch, places, length]
-        let count = self.mask().sum_dim(2).clamp_min(1.0); // [batch, 1, 1]
+        let count = self.mask().sum_dim(1).clamp_min(1.0).unsqueeze_dim::<3>(2); // [batch, 1, 1]
         let means = (weights / count).matmul(x); // [batch, places, embedding]
         let kernel = kernel.permute([2, 1, 0]).reshape([places * dimensions, channels]);
         means.reshape([batch, places * dimensions]).matmul(kernel)
@@ -112,9 +124,9 @@ impl Words {
 
     /// The same as [`convolve`](Self::convolve), for embeddings that already are what each word
     /// contributes at each place, the channels of one place next to each other.
-    pub fn sum_places(&self, bias: Option<Tensor<1>>, field: ReceptiveField) -> Tensor<3> {
+    pub(crate) fn sum_places(&self, bias: Option<Tensor<1>>, field: ReceptiveField, epilogue: Epilogue) -> Tensor<3> {
         let table = with_bias(self.rows.clone(), bias, field);
-        sum_of_lookups(table, self.indices.clone(), self.mask.clone(), field)
+        sum_of_lookups(table, self.indices.clone(), self.mask.clone(), field, epilogue)
     }
 
     /// The same as [`convolve_pooled`](Self::convolve_pooled), for embeddings as in

@@ -44,7 +44,7 @@ fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
 fn assert_close(found: &[f32], expected: &[f32], of: &str) {
     assert_eq!(found.len(), expected.len());
     for (a, b) in found.iter().zip(expected) {
-        assert!((a - b).abs() < 1e-5, "{found:?} is not {expected:?}: {of}");
+        assert!((a - b).abs() < 1e-5 * (1.0 + b.abs()), "{found:?} is not {expected:?}: {of}");
     }
 }
 

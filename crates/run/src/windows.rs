@@ -222,14 +222,13 @@ impl Largest {
 
 /// `[batch, positions, hidden]`
 fn features(model: &TextModel, batch: &Batch) -> Tensor<3> {
-    model.encode(batch).swap_dims(1, 2)
+    model.encode(batch)
 }
 
 /// As [`features`], always layer by layer.
 fn features_by_layer(model: &TextModel, batch: &Batch) -> Tensor<3> {
-    let mask = batch.mask.clone().unsqueeze_dim::<3>(1); // [batch, 1, length]
-    let x = model.embed.forward(batch.ids.clone()).swap_dims(1, 2) * mask.clone(); // [batch, embedding, length]
-    model.encoder.forward(x, mask).swap_dims(1, 2)
+    let x = model.embed.forward(batch.ids.clone()) * batch.mask.clone().unsqueeze_dim::<3>(2);
+    model.encoder.forward(x, batch.mask.clone())
 }
 
 #[cfg(test)]

@@ -126,7 +126,7 @@ fn dilated(bencher: Bencher, convolve: impl Fn(&ConvLayer, Tensor<3>) -> Tensor<
     let device = Device::flex().autodiff();
     let layer = LayerConfig { activation: Activation::None, ..LayerConfig::default() };
     let layer = layer.init(64, 64, DILATION, 1, &device);
-    let x = Tensor::<3>::random([BATCH, 64, LENGTH], Distribution::Default, &device).require_grad();
+    let x = Tensor::<3>::random([BATCH, LENGTH, 64], Distribution::Default, &device).require_grad();
     bencher.bench_local(|| convolve(&layer, x.clone()).sum().backward());
 }
 
@@ -134,11 +134,14 @@ const DILATION: usize = 4;
 
 #[divan::bench(sample_count = 30)]
 fn dilated_convolution(bencher: Bencher) {
-    dilated(bencher, |layer, x| layer.forward(x));
+    let mask = Tensor::<2>::ones([BATCH, LENGTH], &Device::flex());
+    dilated(bencher, |layer, x| layer.forward(x, mask.clone()));
 }
 
 #[divan::bench(sample_count = 30)]
 fn dilated_convolution_by_burn(bencher: Bencher) {
     let options = || ConvOptions::new([1], [DILATION], [DILATION], 1);
-    dilated(bencher, |layer, x| conv1d(x, layer.filters(), layer.conv.bias.as_ref().map(|bias| bias.val()), options()));
+    dilated(bencher, |layer, x| {
+        conv1d(x.swap_dims(1, 2), layer.filters(), layer.conv.bias.as_ref().map(|bias| bias.val()), options())
+    });
 }

@@ -112,11 +112,11 @@ impl Network {
         Self { encoder, head }
     }
 
-    /// `[batch, inputs, length]` to `[batch, length, outputs]`.
+    /// `[batch, length, inputs]` to `[batch, length, outputs]`.
     fn forward(&self, x: Tensor<3>) -> Tensor<3> {
-        let [batch, _, length] = x.dims();
-        let mask = Tensor::ones([batch, 1, length], &x.device());
-        self.head.forward(self.encoder.forward(x, mask).swap_dims(1, 2))
+        let [batch, length, _] = x.dims();
+        let mask = Tensor::ones([batch, length], &x.device());
+        self.head.forward(self.encoder.forward(x, mask))
     }
 }
 

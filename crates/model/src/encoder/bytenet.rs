@@ -7,10 +7,10 @@ use burn::nn::{LayerNorm, LayerNormConfig};
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
-use super::layer::{ConvLayer, LayerConfig, dilation, over_channels};
+use super::layer::{ConvLayer, LayerConfig, dilation};
 use super::{Activation, Encode, EncoderSettings, Filters};
+use crate::kernels::{Epilogue, layer_norm};
 use crate::limits::{check_size, product};
-use crate::masking::zero_padding;
 use crate::{ReceptiveField, Words};
 
 /// Settings of [`ByteNet`].
@@ -107,22 +107,26 @@ pub struct ByteNetBlock {
 
 impl ByteNet {
     /// Everything after the input convolution.
-    fn after_input(&self, mut x: Tensor<3>, mask: &Tensor<3>) -> Tensor<3> {
+    fn after_input(&self, mut x: Tensor<3>, mask: &Tensor<2>) -> Tensor<3> {
         for block in &self.blocks {
-            let inner = block.narrow.forward(self.activate(&block.norm, x.clone()));
-            x = x + block.wide.forward(block.middle.forward(zero_padding(inner, mask.clone())));
+            let inner = block.narrow.forward(self.activate(&block.norm, x.clone()), mask.clone());
+            x = x + block.wide.forward(block.middle.forward(inner, mask.clone()), mask.clone());
         }
         self.activate(&self.norm, x)
     }
 
     fn activate(&self, norm: &Option<LayerNorm>, x: Tensor<3>) -> Tensor<3> {
-        self.activation.forward(over_channels(norm, x))
+        match (self.activation, norm) {
+            (Activation::Relu, Some(norm)) => layer_norm(norm, x.clone(), Epilogue::new(true, 0.0, &x.device())),
+            (activation, Some(norm)) => activation.forward(layer_norm(norm, x, Epilogue::NONE)),
+            (activation, None) => activation.forward(x),
+        }
     }
 }
 
 impl Encode for ByteNet {
-    fn forward(&self, x: Tensor<3>, mask: Tensor<3>) -> Tensor<3> {
-        self.after_input(self.input.forward(x), &mask)
+    fn forward(&self, x: Tensor<3>, mask: Tensor<2>) -> Tensor<3> {
+        self.after_input(self.input.forward(x, mask.clone()), &mask)
     }
 
     fn forward_words(&self, words: &Words) -> Tensor<3> {

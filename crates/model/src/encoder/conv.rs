@@ -93,12 +93,12 @@ pub struct Conv {
 }
 
 impl Encode for Conv {
-    fn forward(&self, x: Tensor<3>, _mask: Tensor<3>) -> Tensor<3> {
-        Tensor::cat(self.widths.iter().map(|layer| layer.forward(x.clone())).collect(), 1)
+    fn forward(&self, x: Tensor<3>, mask: Tensor<2>) -> Tensor<3> {
+        Tensor::cat(self.widths.iter().map(|layer| layer.forward(x.clone(), mask.clone())).collect(), 2)
     }
 
     fn forward_words(&self, words: &Words) -> Tensor<3> {
-        Tensor::cat(self.widths.iter().map(|layer| layer.forward_words(words)).collect(), 1)
+        Tensor::cat(self.widths.iter().map(|layer| layer.forward_words(words)).collect(), 2)
     }
 
     fn forward_pooled(&self, words: &Words, pooling: Pooling) -> Option<Tensor<2>> {

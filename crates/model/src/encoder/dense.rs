@@ -7,7 +7,6 @@ use serde::{Deserialize, Serialize};
 use super::layer::{ConvLayer, LayerConfig};
 use super::{Encode, EncoderSettings, Filters};
 use crate::limits::product;
-use crate::masking::zero_padding;
 use crate::{ReceptiveField, Words};
 
 /// Settings of [`Dense`].
@@ -68,18 +67,17 @@ pub struct Dense {
 
 impl Dense {
     /// The layers after the first.
-    fn after_first(&self, mut x: Tensor<3>, mask: &Tensor<3>) -> Tensor<3> {
+    fn after_first(&self, mut x: Tensor<3>, mask: &Tensor<2>) -> Tensor<3> {
         for layer in &self.layers[1..] {
-            x = zero_padding(x, mask.clone());
-            x = Tensor::cat(vec![x.clone(), layer.forward(x)], 1);
+            x = Tensor::cat(vec![x.clone(), layer.forward(x, mask.clone())], 2);
         }
         x
     }
 }
 
 impl Encode for Dense {
-    fn forward(&self, x: Tensor<3>, mask: Tensor<3>) -> Tensor<3> {
-        self.after_first(self.layers[0].forward(x), &mask)
+    fn forward(&self, x: Tensor<3>, mask: Tensor<2>) -> Tensor<3> {
+        self.after_first(self.layers[0].forward(x, mask.clone()), &mask)
     }
 
     fn forward_words(&self, words: &Words) -> Tensor<3> {

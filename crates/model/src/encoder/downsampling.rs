@@ -46,30 +46,30 @@ impl Downsampling {
     ///
     /// # Shapes
     ///
-    /// - `x`: `[batch, channels, length]`
-    /// - `mask`: `[batch, 1, length]`
-    /// - output: `[batch, channels, length / by]`, rounded up
-    pub(super) fn pooled(self, x: Tensor<3>, mask: &Tensor<3>, causal: bool) -> Tensor<3> {
+    /// - `x`: `[batch, length, channels]`
+    /// - `mask`: `[batch, length]`
+    /// - output: `[batch, length / by, channels]`, rounded up
+    pub(super) fn pooled(self, x: Tensor<3>, mask: &Tensor<2>, causal: bool) -> Tensor<3> {
         let Self::MaxPool { by } = self else { return x };
-        let length = x.dims()[2];
+        let length = x.dims()[1];
         // One window over the whole text is enough, however large `by` is.
         let by = by.min(length.max(1));
         let positions = length.div_ceil(by);
         let before = Self::MaxPool { by }.field(causal).left;
         let after = (positions * by).saturating_sub(before + length);
         let lowest = lowest(&x);
-        let x = lower_padding(x, mask.clone());
-        let x = x.pad([(0, 0), (0, 0), (before, after)], lowest).narrow(2, 0, positions * by);
-        let [batch, channels, length] = x.dims();
-        x.reshape([batch, channels, length / by, by]).max_dim(3).squeeze_dim::<3>(3)
+        let x = lower_padding(x, mask.clone().unsqueeze_dim(2));
+        let x = x.pad([(0, 0), (before, after), (0, 0)], lowest).narrow(1, 0, positions * by);
+        let [batch, length, channels] = x.dims();
+        x.reshape([batch, length / by, by, channels]).max_dim(2).squeeze_dim::<3>(2)
     }
 }
 
-/// Every `by`-th position of a mask, `[batch, 1, length]`.
-pub(crate) fn downsampled(mask: Tensor<3>, by: usize) -> Tensor<3> {
+/// Every `by`-th position of a mask, `[batch, length]`.
+pub(crate) fn downsampled(mask: Tensor<2>, by: usize) -> Tensor<2> {
     if by == 1 {
         return mask;
     }
-    let [batch, _, length] = mask.dims();
-    mask.slice([Slice::from(0..batch), Slice::from(0..1), Slice::new(0, Some(length as isize), by as isize)])
+    let [batch, length] = mask.dims();
+    mask.slice([Slice::from(0..batch), Slice::new(0, Some(length as isize), by as isize)])
 }

@@ -8,9 +8,9 @@ use serde::{Deserialize, Serialize};
 
 use super::layer::{ConvLayer, LayerConfig, dilation};
 use super::{Activation, Encode, EncoderSettings, Filters};
+use crate::kernels::{Epilogue, gate};
 use crate::limits::{check_size, product};
-use crate::masking::zero_padding;
-use crate::{ReceptiveField, Words, kernels};
+use crate::{ReceptiveField, Words, dropout};
 
 /// Settings of [`Gated`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -97,14 +97,15 @@ pub struct Unit {
 
 impl Gated {
     /// Everything after the input convolution.
-    fn after_input(&self, mut x: Tensor<3>, mask: &Tensor<3>) -> Tensor<3> {
+    fn after_input(&self, mut x: Tensor<3>, mask: &Tensor<2>) -> Tensor<3> {
         let mut skips = Vec::new();
         for unit in &self.units {
-            x = zero_padding(x, mask.clone());
-            let gated = unit.dropout.forward(kernels::gate(unit.gates.forward(x.clone())));
-            skips.push(unit.skip.forward(gated.clone()));
+            let device = x.device();
+            let drops = Epilogue::new(false, dropout::probability(&unit.dropout, &device), &device);
+            let gated = gate(unit.gates.forward(x.clone(), mask.clone()), drops);
+            skips.push(unit.skip.forward(gated.clone(), mask.clone()));
             if let Some(through) = &unit.through {
-                x = x + through.forward(gated);
+                x = x + through.forward(gated, mask.clone());
             }
         }
         relu(skips.into_iter().reduce(|sum, skip| sum + skip).unwrap_or(x))
@@ -112,8 +113,8 @@ impl Gated {
 }
 
 impl Encode for Gated {
-    fn forward(&self, x: Tensor<3>, mask: Tensor<3>) -> Tensor<3> {
-        self.after_input(self.input.forward(x), &mask)
+    fn forward(&self, x: Tensor<3>, mask: Tensor<2>) -> Tensor<3> {
+        self.after_input(self.input.forward(x, mask.clone()), &mask)
     }
 
     fn forward_words(&self, words: &Words) -> Tensor<3> {

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Activation;
 use crate::dropout;
-use crate::kernels::{Taps, convolve};
+use crate::kernels::{Epilogue, Taps, convolve, layer_norm};
 use crate::limits::{MAX_CHANNELS, MAX_LAYERS, check_chance, check_size, check_up_to, product};
 use crate::{Pooling, ReceptiveField, Words};
 
@@ -147,26 +147,32 @@ impl ConvLayer {
     ///
     /// # Shapes
     ///
-    /// - `x`: `[batch, input, length]`, zero at masked positions
-    /// - output: `[batch, output, length / stride]`, rounded up
-    pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
-        self.finish(self.convolve(x))
+    /// - `x`: `[batch, length, input]`; masked positions are read as zeros
+    /// - `mask`: `[batch, length]`, 1 where a position counts and 0 elsewhere
+    /// - output: `[batch, length / stride, output]`, rounded up; the values at masked positions have no
+    ///   meaning
+    pub fn forward(&self, x: Tensor<3>, mask: Tensor<2>) -> Tensor<3> {
+        let taps = Taps { field: self.field, dilation: self.dilation, stride: self.stride };
+        let (filters, device) = (self.filters(), x.device());
+        let bias = self.conv.bias.as_ref().map(|bias| bias.val());
+        self.finish(|epilogue| convolve(x, filters, bias, mask, taps, epilogue), &device)
     }
 
     /// The same as [`forward`](Self::forward), for words. Each distinct word is multiplied by the
     /// filters once.
     pub fn forward_words(&self, words: &Words) -> Tensor<3> {
         if self.stride != 1 || self.dilation != 1 {
-            return self.forward(words.embed());
+            return self.forward(words.embed(), words.mask());
         }
         let bias = self.conv.bias.as_ref().map(|bias| bias.val());
-        self.finish(words.convolve(self.filters(), bias, self.field).swap_dims(1, 2))
+        let convolve = |epilogue| words.convolve(self.filters(), bias, self.field, epilogue);
+        self.finish(convolve, &words.device())
     }
 
     /// The same as [`forward_words`](Self::forward_words), pooled over the positions, `[batch, output]`,
     /// if one kernel can do both: if the convolution is followed by ReLU and nothing else.
     pub fn forward_pooled(&self, words: &Words, pooling: Pooling) -> Option<Tensor<2>> {
-        let drops = dropout::is_active(&self.dropout, &words.device());
+        let drops = dropout::probability(&self.dropout, &words.device()) > 0.0;
         let is_dense = self.stride == 1 && self.dilation == 1;
         let has_kernel = is_dense && self.norm.is_none() && !drops && self.activation == Activation::Relu;
         let bias = self.conv.bias.as_ref().map(|bias| bias.val());
@@ -191,24 +197,24 @@ impl ConvLayer {
         }
     }
 
-    fn convolve(&self, x: Tensor<3>) -> Tensor<3> {
-        let taps = Taps { field: self.field, dilation: self.dilation, stride: self.stride };
-        let sums = convolve(x, self.filters(), taps);
-        match &self.conv.bias {
-            Some(bias) => sums + bias.val().unsqueeze_dims(&[0, 2]),
-            None => sums,
+    /// What follows the convolution, which applies the epilogue that it is given.
+    fn finish(&self, convolve: impl FnOnce(Epilogue) -> Tensor<3>, device: &Device) -> Tensor<3> {
+        match (self.activation, &self.norm) {
+            (Activation::Relu | Activation::None, norm) => {
+                let relu = self.activation == Activation::Relu;
+                let epilogue = Epilogue::new(relu, dropout::probability(&self.dropout, device), device);
+                match norm {
+                    None => convolve(epilogue),
+                    Some(norm) => layer_norm(norm, convolve(Epilogue::NONE), epilogue),
+                }
+            }
+            (activation, norm) => {
+                let x = match norm {
+                    None => convolve(Epilogue::NONE),
+                    Some(norm) => layer_norm(norm, convolve(Epilogue::NONE), Epilogue::NONE),
+                };
+                self.dropout.forward(activation.forward(x))
+            }
         }
-    }
-
-    fn finish(&self, x: Tensor<3>) -> Tensor<3> {
-        self.dropout.forward(self.activation.forward(over_channels(&self.norm, x)))
-    }
-}
-
-/// Normalises the channels of each position of `[batch, channels, length]`, if there is a norm.
-pub(super) fn over_channels(norm: &Option<LayerNorm>, x: Tensor<3>) -> Tensor<3> {
-    match norm {
-        Some(norm) => norm.forward(x.swap_dims(1, 2)).swap_dims(1, 2),
-        None => x,
     }
 }

@@ -8,6 +8,7 @@ use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
 use super::{Encode, EncoderSettings, FilterWeights, Filters};
+use crate::kernels::{Epilogue, Taps, convolve};
 use crate::limits::{check_size, check_std, product};
 use crate::{Pooling, ReceptiveField, Words};
 
@@ -72,8 +73,9 @@ impl LinearConv {
 }
 
 impl Encode for LinearConv {
-    fn forward(&self, x: Tensor<3>, _mask: Tensor<3>) -> Tensor<3> {
-        self.conv.forward(x)
+    fn forward(&self, x: Tensor<3>, mask: Tensor<2>) -> Tensor<3> {
+        let taps = Taps { field: self.field(), dilation: 1, stride: 1 };
+        convolve(x, self.conv.weight.val(), None, mask, taps, Epilogue::NONE)
     }
 
     fn forward_pooled(&self, words: &Words, pooling: Pooling) -> Option<Tensor<2>> {

@@ -230,12 +230,12 @@ pub trait Encode {
     ///
     /// # Shapes
     ///
-    /// - `x`: `[batch, embedding, length]`, zero where `mask` is
-    /// - `mask`: `[batch, 1, length]`, 1 where a position counts and 0 elsewhere; the positions that
-    ///   count come first
-    /// - output: `[batch, hidden, length / stride]`, rounded up; the values at masked positions have no
+    /// - `x`: `[batch, length, embedding]`, zero where `mask` is
+    /// - `mask`: `[batch, length]`, 1 where a position counts and 0 elsewhere; the positions that count
+    ///   come first
+    /// - output: `[batch, length / stride, hidden]`, rounded up; the values at masked positions have no
     ///   meaning
-    fn forward(&self, x: Tensor<3>, mask: Tensor<3>) -> Tensor<3>;
+    fn forward(&self, x: Tensor<3>, mask: Tensor<2>) -> Tensor<3>;
 
     /// The same as [`forward`](Self::forward), for words. An encoder whose first layer is a convolution
     /// multiplies each distinct word by it once.
@@ -268,7 +268,7 @@ impl Encoder {
 }
 
 impl Encode for Encoder {
-    fn forward(&self, x: Tensor<3>, mask: Tensor<3>) -> Tensor<3> {
+    fn forward(&self, x: Tensor<3>, mask: Tensor<2>) -> Tensor<3> {
         self.inner().forward(x, mask)
     }
 

@@ -10,6 +10,7 @@ use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
 use super::{Encode, EncoderSettings, FilterWeights, Filters};
+use crate::kernels::Epilogue;
 use crate::limits::check_widths;
 use crate::{Pooling, ReceptiveField, Words};
 
@@ -83,25 +84,26 @@ impl OneHot {
 }
 
 impl Encode for OneHot {
-    fn forward(&self, x: Tensor<3>, _mask: Tensor<3>) -> Tensor<3> {
-        let [batch, _, length] = x.dims();
+    fn forward(&self, x: Tensor<3>, _mask: Tensor<2>) -> Tensor<3> {
+        let [batch, length, _] = x.dims();
         let forward_width = |Width { field, weights, bias }: Width| {
-            let x = x.clone().slice([0..batch, weights]).pad([(0, 0), (0, 0), (field.left, field.right)], 0.0);
+            let x =
+                x.clone().slice([0..batch, 0..length, weights]).pad([(0, 0), (field.left, field.right), (0, 0)], 0.0);
             let at_place = |place: usize| {
                 let channels = place * self.filters..(place + 1) * self.filters;
-                x.clone().slice([0..batch, channels, place..place + length])
+                x.clone().slice([0..batch, place..place + length, channels])
             };
             let sum = (1..field.size()).fold(at_place(0), |sum, place| sum + at_place(place));
-            relu(sum + bias.reshape([1, self.filters, 1]))
+            relu(sum + bias.reshape([1, 1, self.filters]))
         };
-        Tensor::cat(self.widths().map(forward_width).collect(), 1)
+        Tensor::cat(self.widths().map(forward_width).collect(), 2)
     }
 
     fn forward_words(&self, words: &Words) -> Tensor<3> {
-        let forward_width = |Width { field, weights, bias }: Width| {
-            relu(words.with_dimensions(weights).sum_places(Some(bias), field)).swap_dims(1, 2)
-        };
-        Tensor::cat(self.widths().map(forward_width).collect(), 1)
+        let relu = Epilogue::new(true, 0.0, &words.device());
+        let forward_width =
+            |Width { field, weights, bias }: Width| words.with_dimensions(weights).sum_places(Some(bias), field, relu);
+        Tensor::cat(self.widths().map(forward_width).collect(), 2)
     }
 
     fn forward_pooled(&self, words: &Words, pooling: Pooling) -> Option<Tensor<2>> {

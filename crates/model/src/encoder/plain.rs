@@ -7,7 +7,6 @@ use serde::{Deserialize, Serialize};
 use super::layer::{ConvLayer, LayerConfig, power};
 use super::{Downsampling, Encode, EncoderSettings, Filters, downsampled};
 use crate::limits::check_size;
-use crate::masking::zero_padding;
 use crate::{ReceptiveField, Words};
 
 /// Settings of [`Plain`].
@@ -81,10 +80,10 @@ pub struct Plain {
 
 impl Plain {
     /// Everything after the convolution of the first layer.
-    fn after_first(&self, mut x: Tensor<3>, mut mask: Tensor<3>) -> Tensor<3> {
+    fn after_first(&self, mut x: Tensor<3>, mut mask: Tensor<2>) -> Tensor<3> {
         for (number, layer) in self.layers.iter().enumerate() {
             if number > 0 {
-                x = layer.forward(zero_padding(x, mask.clone()));
+                x = layer.forward(x, mask.clone());
             }
             x = self.downsampling.pooled(x, &mask, self.causal);
             mask = downsampled(mask, self.downsampling.factor());
@@ -94,8 +93,8 @@ impl Plain {
 }
 
 impl Encode for Plain {
-    fn forward(&self, x: Tensor<3>, mask: Tensor<3>) -> Tensor<3> {
-        self.after_first(self.layers[0].forward(x), mask)
+    fn forward(&self, x: Tensor<3>, mask: Tensor<2>) -> Tensor<3> {
+        self.after_first(self.layers[0].forward(x, mask.clone()), mask)
     }
 
     fn forward_words(&self, words: &Words) -> Tensor<3> {

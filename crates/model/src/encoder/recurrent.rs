@@ -4,14 +4,15 @@
 
 use burn::module::Module;
 use burn::nn::gru::{Gru as BurnGru, GruConfig as BurnGruConfig};
-use burn::nn::{GateController, Lstm as BurnLstm, LstmConfig as BurnLstmConfig};
+use burn::nn::{Linear, Lstm as BurnLstm, LstmConfig as BurnLstmConfig};
+use burn::tensor::module::embedding;
 use burn::tensor::{Device, Int, Tensor};
 use serde::{Deserialize, Serialize};
 
 use super::{Encode, EncoderSettings};
-use crate::ReceptiveField;
-use crate::kernels;
+use crate::kernels::{Cell, Parameters, Reader, read};
 use crate::limits::{MAX_CHANNELS, check_up_to, product};
+use crate::{ReceptiveField, Words};
 
 /// Settings of [`Lstm`] and [`Gru`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -79,46 +80,90 @@ pub struct Gru {
 }
 
 impl Encode for Lstm {
-    fn forward(&self, x: Tensor<3>, mask: Tensor<3>) -> Tensor<3> {
+    fn forward(&self, x: Tensor<3>, mask: Tensor<2>) -> Tensor<3> {
+        let burn = |lstm: &BurnLstm, x| in_pieces(x, None, &|x, state| lstm.forward(x, state)).0;
+        in_both_directions((&self.lstm, self.reverse.as_ref()), Inputs::positions(x), mask, lstm_parameters, burn)
+    }
+
+    fn forward_words(&self, words: &Words) -> Tensor<3> {
+        let burn = |lstm: &BurnLstm, x| in_pieces(x, None, &|x, state| lstm.forward(x, state)).0;
         in_both_directions(
-            x,
-            mask,
-            |x| read_lstm(&self.lstm, x),
-            self.reverse.as_ref().map(|lstm| |x| read_lstm(lstm, x)),
+            (&self.lstm, self.reverse.as_ref()),
+            Inputs::words(words),
+            words.mask(),
+            lstm_parameters,
+            burn,
         )
     }
 }
 
 impl Encode for Gru {
-    fn forward(&self, x: Tensor<3>, mask: Tensor<3>) -> Tensor<3> {
-        in_both_directions(x, mask, |x| read_gru(&self.gru, x), self.reverse.as_ref().map(|gru| |x| read_gru(gru, x)))
+    fn forward(&self, x: Tensor<3>, mask: Tensor<2>) -> Tensor<3> {
+        in_both_directions((&self.gru, self.reverse.as_ref()), Inputs::positions(x), mask, gru_parameters, read_gru)
+    }
+
+    fn forward_words(&self, words: &Words) -> Tensor<3> {
+        let inputs = Inputs::words(words);
+        in_both_directions((&self.gru, self.reverse.as_ref()), inputs, words.mask(), gru_parameters, read_gru)
     }
 }
 
-/// `[batch, length, embedding]` to `[batch, length, hidden]`, with a kernel on the CPU.
-fn read_lstm(lstm: &BurnLstm, x: Tensor<3>) -> Tensor<3> {
-    match &lstm.forget_gate {
-        Some(forget_gate) if kernels::has_kernels(&x) => {
-            let gates = [&lstm.input_gate, forget_gate, &lstm.output_gate, &lstm.cell_gate];
-            let recurrent = gates.map(|gate| gate.hidden_transform.weight.val());
-            kernels::lstm(project(gates, x), Tensor::cat(recurrent.into(), 1))
-        }
-        _ => in_pieces(x, None, &|x, state| lstm.forward(x, state)).0,
+/// What a network reads: a vector for each of some words, and the word at each position.
+struct Inputs {
+    /// `[words, embedding]`
+    rows: Tensor<2>,
+    /// `[batch, length]`
+    ids: Tensor<2, Int>,
+}
+
+impl Inputs {
+    /// Every position, `[batch, length, embedding]`, is a word of its own.
+    fn positions(x: Tensor<3>) -> Self {
+        let [batch, length, embedding] = x.dims();
+        let ids = Tensor::<1, Int>::arange(0..(batch * length) as i64, &x.device()).reshape([batch, length]);
+        Self { rows: x.reshape([batch * length, embedding]), ids }
+    }
+
+    fn words(words: &Words) -> Self {
+        Self { rows: words.rows(), ids: words.indices() }
     }
 }
 
-/// What each position contributes to the gates by itself, without the previous state, biases included:
-/// `[batch, length, embedding]` to `[batch, length, 4 · hidden]`.
-fn project(gates: [&GateController; 4], x: Tensor<3>) -> Tensor<3> {
-    let [batch, length, embedding] = x.dims();
-    let weight = Tensor::cat(gates.map(|gate| gate.input_transform.weight.val()).into(), 1);
-    let biases = gates.map(|gate| {
-        let none = Tensor::zeros([gate.hidden_transform.weight.dims()[1]], &x.device());
-        let both = [&gate.input_transform.bias, &gate.hidden_transform.bias];
-        both.into_iter().flatten().fold(none, |sum, bias| sum + bias.val())
-    });
-    let projected = x.reshape([batch * length, embedding]).matmul(weight) + Tensor::cat(biases.into(), 0).unsqueeze();
-    projected.reshape([batch as i64, length as i64, -1])
+/// The equations and the parameters of a network, as the kernel reads them.
+type Network = (Cell, Parameters<Tensor<1>, Tensor<2>>);
+
+fn lstm_parameters(lstm: &BurnLstm) -> Option<Network> {
+    let gates = [&lstm.input_gate, lstm.forget_gate.as_ref()?, &lstm.output_gate, &lstm.cell_gate];
+    let parameters = Parameters {
+        input: side_by_side(gates.map(|gate| &gate.input_transform)),
+        input_bias: Tensor::cat(gates.map(|gate| bias(&gate.input_transform)).into(), 0),
+        recurrent: side_by_side(gates.map(|gate| &gate.hidden_transform)),
+        recurrent_bias: Tensor::cat(gates.map(|gate| bias(&gate.hidden_transform)).into(), 0),
+    };
+    Some((Cell::Lstm, parameters))
+}
+
+fn gru_parameters(gru: &BurnGru) -> Option<Network> {
+    let (new, reset, update) = (&gru.new_gate, &gru.reset_gate, &gru.update_gate);
+    let (input, recurrent) = ([new, reset, update], [reset, update, new]);
+    let parameters = Parameters {
+        input: side_by_side(input.map(|gate| &gate.input_transform)),
+        input_bias: Tensor::cat(input.map(|gate| bias(&gate.input_transform)).into(), 0),
+        recurrent: side_by_side(recurrent.map(|gate| &gate.hidden_transform)),
+        recurrent_bias: Tensor::cat(recurrent.map(|gate| bias(&gate.hidden_transform)).into(), 0),
+    };
+    Some((Cell::Gru, parameters))
+}
+
+fn side_by_side<const N: usize>(transforms: [&Linear; N]) -> Tensor<2> {
+    Tensor::cat(transforms.map(|transform| transform.weight.val()).into(), 1)
+}
+
+fn bias(transform: &Linear) -> Tensor<1> {
+    match &transform.bias {
+        Some(bias) => bias.val(),
+        None => Tensor::zeros([transform.weight.dims()[1]], &transform.weight.device()),
+    }
 }
 
 /// `[batch, length, embedding]` to `[batch, length, hidden]`.
@@ -153,30 +198,32 @@ fn in_pieces<S>(
     (Tensor::cat(vec![first, second], 1), state)
 }
 
-/// Reads `[batch, embedding, length]` forward and, if there is a second network, also backward. In both
-/// directions the text comes before the padding.
-fn in_both_directions(
-    x: Tensor<3>,
-    mask: Tensor<3>,
-    forward: impl Fn(Tensor<3>) -> Tensor<3>,
-    reverse: Option<impl Fn(Tensor<3>) -> Tensor<3>>,
+/// Reads the inputs forward and, if there is a second network, also backward: with the kernel, or as `burn`
+/// does. In both directions the text comes before the padding.
+fn in_both_directions<N>(
+    (network, reverse): (&N, Option<&N>),
+    inputs: Inputs,
+    mask: Tensor<2>,
+    parameters: impl Fn(&N) -> Option<Network>,
+    burn: impl Fn(&N, Tensor<3>) -> Tensor<3>,
 ) -> Tensor<3> {
-    let x = x.swap_dims(1, 2); // [batch, length, embedding]
-    let read = forward(x.clone());
-    let read = match reverse {
-        None => read,
-        Some(reverse) => {
-            let order = reversed(mask);
-            Tensor::cat(vec![read, reorder(reverse(reorder(x, &order)), &order)], 2)
-        }
+    let embedded = || embedding(inputs.rows.clone(), inputs.ids.clone());
+    let with_kernel = |network: &N, reversed| {
+        let (cell, parameters) = parameters(network)?;
+        read(Reader { cell, reversed }, parameters, inputs.rows.clone(), inputs.ids.clone(), mask.clone())
     };
-    read.swap_dims(1, 2)
+    let forward = with_kernel(network, false).unwrap_or_else(|| burn(network, embedded()));
+    let Some(reverse) = reverse else { return forward };
+    let backward = with_kernel(reverse, true).unwrap_or_else(|| {
+        let order = reversed(mask.clone());
+        reorder(burn(reverse, reorder(embedded(), &order)), &order)
+    });
+    Tensor::cat(vec![forward, backward], 2)
 }
 
 /// For each position of a text, the position that is as far from its end, `[batch, length]`. Padding
 /// stays in place.
-fn reversed(mask: Tensor<3>) -> Tensor<2, Int> {
-    let mask = mask.squeeze_dim::<2>(1);
+fn reversed(mask: Tensor<2>) -> Tensor<2, Int> {
     let [batch, length] = mask.dims();
     let places = Tensor::<1, Int>::arange(0..length as i64, &mask.device()).unsqueeze::<2>().expand([batch, length]);
     let last = mask.clone().sum_dim(1).int() - 1; // [batch, 1]
@@ -192,6 +239,8 @@ fn reorder(x: Tensor<3>, order: &Tensor<2, Int>) -> Tensor<3> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use burn::nn::GateController;
+    use burn::tensor::TensorData;
     use proptest::prelude::*;
 
     fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
@@ -201,7 +250,7 @@ mod tests {
     /// The output, and the gradients of the text and of every gate's weights and biases.
     fn with_gradients(
         x: &Tensor<3>,
-        gates: &[&GateController],
+        gates: &[GateController],
         read: impl Fn(Tensor<3>) -> Tensor<3>,
     ) -> (Vec<f32>, Vec<f32>) {
         let output = read(x.clone());
@@ -227,29 +276,52 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(24))]
 
         #[test]
-        fn outputs_and_gradients_match_burn_nn(batch in 1usize..12, length in 1usize..40, seed: u64) {
+        fn outputs_and_gradients_match_burn_nn(
+            lengths in prop::collection::vec(1usize..40, 1..12), bidirectional: bool, seed: u64,
+        ) {
             let device = Device::flex().autodiff();
             device.seed(seed);
+            let (batch, length) = (lengths.len(), *lengths.iter().max().expect("a length"));
             let distribution = burn::tensor::Distribution::Normal(0.0, 1.0);
             let x = Tensor::<3>::random([batch, length, 3], distribution, &device).require_grad();
-            let config = RecurrentConfig { hidden: 5, bidirectional: false };
+            let mask: Vec<f32> =
+                lengths.iter().flat_map(|&end| (0..length).map(move |at| f32::from(u8::from(at < end)))).collect();
+            let mask = Tensor::<2>::from_data(TensorData::new(mask, [batch, length]), &device);
+            let config = RecurrentConfig { hidden: 5, bidirectional };
+            let masked = |output: Tensor<3>| output * mask.clone().unsqueeze_dim::<3>(2);
 
-            let lstm = config.init_lstm(3, &device).lstm;
-            let forget_gate = lstm.forget_gate.as_ref().expect("a forget gate");
-            let gates = [&lstm.input_gate, forget_gate, &lstm.output_gate, &lstm.cell_gate];
-            let expected = with_gradients(&x, &gates, |x| lstm.forward(x, None).0);
-            let pieces = with_gradients(&x, &gates, |x| in_pieces(x, None, &|x, state| lstm.forward(x, state)).0);
-            for found in [with_gradients(&x, &gates, |x| read_lstm(&lstm, x)), pieces] {
+            let lstm = config.init_lstm(3, &device);
+            let gates_of = |lstm: &'_ BurnLstm| {
+                let forget_gate = lstm.forget_gate.clone().expect("a forget gate");
+                [lstm.input_gate.clone(), forget_gate, lstm.output_gate.clone(), lstm.cell_gate.clone()]
+            };
+            let gates: Vec<GateController> =
+                std::iter::once(&lstm.lstm).chain(&lstm.reverse).flat_map(gates_of).collect();
+            let by_burn = |lstm: &BurnLstm, x| lstm.forward(x, None).0;
+            let networks = (&lstm.lstm, lstm.reverse.as_ref());
+            let expected = with_gradients(&x, &gates, |x| {
+                masked(in_both_directions(networks, Inputs::positions(x), mask.clone(), |_| None, by_burn))
+            });
+            let found = with_gradients(&x, &gates, |x| masked(lstm.forward(x, mask.clone())));
+            assert_close(&found.0, &expected.0)?;
+            assert_close(&found.1, &expected.1)?;
+
+            let gru = config.init_gru(3, &device);
+            let gates_of = |gru: &BurnGru| [gru.update_gate.clone(), gru.reset_gate.clone(), gru.new_gate.clone()];
+            let gates: Vec<GateController> =
+                std::iter::once(&gru.gru).chain(&gru.reverse).flat_map(gates_of).collect();
+            let networks = (&gru.gru, gru.reverse.as_ref());
+            let expected = with_gradients(&x, &gates, |x| {
+                let by_burn = |gru: &BurnGru, x| gru.forward(x, None);
+                masked(in_both_directions(networks, Inputs::positions(x), mask.clone(), |_| None, by_burn))
+            });
+            let pieces = with_gradients(&x, &gates, |x| {
+                masked(in_both_directions(networks, Inputs::positions(x), mask.clone(), |_| None, read_gru))
+            });
+            for found in [with_gradients(&x, &gates, |x| masked(gru.forward(x, mask.clone()))), pieces] {
                 assert_close(&found.0, &expected.0)?;
                 assert_close(&found.1, &expected.1)?;
             }
-
-            let gru = config.init_gru(3, &device).gru;
-            let gates = [&gru.update_gate, &gru.reset_gate, &gru.new_gate];
-            let found = with_gradients(&x, &gates, |x| read_gru(&gru, x));
-            let expected = with_gradients(&x, &gates, |x| gru.forward(x, None));
-            assert_close(&found.0, &expected.0)?;
-            assert_close(&found.1, &expected.1)?;
         }
     }
 }

@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::layer::{ConvLayer, LayerConfig, dilation};
 use super::{Activation, Encode, EncoderSettings, Filters};
+use crate::kernels::rectified_sum;
 use crate::limits::{check_size, product};
-use crate::masking::zero_padding;
 use crate::{ReceptiveField, Words};
 
 /// Where a block has activations.
@@ -118,31 +118,33 @@ pub struct Block {
 
 impl Block {
     /// The block after its first convolution, whose output is `first`.
-    fn after_first(&self, first: Tensor<3>, x: Tensor<3>, mask: &Tensor<3>) -> Tensor<3> {
-        let second = self.second.forward(zero_padding(first, mask.clone()));
+    fn after_first(&self, first: Tensor<3>, x: Tensor<3>, mask: &Tensor<2>) -> Tensor<3> {
+        let second = self.second.forward(first, mask.clone());
         let x = match &self.through {
-            Some(through) => through.forward(x),
+            Some(through) => through.forward(x, mask.clone()),
             None => x,
         };
+        if self.activation == Activation::Relu {
+            return rectified_sum(x, second);
+        }
         self.activation.forward(x + second)
     }
 }
 
 impl Residual {
     /// The blocks after the first.
-    fn after_first(&self, mut x: Tensor<3>, mask: &Tensor<3>) -> Tensor<3> {
+    fn after_first(&self, mut x: Tensor<3>, mask: &Tensor<2>) -> Tensor<3> {
         for block in &self.blocks[1..] {
-            x = zero_padding(x, mask.clone());
-            x = block.after_first(block.first.forward(x.clone()), x, mask);
+            x = block.after_first(block.first.forward(x.clone(), mask.clone()), x, mask);
         }
         x
     }
 }
 
 impl Encode for Residual {
-    fn forward(&self, x: Tensor<3>, mask: Tensor<3>) -> Tensor<3> {
+    fn forward(&self, x: Tensor<3>, mask: Tensor<2>) -> Tensor<3> {
         let block = &self.blocks[0];
-        self.after_first(block.after_first(block.first.forward(x.clone()), x, &mask), &mask)
+        self.after_first(block.after_first(block.first.forward(x.clone(), mask.clone()), x, &mask), &mask)
     }
 
     fn forward_words(&self, words: &Words) -> Tensor<3> {

@@ -12,11 +12,12 @@ use burn_flex::FlexTensor;
 use rayon::prelude::*;
 
 use super::occurrences::Occurrences;
-use super::{add, has_lookup_kernels, places_within, tensor};
+use super::simd::vectorized;
+use super::{Epilogue, add, has_lookup_kernels, places_within, tensor};
 use crate::ReceptiveField;
 use crate::masking::zero_padding;
 
-/// For each position, the sum of what the words around it contribute at their places.
+/// For each position, the sum of what the words around it contribute at their places, then the epilogue.
 ///
 /// # Shapes
 ///
@@ -30,68 +31,80 @@ pub(crate) fn sum_of_lookups(
     ids: Tensor<2, Int>,
     mask: Tensor<2>,
     field: ReceptiveField,
+    epilogue: Epilogue,
 ) -> Tensor<3> {
     if !has_lookup_kernels(&table, &ids, &mask) {
-        return composed(table, ids, mask, field);
+        return epilogue.composed(composed(table, ids, mask, field));
     }
     let (table, ids, mask) = (table.into_dispatch(), ids.into_dispatch(), mask.inner().into_dispatch());
-    Tensor::from_dispatch(Dispatch::lookup_sum(table, ids, mask, field.left, field.size()))
+    Tensor::from_dispatch(Dispatch::lookup_sum(table, ids, mask, field, epilogue))
 }
 
-/// The same, composed of Burn's operations.
+/// The sums, composed of Burn's operations. Place by place, so that no more than the output is in memory.
 pub(super) fn composed(table: Tensor<2>, ids: Tensor<2, Int>, mask: Tensor<2>, field: ReceptiveField) -> Tensor<3> {
-    let [batch, length] = ids.dims();
-    let channels = table.dims()[1] / field.size();
-    let parts = zero_padding(embedding(table, ids), mask.unsqueeze_dim(2)); // [batch, length, places · channels]
-    let parts = parts.pad([(0, 0), (field.left, field.right), (0, 0)], 0.0);
+    let length = ids.dims()[1];
+    let [words, width] = table.dims();
+    let channels = width / field.size();
+    let mask = mask.unsqueeze_dim::<3>(2);
     let at_place = |place: usize| {
-        let columns = place * channels..(place + 1) * channels;
-        parts.clone().slice([0..batch, place..place + length, columns])
+        let of_place = table.clone().slice([0..words, place * channels..(place + 1) * channels]);
+        let parts = zero_padding(embedding(of_place, ids.clone()), mask.clone()); // [batch, length, channels]
+        // The word at position s is at this place of the phrase around s + left - place.
+        let moved = parts.pad([(0, 0), (field.left, field.right), (0, 0)], 0.0);
+        moved.narrow(1, place, length)
     };
     (1..field.size()).fold(at_place(0), |sum, place| sum + at_place(place))
 }
 
-/// The kernels, forward and backward.
+/// The operation, as Burn dispatches it.
 #[backend_extension(Flex, Autodiff)]
 pub(crate) trait LookupSum: Backend {
     fn lookup_sum(
         table: FloatTensor<Self>,
         ids: IntTensor<Self>,
         mask: FloatTensor<Self>,
-        left: usize,
-        places: usize,
-    ) -> FloatTensor<Self>;
-
-    /// The gradient of the table, `[words, places · channels]`, from the gradient of the output.
-    fn lookup_sum_backward(
-        gradient: FloatTensor<Self>,
-        ids: IntTensor<Self>,
-        mask: FloatTensor<Self>,
-        left: usize,
-        words: usize,
-        places: usize,
+        field: ReceptiveField,
+        epilogue: Epilogue,
     ) -> FloatTensor<Self>;
 }
 
-impl<B: LookupSum, C: CheckpointStrategy> LookupSum for Autodiff<B, C> {
+/// What the backward pass reads.
+#[derive(Clone, Debug)]
+pub(crate) struct Kept<T, I> {
+    ids: I,
+    mask: T,
+    field: ReceptiveField,
+    words: usize,
+    /// The output, if the gradient of the epilogue depends on it.
+    output: Option<T>,
+    epilogue: Epilogue,
+}
+
+/// The kernel of the backward pass.
+pub(crate) trait LookupSumBackward: LookupSum {
+    /// The gradient of the table, `[words, places · channels]`, from the gradient of the output.
+    fn lookup_sum_backward(
+        gradient: FloatTensor<Self>,
+        kept: Kept<FloatTensor<Self>, IntTensor<Self>>,
+    ) -> FloatTensor<Self>;
+}
+
+impl<B: LookupSumBackward, C: CheckpointStrategy> LookupSum for Autodiff<B, C> {
     fn lookup_sum(
         table: FloatTensor<Self>,
         ids: IntTensor<Self>,
         mask: FloatTensor<Self>,
-        left: usize,
-        places: usize,
+        field: ReceptiveField,
+        epilogue: Epilogue,
     ) -> FloatTensor<Self> {
         #[derive(Debug)]
         struct Step;
 
-        impl<B: LookupSum> Backward<B, 1> for Step {
-            type State = (IntTensor<B>, FloatTensor<B>, [usize; 3]);
+        impl<B: LookupSumBackward> Backward<B, 1> for Step {
+            type State = Kept<FloatTensor<B>, IntTensor<B>>;
 
             fn backward(self, ops: Ops<Self::State, 1>, gradients: &mut Gradients, _checkpointer: &mut Checkpointer) {
-                let (ids, mask, [left, words, places]) = ops.state;
-                unary::<B, _>(ops.parents, ops.node, gradients, |gradient| {
-                    B::lookup_sum_backward(gradient, ids, mask, left, words, places)
-                });
+                unary::<B, _>(ops.parents, ops.node, gradients, |gradient| B::lookup_sum_backward(gradient, ops.state));
             }
         }
 
@@ -100,69 +113,69 @@ impl<B: LookupSum, C: CheckpointStrategy> LookupSum for Autodiff<B, C> {
             OpsKind::Tracked(step) => {
                 let table = table.into_primitive();
                 let words = burn::backend::TensorMetadata::shape(&table)[0];
-                let state = (ids.clone(), mask.clone(), [left, words, places]);
-                step.finish(state, B::lookup_sum(table, ids, mask, left, places))
+                let sums = B::lookup_sum(table, ids.clone(), mask.clone(), field, epilogue);
+                let output = epilogue.reads_output().then(|| sums.clone());
+                step.finish(Kept { ids, mask, field, words, output, epilogue }, sums)
             }
-            OpsKind::UnTracked(step) => step.finish(B::lookup_sum(table.into_primitive(), ids, mask, left, places)),
+            OpsKind::UnTracked(step) => step.finish(B::lookup_sum(table.into_primitive(), ids, mask, field, epilogue)),
         }
-    }
-
-    fn lookup_sum_backward(
-        gradient: FloatTensor<Self>,
-        ids: IntTensor<Self>,
-        mask: FloatTensor<Self>,
-        left: usize,
-        words: usize,
-        places: usize,
-    ) -> FloatTensor<Self> {
-        let (gradient, mask) = (gradient.into_primitive(), mask.into_primitive());
-        <Self as burn::backend::AutodiffBackend>::from_inner(B::lookup_sum_backward(
-            gradient, ids, mask, left, words, places,
-        ))
     }
 }
 
 impl LookupSum for Flex {
-    fn lookup_sum(table: FlexTensor, ids: FlexTensor, mask: FlexTensor, left: usize, places: usize) -> FlexTensor {
+    fn lookup_sum(
+        table: FlexTensor,
+        ids: FlexTensor,
+        mask: FlexTensor,
+        field: ReceptiveField,
+        epilogue: Epilogue,
+    ) -> FlexTensor {
         let (table, ids, mask) = (table.to_contiguous(), ids.to_contiguous(), mask.to_contiguous());
         let [batch, length] = ids.layout().shape().dims();
-        let channels = table.layout().shape()[1] / places;
+        let channels = table.layout().shape()[1] / field.size();
         let (table, ids, mask) = (table.storage::<f32>(), ids.storage::<i32>(), mask.storage::<f32>());
 
         let mut sums = vec![0.0f32; batch * length * channels];
         let texts = ids.par_chunks(length.max(1)).zip(mask.par_chunks(length.max(1)));
-        sums.par_chunks_mut((length * channels).max(1))
-            .zip(texts)
-            .for_each(|(sums, (ids, mask))| sum_text(sums, table, ids, mask, left, places));
+        let texts = sums.par_chunks_mut((length * channels).max(1)).zip(texts).enumerate();
+        texts.for_each(|(text, (sums, (ids, mask)))| {
+            vectorized!({
+                sum_text(sums, table, ids, mask, field);
+                for (number, sums) in (text * length..).zip(sums.chunks_exact_mut(channels)) {
+                    epilogue.finish(number, sums);
+                }
+            });
+        });
         tensor(sums, [batch, length, channels])
     }
+}
 
-    /// Word by word: each row of the table is written by one thread, in the order of the text, so the sums
-    /// are the same on any number of cores.
-    fn lookup_sum_backward(
-        gradient: FlexTensor,
-        ids: FlexTensor,
-        mask: FlexTensor,
-        left: usize,
-        words: usize,
-        places: usize,
-    ) -> FlexTensor {
-        let (gradient, ids, mask) = (gradient.to_contiguous(), ids.to_contiguous(), mask.to_contiguous());
+impl LookupSumBackward for Flex {
+    /// Word by word. The order of a sum depends on the text alone, so the sums are the same on any number
+    /// of cores.
+    fn lookup_sum_backward(gradient: FlexTensor, kept: Kept<FlexTensor, FlexTensor>) -> FlexTensor {
+        let Kept { ids, mask, field, words, output, epilogue } = kept;
+        let (ids, mask) = (ids.to_contiguous(), mask.to_contiguous());
+        let gradient = epilogue.gradients(gradient, output);
         let [_, length, channels] = gradient.layout().shape().dims();
         let (gradient, ids, mask) = (gradient.storage::<f32>(), ids.storage::<i32>(), mask.storage::<f32>());
 
         let occurrences = Occurrences::new(ids, mask, words);
-        let width = places * channels;
+        let width = field.size() * channels;
         let mut sums = vec![0.0f32; words * width];
         sums.par_chunks_mut(width.max(1)).enumerate().for_each(|(word, sums)| {
-            sum_word(sums, gradient, occurrences.positions(word), length, left, channels);
+            occurrences.sum(word, sums, |positions, sums| {
+                vectorized!(sum_word(sums, gradient, positions, length, field.left, channels));
+            });
         });
         tensor(sums, [words, width])
     }
 }
 
 /// Adds the sums of one text to `sums`, `[length, channels]`.
-fn sum_text(sums: &mut [f32], table: &[f32], ids: &[i32], mask: &[f32], left: usize, places: usize) {
+#[inline(always)]
+fn sum_text(sums: &mut [f32], table: &[f32], ids: &[i32], mask: &[f32], field: ReceptiveField) {
+    let (left, places) = (field.left, field.size());
     let channels = sums.len() / ids.len();
     for (center, sum) in sums.chunks_exact_mut(channels).enumerate() {
         for place in places_within(center, left, places, ids.len()) {
@@ -176,6 +189,7 @@ fn sum_text(sums: &mut [f32], table: &[f32], ids: &[i32], mask: &[f32], left: us
 }
 
 /// Adds the gradient of the row of one word to `sums`, `[places, channels]`.
+#[inline(always)]
 fn sum_word(sums: &mut [f32], gradient: &[f32], occurrences: &[u32], length: usize, left: usize, channels: usize) {
     for &index in occurrences {
         let (text, at) = (index as usize / length * length, index as usize % length);

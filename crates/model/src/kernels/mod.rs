@@ -8,21 +8,31 @@
 //! NaN is never replaced by a number: the training loop stops when it sees one.
 
 mod convolution;
+mod epilogue;
 mod gate;
+mod layer_norm;
 mod lookup;
-mod lstm;
 mod occurrences;
+mod panels;
+mod pieces;
 mod pooled_lookup;
+mod rectified_sum;
+mod recurrent;
+mod scratch;
+mod simd;
 mod squash;
 
 use burn::tensor::{DType, Device, Int, Shape, Tensor, TensorData};
 use burn_flex::FlexTensor;
 
 pub(crate) use convolution::{Taps, convolve};
+pub(crate) use epilogue::Epilogue;
 pub(crate) use gate::gate;
+pub(crate) use layer_norm::layer_norm;
 pub(crate) use lookup::sum_of_lookups;
-pub(crate) use lstm::lstm;
 pub(crate) use pooled_lookup::pool_of_lookups;
+pub(crate) use rectified_sum::rectified_sum;
+pub(crate) use recurrent::{Cell, Parameters, Reader, read};
 
 /// Whether the kernels can compute with a tensor: it is on the CPU and holds 32-bit floats.
 pub(crate) fn has_kernels<const D: usize>(x: &Tensor<D>) -> bool {
@@ -34,6 +44,13 @@ fn has_lookup_kernels(table: &Tensor<2>, ids: &Tensor<2, Int>, mask: &Tensor<2>)
     has_kernels(table) && has_kernels(mask) && ids.dtype() == DType::I32
 }
 
+/// How many positions of each text count, from a mask `[batch, length]` in which they come first.
+fn counted(mask: &FlexTensor) -> Vec<usize> {
+    let [_, length] = mask.layout().shape().dims();
+    let of_text = |mask: &[f32]| mask.iter().rposition(|&counts| counts > 0.0).map_or(0, |last| last + 1);
+    mask.storage::<f32>().chunks_exact(length.max(1)).map(of_text).collect()
+}
+
 /// The places of the phrase around `center` that are inside a text of `length` positions.
 fn places_within(center: usize, left: usize, places: usize, length: usize) -> std::ops::Range<usize> {
     left.saturating_sub(center)..(length + left - center).min(places)
@@ -43,6 +60,32 @@ fn tensor<const D: usize, E: burn::tensor::Element>(values: Vec<E>, shape: [usiz
     FlexTensor::from_data(TensorData::new(values, Shape::from(shape)))
 }
 
+#[inline(always)]
 fn add(sum: &mut [f32], part: &[f32]) {
     sum.iter_mut().zip(part).for_each(|(sum, part)| *sum += part);
+}
+
+/// The first `N` rows of a matrix stored row by row.
+#[inline(always)]
+fn rows_mut<const N: usize>(values: &mut [f32], size: usize) -> [&mut [f32]; N] {
+    let mut rest = values;
+    std::array::from_fn(|_| {
+        let (row, after) = std::mem::take(&mut rest).split_at_mut(size);
+        rest = after;
+        row
+    })
+}
+
+/// The sum of `term` over `0..count`, in several lanes, so that the compiler can vectorise it.
+#[inline(always)]
+fn sum_of(count: usize, term: impl Fn(usize) -> f32) -> f32 {
+    const LANES: usize = 16;
+    let mut lanes = [0.0; LANES];
+    let whole = count / LANES * LANES;
+    for first in (0..whole).step_by(LANES) {
+        for (lane, sum) in lanes.iter_mut().enumerate() {
+            *sum += term(first + lane);
+        }
+    }
+    lanes.iter().sum::<f32>() + (whole..count).map(term).sum::<f32>()
 }

@@ -1,5 +1,7 @@
 //! The positions of each word in a batch.
 
+use rayon::prelude::*;
+
 /// The positions of each word, found by a counting sort.
 pub(super) struct Occurrences {
     /// Positions in the batch, sorted by word.
@@ -31,5 +33,23 @@ impl Occurrences {
     pub(super) fn positions(&self, word: usize) -> &[u32] {
         let start = if word == 0 { 0 } else { self.ends[word - 1] };
         &self.positions[start as usize..self.ends[word] as usize]
+    }
+
+    /// Adds to `sums` what `add` does for the positions of a word. Those of a very frequent word are
+    /// divided among threads, and the parts are added in the order of the text.
+    pub(super) fn sum(&self, word: usize, sums: &mut [f32], add: impl Fn(&[u32], &mut [f32]) + Sync) {
+        /// How many positions one thread takes at a time.
+        const POSITIONS: usize = 2_048;
+        let positions = self.positions(word);
+        if positions.len() <= POSITIONS {
+            return add(positions, sums);
+        }
+        let part = |positions: &[u32]| {
+            let mut part = vec![0.0; sums.len()];
+            add(positions, &mut part);
+            part
+        };
+        let parts: Vec<Vec<f32>> = positions.par_chunks(POSITIONS).map(part).collect();
+        parts.iter().for_each(|part| super::add(sums, part));
     }
 }
