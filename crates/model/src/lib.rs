@@ -21,6 +21,7 @@ pub use encoder::{
     Residual, ResidualConfig, Unit,
 };
 pub use fold::Folded;
+pub use kernels::linear_cross_entropy;
 pub use model::{ConfigError, ModelConfig, Padding, TextModel, VisibleTokens};
 pub use parameters::{
     ParameterMapper, ParameterVisitor, map_parameters, parameter_name, parameter_shapes, visit_parameters,

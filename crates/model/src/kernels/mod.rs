@@ -8,6 +8,7 @@
 //! NaN is never replaced by a number: the training loop stops when it sees one.
 
 mod convolution;
+mod cross_entropy;
 mod epilogue;
 mod gate;
 mod layer_norm;
@@ -26,6 +27,7 @@ use burn::tensor::{DType, Device, Int, Shape, Tensor, TensorData};
 use burn_flex::FlexTensor;
 
 pub(crate) use convolution::{Taps, convolve};
+pub use cross_entropy::linear_cross_entropy;
 pub(crate) use epilogue::Epilogue;
 pub(crate) use gate::gate;
 pub(crate) use layer_norm::layer_norm;

@@ -40,6 +40,12 @@ impl Piece {
         (0..batch).flat_map(cut).collect()
     }
 
+    /// Divides `rows` rows into pieces of `size`.
+    pub fn cut(rows: usize, size: usize) -> Vec<Self> {
+        let piece = |first| Self { text: 0, texts: 1, first, rows: size.min(rows - first) };
+        (0..rows).step_by(size.max(1)).map(piece).collect()
+    }
+
     /// Calls `work` with every piece and its rows of `output`, `[batch, rows, channels]`, on all threads.
     pub fn for_each(pieces: &[Self], output: &mut [f32], channels: usize, work: impl Fn(Self, &mut [f32]) + Sync) {
         Self::with_rows(pieces, output, channels).into_par_iter().for_each(|(piece, rows)| work(piece, rows));

@@ -13,6 +13,7 @@ use burn_flex::FlexTensor;
 use rayon::prelude::*;
 
 use super::occurrences::Occurrences;
+use super::simd::vectorized;
 use super::{add, has_lookup_kernels, lookup, places_within, tensor};
 use crate::pooling::{max_over_positions, mean_over_positions};
 use crate::{Pooling, ReceptiveField};
@@ -158,28 +159,44 @@ impl PoolKernel for Flex {
         let found = if window.is_max {
             let mut found = vec![-1i32; batch * channels];
             texts.zip(found.par_chunks_mut(channels)).for_each(|((pooled, (ids, mask)), found)| {
-                each_sum(table, ids, mask, window, channels, |center, sum| {
-                    for ((largest, position), &value) in pooled.iter_mut().zip(found.iter_mut()).zip(sum) {
-                        // Once the largest is NaN it stays so: no value is greater than NaN.
-                        let replaces = (value > *largest) | value.is_nan();
-                        *position = if replaces { center as i32 } else { *position };
-                        *largest = if replaces { value } else { *largest };
+                vectorized!(each_sum(
+                    table,
+                    ids,
+                    mask,
+                    window,
+                    channels,
+                    #[inline(always)]
+                    |center, sum| {
+                        for ((largest, position), &value) in pooled.iter_mut().zip(found.iter_mut()).zip(sum) {
+                            // Once the largest is NaN it stays so: no value is greater than NaN.
+                            let replaces = (value > *largest) | value.is_nan();
+                            *position = if replaces { center as i32 } else { *position };
+                            *largest = if replaces { value } else { *largest };
+                        }
                     }
-                });
+                ));
             });
             tensor(found, [batch, channels])
         } else {
             let mut found = vec![0i8; batch * length * channels];
             texts.zip(found.par_chunks_mut(length * channels)).for_each(|((pooled, (ids, mask)), found)| {
-                each_sum(table, ids, mask, window, channels, |center, sum| {
-                    let found = &mut found[center * channels..][..channels];
-                    for ((pooled, found), &value) in pooled.iter_mut().zip(found).zip(sum) {
-                        // Unlike `f32::max`, this keeps NaN.
-                        let is_above_zero = (value > 0.0) | value.is_nan();
-                        *pooled += if is_above_zero { value } else { 0.0 };
-                        *found = i8::from(is_above_zero);
+                vectorized!(each_sum(
+                    table,
+                    ids,
+                    mask,
+                    window,
+                    channels,
+                    #[inline(always)]
+                    |center, sum| {
+                        let found = &mut found[center * channels..][..channels];
+                        for ((pooled, found), &value) in pooled.iter_mut().zip(found).zip(sum) {
+                            // Unlike `f32::max`, this keeps NaN.
+                            let is_above_zero = (value > 0.0) | value.is_nan();
+                            *pooled += if is_above_zero { value } else { 0.0 };
+                            *found = i8::from(is_above_zero);
+                        }
                     }
-                });
+                ));
                 let scale = 1.0 / counted(mask);
                 pooled.iter_mut().for_each(|value| *value *= scale);
             });
@@ -222,18 +239,9 @@ impl PoolKernel for Flex {
                 .collect();
             // Word by word, as in the backward pass of the sums.
             sums.par_chunks_mut(width).enumerate().for_each(|(word, sums)| {
-                for &index in occurrences.positions(word) {
-                    let (text, at) = (index as usize / length, index as usize % length);
-                    let gradient = &scaled[text * channels..][..channels];
-                    for (place, sum) in sums.chunks_exact_mut(channels).enumerate() {
-                        let center = (at + window.left).checked_sub(place).filter(|&center| center < length);
-                        if let Some(center) = center.filter(|&center| mask[text * length + center] != 0.0) {
-                            let found = &found[(text * length + center) * channels..][..channels];
-                            let parts = sum.iter_mut().zip(gradient).zip(found);
-                            parts.for_each(|((sum, gradient), &found)| *sum += gradient * f32::from(found));
-                        }
-                    }
-                }
+                occurrences.sum(word, sums, |positions, sums| {
+                    vectorized!(mean_backward(sums, &scaled, found, mask, positions, length, window));
+                });
             });
         }
         tensor(sums, [words, width])
@@ -241,6 +249,7 @@ impl PoolKernel for Flex {
 }
 
 /// Calls `take` with every position of a text that counts and its sums.
+#[inline(always)]
 fn each_sum(
     table: &[f32],
     ids: &[i32],
@@ -260,6 +269,33 @@ fn each_sum(
             }
         }
         take(center, &sum);
+    }
+}
+
+/// Adds the gradient of a word, `[places, channels]`, at the sums that are above zero. `scaled` is that of
+/// each text divided by its positions.
+#[inline(always)]
+fn mean_backward(
+    sums: &mut [f32],
+    scaled: &[f32],
+    found: &[i8],
+    mask: &[f32],
+    positions: &[u32],
+    length: usize,
+    window: Window,
+) {
+    let channels = sums.len() / window.places;
+    for &index in positions {
+        let (text, at) = (index as usize / length, index as usize % length);
+        let gradient = &scaled[text * channels..][..channels];
+        for (place, sum) in sums.chunks_exact_mut(channels).enumerate() {
+            let center = (at + window.left).checked_sub(place).filter(|&center| center < length);
+            if let Some(center) = center.filter(|&center| mask[text * length + center] != 0.0) {
+                let found = &found[(text * length + center) * channels..][..channels];
+                let parts = sum.iter_mut().zip(gradient).zip(found);
+                parts.for_each(|((sum, gradient), &found)| *sum += gradient * f32::from(found));
+            }
+        }
     }
 }
 

@@ -15,10 +15,10 @@ pub(super) fn tanh(x: f32, fused: Fused) -> f32 {
     fused.multiply_add(2.0, sigmoid(2.0 * x, fused), -1.0)
 }
 
-/// eˣ as 2ⁿ · eʳ with |r| ≤ ln 2 / 2, where eʳ is the polynomial of Cephes' `expf` (Moshier 1992).
+/// eˣ for |x| ≤ 87, as 2ⁿ · eʳ with |r| ≤ ln 2 / 2, where eʳ is the polynomial of Cephes' `expf` (Moshier 1992).
 #[inline(always)]
 #[expect(clippy::excessive_precision, reason = "the constants as published")]
-fn exp(x: f32, fused: Fused) -> f32 {
+pub(super) fn exp(x: f32, fused: Fused) -> f32 {
     /// Added to a number below 2²², it leaves the nearest integer in the lowest bits.
     const TO_WHOLE: f32 = 12_582_912.0;
     let x = x.clamp(-87.0, 87.0);

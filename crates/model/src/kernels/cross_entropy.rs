@@ -1,0 +1,310 @@
+//! A last layer with many outputs, and its loss, in one operation.
+//!
+//! The logits of a batch over a vocabulary would be larger than everything else in a step. They are computed
+//! for some rows at a time, with their part of the gradients, and never exist as a whole.
+
+use burn::backend::autodiff::checkpoint::base::Checkpointer;
+use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
+use burn::backend::autodiff::grads::Gradients;
+use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
+use burn::backend::tensor::{FloatTensor, IntTensor};
+use burn::backend::{Autodiff, Backend, Dispatch, Flex, backend_extension};
+use burn::nn::loss::CrossEntropyLossConfig;
+use burn::tensor::{Int, Tensor, TensorData};
+use burn_flex::FlexTensor;
+
+use super::panels::{Columns, Panels, Write, add_transposed_product};
+use super::pieces::Piece;
+use super::simd::{Fused, vectorized};
+use super::squash::exp;
+use super::{add, has_kernels, sum_of, tensor};
+
+/// How many logits are in memory at a time, per thread.
+const LOGITS: usize = 1 << 18;
+/// How many values the partial sums of the weights' gradient may have together.
+const PARTIAL_SUMS: usize = 1 << 25;
+
+/// The mean cross-entropy of linear predictions, in nats, and how many of them are right.
+///
+/// # Shapes
+///
+/// - `x`: `[rows, hidden]`
+/// - `weight`: `[outputs, hidden]`
+/// - `bias`: `[outputs]`
+/// - `targets`: one per row, below `outputs`
+/// - output: `[1]`
+///
+/// # Panics
+///
+/// If there are no rows, not as many targets as rows, or a target that is no output.
+pub fn linear_cross_entropy(x: Tensor<2>, weight: Tensor<2>, bias: Tensor<1>, targets: &[usize]) -> (Tensor<1>, usize) {
+    let (rows, outputs) = (x.dims()[0], weight.dims()[0]);
+    assert!(rows > 0 && targets.len() == rows, "{} targets for {rows} rows", targets.len());
+    assert!(targets.iter().all(|&target| target < outputs), "a target is not one of the {outputs} outputs");
+    let ids: Vec<i32> = targets.iter().map(|&target| target as i32).collect();
+    let ids = Tensor::<1, Int>::from_data(TensorData::new(ids, [rows]), &x.device());
+    if !has_kernels(&x) || !has_kernels(&weight) || !has_kernels(&bias) {
+        return composed(x, weight, bias, ids);
+    }
+    let (x, weight, bias) = (x.into_dispatch(), weight.into_dispatch(), bias.into_dispatch());
+    let both = Tensor::<1>::from_dispatch(Dispatch::linear_loss(x, weight, bias, ids.inner().into_dispatch()));
+    let hits = both.clone().inner().into_data().iter::<f32>().nth(1).unwrap_or(0.0);
+    (both.narrow(0, 0, 1), hits as usize)
+}
+
+/// The same, composed of Burn's operations.
+fn composed(x: Tensor<2>, weight: Tensor<2>, bias: Tensor<1>, targets: Tensor<1, Int>) -> (Tensor<1>, usize) {
+    let logits = x.matmul(weight.swap_dims(0, 1)) + bias.unsqueeze();
+    let predicted = logits.clone().inner().argmax(1).squeeze_dim::<1>(1);
+    let hits: i64 = predicted.equal(targets.clone().inner()).int().sum().into_scalar();
+    let loss = CrossEntropyLossConfig::new().init(&logits.device()).forward(logits, targets);
+    (loss, usize::try_from(hits).unwrap_or(0))
+}
+
+/// The operation, as Burn dispatches it.
+#[backend_extension(Flex, Autodiff)]
+pub(crate) trait LinearLoss: Backend {
+    /// The loss and the number of hits, `[2]`; the latter has no gradient.
+    fn linear_loss(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        targets: IntTensor<Self>,
+    ) -> FloatTensor<Self>;
+}
+
+/// The kernel behind training.
+pub(crate) trait LinearLossInTraining: LinearLoss {
+    /// The same, and the gradients of the loss.
+    fn linear_loss_in_training(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        targets: IntTensor<Self>,
+    ) -> (FloatTensor<Self>, [FloatTensor<Self>; 3]);
+
+    /// Gradients times that of the loss, the first value of `output`.
+    fn scaled(gradients: [FloatTensor<Self>; 3], output: FloatTensor<Self>) -> [FloatTensor<Self>; 3];
+}
+
+impl<B: LinearLossInTraining, C: CheckpointStrategy> LinearLoss for Autodiff<B, C> {
+    fn linear_loss(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        targets: IntTensor<Self>,
+    ) -> FloatTensor<Self> {
+        #[derive(Debug)]
+        struct Step;
+
+        impl<B: LinearLossInTraining> Backward<B, 3> for Step {
+            type State = [FloatTensor<B>; 3];
+
+            fn backward(self, ops: Ops<Self::State, 3>, gradients: &mut Gradients, _checkpointer: &mut Checkpointer) {
+                let found = B::scaled(ops.state, gradients.consume::<B>(&ops.node));
+                for (node, gradient) in ops.parents.into_iter().zip(found) {
+                    if let Some(node) = node {
+                        gradients.register::<B>(node.id, gradient);
+                    }
+                }
+            }
+        }
+
+        let nodes = [x.node(), weight.node(), bias.node()];
+        let [x, weight, bias] = [x, weight, bias].map(|tensor| tensor.into_primitive());
+        match Step.prepare::<C>(nodes).compute_bound().stateful() {
+            OpsKind::Tracked(step) => {
+                let (both, gradients) = B::linear_loss_in_training(x, weight, bias, targets);
+                step.finish(gradients, both)
+            }
+            OpsKind::UnTracked(step) => step.finish(B::linear_loss(x, weight, bias, targets)),
+        }
+    }
+}
+
+impl LinearLoss for Flex {
+    fn linear_loss(x: FlexTensor, weight: FlexTensor, bias: FlexTensor, targets: FlexTensor) -> FlexTensor {
+        loss([x, weight, bias], targets, None)
+    }
+}
+
+impl LinearLossInTraining for Flex {
+    fn linear_loss_in_training(
+        x: FlexTensor,
+        weight: FlexTensor,
+        bias: FlexTensor,
+        targets: FlexTensor,
+    ) -> (FlexTensor, [FlexTensor; 3]) {
+        let ([rows, hidden], [outputs, _]) = (x.layout().shape().dims(), weight.layout().shape().dims());
+        let mut of_x = vec![0.0; rows * hidden];
+        let mut sums = Vec::new();
+        let both = loss([x, weight, bias], targets, Some((&mut of_x, &mut sums)));
+        let of_bias = sums.split_off(outputs * hidden);
+        let gradients = [tensor(of_x, [rows, hidden]), tensor(sums, [outputs, hidden]), tensor(of_bias, [outputs])];
+        (both, gradients)
+    }
+
+    fn scaled(gradients: [FlexTensor; 3], output: FlexTensor) -> [FlexTensor; 3] {
+        let of_loss = output.to_contiguous().storage::<f32>().first().copied().unwrap_or(0.0);
+        gradients.map(|mut gradient| {
+            if of_loss != 1.0 {
+                gradient.storage_mut::<f32>().iter_mut().for_each(|value| *value *= of_loss);
+            }
+            gradient
+        })
+    }
+}
+
+/// The mean loss and the hits of `[x, weight, bias]`. In training also writes the gradients: that of `x`, and
+/// those of weight and bias one after the other.
+fn loss(tensors: [FlexTensor; 3], targets: FlexTensor, gradients: Option<(&mut [f32], &mut Vec<f32>)>) -> FlexTensor {
+    let [x, weight, bias] = tensors.map(|tensor| tensor.to_contiguous());
+    let ([rows, hidden], [outputs, _]) = (x.layout().shape().dims(), weight.layout().shape().dims());
+    let (x, weight, targets) = (x.storage::<f32>(), weight.storage::<f32>(), targets.storage::<i32>());
+    let to_logits = Panels::transposed(&[weight], hidden, outputs).with_bias(bias.storage());
+    let at_once = (LOGITS / outputs.max(1)).clamp(1, 256);
+    // The number of parts depends on the sizes alone, so that the sums are the same on any machine.
+    let parts = |sums: usize| rows.div_ceil((PARTIAL_SUMS / sums.max(1)).clamp(1, 8));
+
+    let Some((of_x, sums)) = gradients else {
+        let pieces = Piece::cut(rows, parts(1));
+        let totals = Piece::sum(&pieces, 2, |piece, totals| {
+            let mut logits = vec![0.0; at_once * outputs];
+            for first in (piece.first..piece.first + piece.rows).step_by(at_once) {
+                let count = at_once.min(piece.first + piece.rows - first);
+                let row = |row: usize, _: usize| &x[(first + row) * hidden..][..hidden];
+                to_logits.multiply(count, row, &mut logits[..count * outputs], Write::Replace);
+                for (logits, &target) in logits.chunks_exact(outputs).zip(&targets[first..first + count]) {
+                    let row = vectorized!(fused => Scored::new(logits, target as usize, fused));
+                    add(totals, &[row.loss, f32::from(u8::from(row.is_hit))]);
+                }
+            }
+        });
+        return tensor(vec![totals[0] / rows as f32, totals[1]], [2]);
+    };
+
+    let to_x = Panels::new(&[weight], outputs, hidden);
+    let size = outputs * (hidden + 1);
+    let pieces = Piece::cut(rows, parts(size));
+    *sums = Piece::sum_each(&pieces, of_x, hidden, size + 2, |piece, of_x, sums| {
+        let (of_weight, rest) = sums.split_at_mut(outputs * hidden);
+        let (of_bias, totals) = rest.split_at_mut(outputs);
+        let mut logits = vec![0.0; at_once * outputs];
+        for first in (piece.first..piece.first + piece.rows).step_by(at_once) {
+            let count = at_once.min(piece.first + piece.rows - first);
+            let (seen, logits) = (&x[first * hidden..][..count * hidden], &mut logits[..count * outputs]);
+            let row = |row: usize, _: usize| &seen[row * hidden..][..hidden];
+            to_logits.multiply(count, row, logits, Write::Replace);
+            for (logits, &target) in logits.chunks_exact_mut(outputs).zip(&targets[first..first + count]) {
+                let target = target as usize;
+                vectorized!(fused => {
+                    let row = Scored::new(logits, target, fused);
+                    add(totals, &[row.loss, f32::from(u8::from(row.is_hit))]);
+                    row.differentiate(logits, target, rows as f32, fused);
+                    add(of_bias, logits);
+                });
+            }
+            let of_x = &mut of_x[(first - piece.first) * hidden..][..count * hidden];
+            to_x.multiply(count, |row, _| &logits[row * outputs..][..outputs], of_x, Write::Replace);
+            add_transposed_product(Columns::all(logits, outputs), Columns::all(seen, hidden), of_weight);
+        }
+    });
+    let totals = sums.split_off(size);
+    tensor(vec![totals[0] / rows as f32, totals[1]], [2])
+}
+
+/// What the logits of one row say.
+#[derive(Clone, Copy)]
+struct Scored {
+    largest: f32,
+    /// The sum of the exponentials, relative to the largest.
+    sum: f32,
+    loss: f32,
+    is_hit: bool,
+}
+
+impl Scored {
+    #[inline(always)]
+    fn new(logits: &[f32], target: usize, fused: Fused) -> Self {
+        let mut lanes = [f32::NEG_INFINITY; 16];
+        for logits in logits.chunks(16) {
+            for (lane, logit) in lanes.iter_mut().zip(logits) {
+                *lane = if *logit > *lane { *logit } else { *lane };
+            }
+        }
+        let largest = lanes.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+        let sum = sum_of(logits.len(), |at| exp(logits[at] - largest, fused));
+        let first = logits.iter().position(|&logit| logit == largest);
+        Self { largest, sum, loss: sum.ln() + largest - logits[target], is_hit: first == Some(target) }
+    }
+
+    /// Turns the logits into the gradients of the mean loss of `rows` rows.
+    #[inline(always)]
+    fn differentiate(self, logits: &mut [f32], target: usize, rows: f32, fused: Fused) {
+        let scale = 1.0 / (self.sum * rows);
+        logits.iter_mut().for_each(|logit| *logit = exp(*logit - self.largest, fused) * scale);
+        logits[target] -= 1.0 / rows;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use burn::tensor::{Device, Distribution};
+    use proptest::prelude::*;
+
+    // import torch; F = torch.nn.functional
+    // x = torch.tensor([[1., -2.], [0.5, 3.]]); w = torch.tensor([[.1, .2], [-.3, .4], [.5, -.6]])
+    // F.cross_entropy(x @ w.T + torch.tensor([0., .1, -.1]), torch.tensor([2, 0]))  # 0.6066126138
+    #[test]
+    fn the_loss_matches_pytorch() {
+        let device = Device::flex();
+        let x = Tensor::<2>::from_floats([[1.0, -2.0], [0.5, 3.0]], &device);
+        let weight = Tensor::<2>::from_floats([[0.1, 0.2], [-0.3, 0.4], [0.5, -0.6]], &device);
+        let bias = Tensor::<1>::from_floats([0.0, 0.1, -0.1], &device);
+        let (loss, hits) = linear_cross_entropy(x, weight, bias, &[2, 0]);
+        assert!((loss.into_scalar::<f32>() - LOSS).abs() < 1e-6);
+        assert_eq!(hits, 1);
+    }
+
+    const LOSS: f32 = 0.606_612_6;
+
+    proptest! {
+        #[test]
+        fn loss_hits_and_gradients_match_burns_operations(
+            rows in 1usize..70, hidden in 1usize..20, outputs in 1usize..60, seed in 0usize..1_000,
+        ) {
+            let device = Device::flex().autodiff();
+            let draw = |shape: [usize; 2]| Tensor::<2>::random(shape, Distribution::Normal(0.0, 1.0), &device);
+            let (x, weight) = (draw([rows, hidden]).require_grad(), draw([outputs, hidden]).require_grad());
+            let bias = draw([1, outputs]).reshape([outputs]).detach().require_grad();
+            let targets: Vec<usize> = (0..rows).map(|row| (row * 7 + seed) % outputs).collect();
+            let both = [linear_cross_entropy, |x: Tensor<2>, weight, bias, targets: &[usize]| {
+                let ids: Vec<i32> = targets.iter().map(|&target| target as i32).collect();
+                let ids = Tensor::<1, Int>::from_data(TensorData::new(ids, [targets.len()]), &x.device());
+                composed(x, weight, bias, ids)
+            }]
+            .map(|function| {
+                let (loss, hits) = function(x.clone(), weight.clone(), bias.clone(), &targets);
+                let gradients = (loss.clone() * 3.0).backward();
+                let matrices = [&x, &weight].map(|tensor| tensor.grad(&gradients).expect("a gradient"));
+                let mut all = matrices.map(|values| values.try_into_vec_as::<f32>().expect("values")).concat();
+                all.extend(bias.grad(&gradients).expect("a gradient").try_into_vec_as::<f32>().expect("values"));
+                all.push(loss.inner().into_scalar());
+                (all, hits)
+            });
+            prop_assert_eq!(both[0].1, both[1].1);
+            for (one, other) in both[0].0.iter().zip(&both[1].0) {
+                prop_assert!((one - other).abs() < 1e-5 * (1.0 + other.abs()), "{one} and {other}");
+            }
+        }
+    }
+
+    #[test]
+    fn nan_reaches_the_loss() {
+        let device = Device::flex();
+        let x = Tensor::<2>::from_floats([[f32::NAN, 1.0]], &device);
+        let (loss, _) = linear_cross_entropy(x, Tensor::ones([3, 2], &device), Tensor::zeros([3], &device), &[1]);
+        assert!(loss.into_scalar::<f32>().is_nan());
+    }
+}
