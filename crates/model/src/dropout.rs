@@ -1,4 +1,4 @@
-//! What a dropout layer drops.
+//! The probability with which a dropout layer drops values.
 
 use burn::nn::Dropout;
 use burn::tensor::Device;

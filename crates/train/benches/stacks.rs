@@ -44,7 +44,7 @@ const PRESETS: [&str; 10] =
 const BATCHES: [(&str, usize); 2] = [("imdb", 24), ("32x400", 4)];
 
 /// The figure of a work is the median of this many rounds.
-const ROUNDS: usize = 7;
+const ROUNDS: usize = 5;
 /// The shortest duration of a round.
 const SECONDS: f64 = 0.5;
 
@@ -70,12 +70,12 @@ fn works() -> Vec<String> {
 }
 
 fn layers() -> BTreeMap<&'static str, EncoderConfig> {
-    let layer = LayerConfig { causal: true, ..LayerConfig::default() };
+    let layer = LayerConfig::default();
     let plain = PlainConfig { hidden: WIDTH, layers: 8, downsampling: Default::default(), layer: layer.clone() };
     let dilated = ResidualConfig { hidden: WIDTH, blocks: 4, dilation_base: 4, branch: Branch::Tcn, layer };
     let recurrent = RecurrentConfig { hidden: WIDTH, bidirectional: false };
     BTreeMap::from([
-        ("conv-layer", EncoderConfig::Conv(ConvConfig { causal: true, ..ConvConfig::new(WIDTH, &[3]) })),
+        ("conv-layer", EncoderConfig::Conv(ConvConfig::new(WIDTH, &[3]))),
         ("plain-layers", EncoderConfig::Plain(plain)),
         ("dilated-layers", EncoderConfig::Residual(dilated)),
         ("lstm-layer", EncoderConfig::Lstm(recurrent.clone())),
@@ -265,26 +265,29 @@ fn report(work: &str, count: usize, flop: usize, mut round: impl FnMut()) {
     let threads: usize = std::env::var("RAYON_NUM_THREADS").ok().and_then(|count| count.parse().ok()).unwrap_or(0);
     let line = json!({
         "work": work, "tool": "convlens", "threads": threads, "wall_seconds": median(0), "cpu_seconds": median(1),
-        "peak_bytes": usage().1, "flop": flop,
+        "peak_bytes": peak_bytes(), "flop": flop,
     });
     println!("{line}");
 }
 
-fn cpu_seconds() -> f64 {
-    usage().0
-}
-
-/// The user and system time of this process, and its peak memory; 0 where the system does not report it.
+/// The user and system time of this process; 0 where the system does not report it.
 #[cfg(unix)]
-fn usage() -> (f64, i64) {
+fn cpu_seconds() -> f64 {
     use nix::sys::resource::{UsageWho, getrusage};
     use nix::sys::time::TimeValLike;
     let usage = getrusage(UsageWho::RUSAGE_SELF).unwrap();
-    let seconds = (usage.user_time() + usage.system_time()).num_microseconds() as f64 / 1e6;
-    (seconds, usage.max_rss() * if cfg!(target_vendor = "apple") { 1 } else { 1024 })
+    (usage.user_time() + usage.system_time()).num_microseconds() as f64 / 1e6
 }
 
 #[cfg(not(unix))]
-fn usage() -> (f64, i64) {
-    (0.0, 0)
+fn cpu_seconds() -> f64 {
+    0.0
+}
+
+/// The peak memory of this process, from Linux's `/proc/self/status`; 0 elsewhere. (What `getrusage` reports
+/// includes the program that started it.)
+fn peak_bytes() -> u64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    line.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<u64>().ok()).unwrap_or(0) * 1024
 }

@@ -6,8 +6,8 @@ use convlens_run::model::Padding;
 
 /// The maximum number of positions in a batch, padding included.
 ///
-/// The activations of the preset `dilated` take about 8 KiB per position in training, so a full
-/// batch takes about 2 GiB. No preset reaches the bound on IMDB.
+/// The presets take between 0.1 and 5.4 KiB per position in training (docs/performance.md has a
+/// table), so a full batch takes up to 1.4 GiB. No preset reaches the bound on IMDB.
 const POSITIONS: usize = 1 << 18;
 
 /// How many ids of a text training reads at most: with counted padding the model itself cuts each

@@ -15,7 +15,7 @@ use crate::run_binary;
 const USAGE: &str = "\
 cargo xtask bench [--peers PYTHON]
 cargo xtask bench growth [--out FOLDER]
-cargo xtask bench stacks [--peers PYTHON] [--only PART] [--json]
+cargo xtask bench stacks [--peers PYTHON [--tools LIST]] [--only PART] [--json]
 cargo xtask bench kernels
 cargo xtask bench lstm
 cargo xtask bench memory|adding [tcn|lstm [STEPS [SEED]]]
@@ -31,6 +31,7 @@ vocabularies.
 stacks: measures a training step and inference of every encoder on batches of IMDB, and single layers,
 on one thread and on two.
   --peers PYTHON   PyTorch (eager and compiled) and onnxruntime do the same work in turn
+  --tools LIST     only some of these: eager,compiled,onnx
   --only PART      only works whose name contains PART, such as lstm or train/imdb
   --json           prints a line of JSON per measurement instead of a table: work, tool, threads,
                    wall_seconds, cpu_seconds and peak_bytes, per step, per review or per pass
@@ -75,6 +76,7 @@ fn stacks_settings<'a>(options: &[&'a str]) -> Result<stacks::Settings<'a>, Stri
         match option {
             "--peers" => settings.peers = Some(Path::new(value()?)),
             "--only" => settings.only = Some(value()?),
+            "--tools" => settings.tools = value()?,
             "--json" => settings.json = true,
             other => return Err(format!("unknown argument `{other}`; see `cargo xtask bench --help`")),
         }

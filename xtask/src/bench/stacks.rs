@@ -9,12 +9,9 @@ use serde_json::Value;
 use super::Scratch;
 use super::measure::timed;
 
-/// How the script names its tools.
-const PEERS: [&str; 3] = ["eager", "compiled", "onnx"];
 const THREADS: [usize; 2] = [1, 2];
 
 /// What to measure.
-#[derive(Default)]
 pub struct Settings<'a> {
     /// A Python with PyTorch and onnxruntime.
     pub peers: Option<&'a Path>,
@@ -22,6 +19,14 @@ pub struct Settings<'a> {
     pub json: bool,
     /// Only works whose name contains this.
     pub only: Option<&'a str>,
+    /// Only these peers, separated by commas.
+    pub tools: &'a str,
+}
+
+impl Default for Settings<'_> {
+    fn default() -> Self {
+        Self { peers: None, json: false, only: None, tools: "eager,compiled,onnx" }
+    }
 }
 
 /// The figures of one tool for one work.
@@ -51,7 +56,7 @@ pub fn compare(settings: &Settings) -> Result<(), String> {
             let mut command = ours(&["measure", &folder, work]);
             command.env("RAYON_NUM_THREADS", threads.to_string());
             let mut lines = vec![line(command)?];
-            for peer in settings.peers.iter().flat_map(|_| PEERS) {
+            for peer in settings.tools.split(',').filter(|_| settings.peers.is_some()) {
                 if has(peer, work) {
                     lines.extend(peer_line(settings.peers, &[peer, &threads.to_string(), &folder, work])?);
                 }
@@ -133,7 +138,8 @@ impl Table {
         Ok(())
     }
 
-    /// One row per work and number of threads: this program, the fastest peer, and the ratios.
+    /// One row per work and number of threads: this program, the peer that takes the least CPU time, and the
+    /// ratios.
     fn print(&self) {
         println!(
             "| work | threads | wall | CPU | peak MiB | of a matrix product | fastest peer | wall | CPU | peak MiB |"

@@ -117,7 +117,7 @@ impl ByteNet {
 
     fn activate(&self, norm: &Option<LayerNorm>, x: Tensor<3>) -> Tensor<3> {
         match (self.activation, norm) {
-            (Activation::Relu, Some(norm)) => layer_norm(norm, x.clone(), Epilogue::new(true, 0.0, &x.device())),
+            (Activation::Relu, Some(norm)) => layer_norm(norm, x, Epilogue::RELU),
             (activation, Some(norm)) => activation.forward(layer_norm(norm, x, Epilogue::NONE)),
             (activation, None) => activation.forward(x),
         }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::layer::{ConvLayer, LayerConfig, dilation};
 use super::{Activation, Encode, EncoderSettings, Filters};
-use crate::kernels::{Epilogue, gate};
+use crate::kernels::gate;
 use crate::limits::{check_size, product};
 use crate::{ReceptiveField, Words, dropout};
 
@@ -98,17 +98,17 @@ pub struct Unit {
 impl Gated {
     /// Everything after the input convolution.
     fn after_input(&self, mut x: Tensor<3>, mask: &Tensor<2>) -> Tensor<3> {
-        let mut skips = Vec::new();
+        let mut sum: Option<Tensor<3>> = None;
         for unit in &self.units {
-            let device = x.device();
-            let drops = Epilogue::new(false, dropout::probability(&unit.dropout, &device), &device);
-            let gated = gate(unit.gates.forward(x.clone(), mask.clone()), drops);
-            skips.push(unit.skip.forward(gated.clone(), mask.clone()));
+            let dropped = dropout::probability(&unit.dropout, &x.device());
+            let gated = gate(unit.gates.forward(x.clone(), mask.clone()), dropped);
+            let skip = unit.skip.forward(gated.clone(), mask.clone());
+            sum = Some(sum.map_or(skip.clone(), |sum| sum + skip));
             if let Some(through) = &unit.through {
                 x = x + through.forward(gated, mask.clone());
             }
         }
-        relu(skips.into_iter().reduce(|sum, skip| sum + skip).unwrap_or(x))
+        relu(sum.unwrap_or(x))
     }
 }
 

@@ -199,22 +199,18 @@ impl ConvLayer {
 
     /// What follows the convolution, which applies the epilogue that it is given.
     fn finish(&self, convolve: impl FnOnce(Epilogue) -> Tensor<3>, device: &Device) -> Tensor<3> {
-        match (self.activation, &self.norm) {
-            (Activation::Relu | Activation::None, norm) => {
-                let relu = self.activation == Activation::Relu;
-                let epilogue = Epilogue::new(relu, dropout::probability(&self.dropout, device), device);
-                match norm {
-                    None => convolve(epilogue),
-                    Some(norm) => layer_norm(norm, convolve(Epilogue::NONE), epilogue),
-                }
-            }
-            (activation, norm) => {
-                let x = match norm {
-                    None => convolve(Epilogue::NONE),
-                    Some(norm) => layer_norm(norm, convolve(Epilogue::NONE), Epilogue::NONE),
-                };
-                self.dropout.forward(activation.forward(x))
-            }
-        }
+        // An epilogue has ReLU or no activation.
+        let is_fused = matches!(self.activation, Activation::Relu | Activation::None);
+        let epilogue = if is_fused {
+            let relu = self.activation == Activation::Relu;
+            Epilogue::new(relu, dropout::probability(&self.dropout, device), device)
+        } else {
+            Epilogue::NONE
+        };
+        let x = match &self.norm {
+            None => convolve(epilogue),
+            Some(norm) => layer_norm(norm, convolve(Epilogue::NONE), epilogue),
+        };
+        if is_fused { x } else { self.dropout.forward(self.activation.forward(x)) }
     }
 }

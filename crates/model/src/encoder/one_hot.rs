@@ -100,9 +100,9 @@ impl Encode for OneHot {
     }
 
     fn forward_words(&self, words: &Words) -> Tensor<3> {
-        let relu = Epilogue::new(true, 0.0, &words.device());
-        let forward_width =
-            |Width { field, weights, bias }: Width| words.with_dimensions(weights).sum_places(Some(bias), field, relu);
+        let forward_width = |Width { field, weights, bias }: Width| {
+            words.with_dimensions(weights).sum_places(Some(bias), field, Epilogue::RELU)
+        };
         Tensor::cat(self.widths().map(forward_width).collect(), 2)
     }
 

@@ -21,8 +21,8 @@ use super::{add, has_kernels, sum_of, tensor};
 
 /// How many logits are in memory at a time, per thread.
 const LOGITS: usize = 1 << 18;
-/// How many values the partial sums of the weights' gradient may have together.
-const PARTIAL_SUMS: usize = 1 << 25;
+/// The largest number of rows whose logits are in memory at a time. The tests divide small batches too.
+const ROWS: usize = if cfg!(test) { 7 } else { 256 };
 
 /// The mean cross-entropy of linear predictions, in nats, and how many of them are right.
 ///
@@ -162,12 +162,10 @@ fn loss(tensors: [FlexTensor; 3], targets: FlexTensor, gradients: Option<(&mut [
     let ([rows, hidden], [outputs, _]) = (x.layout().shape().dims(), weight.layout().shape().dims());
     let (x, weight, targets) = (x.storage::<f32>(), weight.storage::<f32>(), targets.storage::<i32>());
     let to_logits = Panels::transposed(&[weight], hidden, outputs).with_bias(bias.storage());
-    let at_once = (LOGITS / outputs.max(1)).clamp(1, 256);
-    // The number of parts depends on the sizes alone, so that the sums are the same on any machine.
-    let parts = |sums: usize| rows.div_ceil((PARTIAL_SUMS / sums.max(1)).clamp(1, 8));
+    let at_once = (LOGITS / outputs.max(1)).clamp(1, ROWS);
+    let pieces = Piece::all(1, rows, 1);
 
     let Some((of_x, sums)) = gradients else {
-        let pieces = Piece::cut(rows, parts(1));
         let totals = Piece::sum(&pieces, 2, |piece, totals| {
             let mut logits = vec![0.0; at_once * outputs];
             for first in (piece.first..piece.first + piece.rows).step_by(at_once) {
@@ -185,7 +183,6 @@ fn loss(tensors: [FlexTensor; 3], targets: FlexTensor, gradients: Option<(&mut [
 
     let to_x = Panels::new(&[weight], outputs, hidden);
     let size = outputs * (hidden + 1);
-    let pieces = Piece::cut(rows, parts(size));
     *sums = Piece::sum_each(&pieces, of_x, hidden, size + 2, |piece, of_x, sums| {
         let (of_weight, rest) = sums.split_at_mut(outputs * hidden);
         let (of_bias, totals) = rest.split_at_mut(outputs);

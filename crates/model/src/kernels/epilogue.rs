@@ -11,8 +11,8 @@ use rayon::prelude::*;
 use super::simd::vectorized;
 use super::tensor;
 
-/// How many rows a thread takes at a time.
-const ROWS: usize = 256;
+/// How many rows a thread takes at a time. The tests divide small tensors too.
+const ROWS: usize = if cfg!(test) { 16 } else { 256 };
 
 /// ReLU, dropout, both or neither.
 #[derive(Clone, Copy, Debug)]
@@ -26,9 +26,12 @@ pub(crate) struct Epilogue {
 impl Epilogue {
     /// Changes nothing.
     pub const NONE: Self = Self { relu: false, dropout: 0.0, seed: 0 };
+    /// ReLU alone.
+    pub const RELU: Self = Self { relu: true, ..Self::NONE };
 
-    /// ReLU if `relu`, then dropout with this probability, whose seed is drawn from `device`.
+    /// ReLU if `relu`, then dropout with this probability, which is below 1. Its seed is drawn from `device`.
     pub fn new(relu: bool, dropout: f64, device: &Device) -> Self {
+        assert!((0.0..1.0).contains(&dropout), "a dropout of {dropout}");
         let has_kernels = device.clone().inner() == Device::flex();
         Self { relu, dropout, seed: if dropout > 0.0 && has_kernels { seed(device) } else { 0 } }
     }
@@ -115,14 +118,14 @@ impl Epilogue {
 
     /// What a value that is not dropped is multiplied by, so that the mean stays the same.
     #[inline(always)]
-    pub fn scale(self) -> f32 {
+    fn scale(self) -> f32 {
         (1.0 / (1.0 - self.dropout)) as f32
     }
 
     /// The draws of a row.
     #[inline(always)]
-    pub fn drops(self, row: usize) -> Drops {
-        // SplitMix64 (Steele, Lea and Flood 2014, figure 16).
+    fn drops(self, row: usize) -> Drops {
+        // SplitMix64 (Steele, Lea and Flood 2014, figure 16) without its last step.
         let key = self.seed.wrapping_add((row as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15));
         let key = (key ^ (key >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         let key = (key ^ (key >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -133,7 +136,7 @@ impl Epilogue {
 
 /// Which values of a row are dropped.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Drops {
+struct Drops {
     low: u32,
     high: u32,
     /// Draws below this are dropped.
@@ -144,7 +147,7 @@ pub(crate) struct Drops {
 impl Drops {
     /// Zero, or what a value that is not dropped is multiplied by.
     #[inline(always)]
-    pub fn factor(self, channel: usize) -> f32 {
+    fn factor(self, channel: usize) -> f32 {
         // The finaliser of MurmurHash3 (Appleby 2011), with the second half of the key inside.
         let draw = (channel as u32).wrapping_mul(0x9e37_79b9).wrapping_add(self.low);
         let draw = (draw ^ (draw >> 16)).wrapping_mul(0x85eb_ca6b);

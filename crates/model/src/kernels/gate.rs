@@ -18,17 +18,18 @@ use super::simd::vectorized;
 use super::squash::{sigmoid, tanh};
 use super::{Epilogue, has_kernels, tensor};
 
-/// The number of positions that a thread takes at a time.
-const POSITIONS: usize = 256;
+/// The number of positions that a thread takes at a time. The tests divide small tensors too.
+const POSITIONS: usize = if cfg!(test) { 4 } else { 256 };
 
 /// The tanh of the first half of the channels, times the sigmoid of the second half (van den Oord et al.
-/// 2016, equation 2); then the epilogue, which must not have ReLU.
+/// 2016, equation 2), of which values are dropped with the probability `dropout`.
 ///
 /// # Shapes
 ///
 /// - `halves`: `[batch, length, 2 · hidden]`
 /// - output: `[batch, length, hidden]`
-pub(crate) fn gate(halves: Tensor<3>, epilogue: Epilogue) -> Tensor<3> {
+pub(crate) fn gate(halves: Tensor<3>, dropout: f64) -> Tensor<3> {
+    let epilogue = Epilogue::new(false, dropout, &halves.device());
     if !has_kernels(&halves) {
         return composed(halves, epilogue);
     }
@@ -151,8 +152,8 @@ mod tests {
                 Tensor::<3>::random(shape, Distribution::Normal(0.0, 3.0), &device)
             };
             let (halves, weights) = (draw(2 * hidden).require_grad(), draw(hidden));
-            let both = [gate, composed].map(|function| {
-                let output = function(halves.clone(), Epilogue::NONE);
+            let both = [|halves| gate(halves, 0.0), |halves| composed(halves, Epilogue::NONE)].map(|function: fn(Tensor<3>) -> Tensor<3>| {
+                let output = function(halves.clone());
                 let gradients = (output.clone() * weights.clone()).sum().backward();
                 let halves_gradient = halves.grad(&gradients).expect("a gradient");
                 [output.inner(), halves_gradient].map(|values| values.try_into_vec_as::<f32>().expect("values"))

@@ -22,7 +22,7 @@ use super::{Epilogue, has_kernels, sum_of, tensor};
 /// - `x`, output: `[batch, length, channels]`
 pub(crate) fn layer_norm(norm: &LayerNorm, x: Tensor<3>, epilogue: Epilogue) -> Tensor<3> {
     match &norm.beta {
-        Some(beta) if has_kernels(&x) && has_kernels(&norm.gamma.val()) => {
+        Some(beta) if has_kernels(&x) && has_kernels(&norm.gamma.val()) && has_kernels(&beta.val()) => {
             let (gain, bias) = (norm.gamma.val().into_dispatch(), beta.val().into_dispatch());
             Tensor::from_dispatch(Dispatch::normalize(x.into_dispatch(), gain, bias, epilogue))
         }
@@ -195,10 +195,9 @@ mod tests {
             let parameter = || Param::from_tensor(draw([1, 1, channels]).reshape([channels]));
             let mut norm = LayerNormConfig::new(channels).init(&device);
             (norm.gamma, norm.beta) = (parameter(), Some(parameter()));
-            let relu = Epilogue::new(true, 0.0, &device);
-            let both = [layer_norm, |norm: &LayerNorm, x, epilogue: Epilogue| epilogue.composed(norm.forward(x))]
+                        let both = [layer_norm, |norm: &LayerNorm, x, epilogue: Epilogue| epilogue.composed(norm.forward(x))]
                 .map(|function| {
-                    let output = function(&norm, x.clone(), relu);
+                    let output = function(&norm, x.clone(), Epilogue::RELU);
                     let gradients = (output.clone() * weights.clone()).sum().backward();
                     let beta = norm.beta.as_ref().expect("a bias").val();
                     let all = [norm.gamma.val().grad(&gradients), beta.grad(&gradients)];

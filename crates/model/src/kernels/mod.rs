@@ -2,10 +2,23 @@
 //! several times the memory. On the CPU they are kernels, which extend Burn's backend; on other devices,
 //! and for types other than 32-bit floats, they are composed of Burn's operations.
 //!
+//! | operation | modules |
+//! |---|---|
+//! | a convolution of vectors, with bias, ReLU, dropout and mask | `convolution` |
+//! | the first convolution over words, also with pooling | `lookup`, `pooled_lookup` |
+//! | an LSTM or GRU over a text | `recurrent` |
+//! | layer normalisation, the gate of WaveNet, the sum of a residual block | `layer_norm`, `gate`, `rectified_sum` |
+//! | a linear layer with many outputs and its loss | `cross_entropy` |
+//!
+//! They share: matrix products (`panels`), ReLU and dropout (`epilogue`), the division of a batch among
+//! threads (`pieces`), the positions of each word (`occurrences`), sigmoid and tanh (`squash`), loops for
+//! every processor (`simd`), and reused memory (`scratch`).
+//!
 //! The first convolution over words is a lookup: a table holds what every word contributes at each
 //! place of a phrase, and the value of a phrase is the sum over its words.
 //!
-//! NaN is never replaced by a number: the training loop stops when it sees one.
+//! Results do not depend on the number of threads. NaN is never replaced by a number: the training loop
+//! stops when it sees one.
 
 mod convolution;
 mod cross_entropy;
@@ -89,5 +102,10 @@ fn sum_of(count: usize, term: impl Fn(usize) -> f32) -> f32 {
             *sum += term(first + lane);
         }
     }
-    lanes.iter().sum::<f32>() + (whole..count).map(term).sum::<f32>()
+    for half in [8, 4, 2, 1] {
+        for lane in 0..half {
+            lanes[lane] += lanes[lane + half];
+        }
+    }
+    lanes[0] + (whole..count).map(term).sum::<f32>()
 }

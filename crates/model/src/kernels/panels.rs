@@ -100,7 +100,7 @@ impl<'x, F: Fn(usize, usize) -> &'x [f32]> WithSimd for Multiply<'_, F> {
             let end = self.rows.min(first + TILE);
             for column in (0..self.panels.columns).step_by(2 * S::F32_LANES) {
                 let values = &self.panels.values[column / WIDTH * size..][..size];
-                // As many sums as there are registers.
+                // As many sums as fit in registers.
                 let mut row = first;
                 while S::F32_LANES >= 16 && row + 8 <= end {
                     self.block::<S, 8>(simd, values, row, column);

@@ -1,16 +1,19 @@
 //! How the rows of a batch are divided into pieces that fit the cache.
 //!
-//! The division depends on the sizes alone, never on the number of threads, so that sums over pieces
-//! are the same bits on every machine.
+//! The division depends on the sizes alone, so that sums over pieces are the same bits with any number of
+//! threads.
 
 use rayon::prelude::*;
 
 use super::add;
 
-/// How many rows a piece has, about: what a convolution keeps of them fits the second-level cache.
-const ROWS: usize = 512;
-/// Into how many groups pieces are gathered for a sum over all of them.
-const GROUPS: usize = 8;
+/// The approximate number of rows of a piece: what a convolution keeps of them fits the second-level cache.
+/// The tests cut small batches too.
+const ROWS: usize = if cfg!(test) { 16 } else { 512 };
+/// The largest number of groups in which pieces are summed, and of threads that take part in a sum.
+const GROUPS: usize = 16;
+/// How many values the sums of all groups may have together.
+const SUMS: usize = 1 << 25;
 
 /// Rows `first..first + rows` of each of some texts that follow one another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,12 +43,6 @@ impl Piece {
         (0..batch).flat_map(cut).collect()
     }
 
-    /// Divides `rows` rows into pieces of `size`.
-    pub fn cut(rows: usize, size: usize) -> Vec<Self> {
-        let piece = |first| Self { text: 0, texts: 1, first, rows: size.min(rows - first) };
-        (0..rows).step_by(size.max(1)).map(piece).collect()
-    }
-
     /// Calls `work` with every piece and its rows of `output`, `[batch, rows, channels]`, on all threads.
     pub fn for_each(pieces: &[Self], output: &mut [f32], channels: usize, work: impl Fn(Self, &mut [f32]) + Sync) {
         Self::with_rows(pieces, output, channels).into_par_iter().for_each(|(piece, rows)| work(piece, rows));
@@ -71,7 +68,7 @@ impl Piece {
             sum
         };
         let mut pieces = Self::with_rows(pieces, output, channels);
-        let size = pieces.len().div_ceil(GROUPS).max(1);
+        let size = pieces.len().div_ceil((SUMS / length.max(1)).clamp(1, GROUPS)).max(1);
         let groups: Vec<Vec<f32>> = pieces.par_chunks_mut(size).map(of_group).collect();
         let mut groups = groups.into_iter();
         let mut sum = groups.next().unwrap_or_else(|| vec![0.0; length]);

@@ -155,10 +155,12 @@ impl PoolKernel for Flex {
         let (table, ids, mask) = (table.storage::<f32>(), ids.storage::<i32>(), mask.storage::<f32>());
 
         let mut pooled = vec![0.0f32; batch * channels];
-        let texts = pooled.par_chunks_mut(channels).zip(ids.par_chunks(length).zip(mask.par_chunks(length)));
+        let texts = pooled
+            .par_chunks_mut(channels.max(1))
+            .zip(ids.par_chunks(length.max(1)).zip(mask.par_chunks(length.max(1))));
         let found = if window.is_max {
             let mut found = vec![-1i32; batch * channels];
-            texts.zip(found.par_chunks_mut(channels)).for_each(|((pooled, (ids, mask)), found)| {
+            texts.zip(found.par_chunks_mut(channels.max(1))).for_each(|((pooled, (ids, mask)), found)| {
                 vectorized!(each_sum(
                     table,
                     ids,
@@ -179,7 +181,7 @@ impl PoolKernel for Flex {
             tensor(found, [batch, channels])
         } else {
             let mut found = vec![0i8; batch * length * channels];
-            texts.zip(found.par_chunks_mut(length * channels)).for_each(|((pooled, (ids, mask)), found)| {
+            texts.zip(found.par_chunks_mut((length * channels).max(1))).for_each(|((pooled, (ids, mask)), found)| {
                 vectorized!(each_sum(
                     table,
                     ids,
@@ -238,7 +240,7 @@ impl PoolKernel for Flex {
                 })
                 .collect();
             // Word by word, as in the backward pass of the sums.
-            sums.par_chunks_mut(width).enumerate().for_each(|(word, sums)| {
+            sums.par_chunks_mut(width.max(1)).enumerate().for_each(|(word, sums)| {
                 occurrences.sum(word, sums, |positions, sums| {
                     vectorized!(mean_backward(sums, &scaled, found, mask, positions, length, window));
                 });

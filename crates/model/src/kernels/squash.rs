@@ -15,7 +15,7 @@ pub(super) fn tanh(x: f32, fused: Fused) -> f32 {
     fused.multiply_add(2.0, sigmoid(2.0 * x, fused), -1.0)
 }
 
-/// eˣ for |x| ≤ 87, as 2ⁿ · eʳ with |r| ≤ ln 2 / 2, where eʳ is the polynomial of Cephes' `expf` (Moshier 1992).
+/// eˣ, with x clamped to ±87, as 2ⁿ · eʳ with |r| ≤ ln 2 / 2, where eʳ is the polynomial of Cephes' `expf` (Moshier 1992).
 #[inline(always)]
 #[expect(clippy::excessive_precision, reason = "the constants as published")]
 pub(super) fn exp(x: f32, fused: Fused) -> f32 {

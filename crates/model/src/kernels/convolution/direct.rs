@@ -2,25 +2,25 @@
 //! read where they lie.
 
 use super::Taps;
-use super::rows::{Finish, Rows};
-use crate::kernels::add;
+use super::rows::Rows;
 use crate::kernels::panels::{Columns, Panels, Write, add_transposed_product};
 use crate::kernels::pieces::Piece;
 use crate::kernels::scratch::with_scratch;
 use crate::kernels::simd::vectorized;
+use crate::kernels::{Epilogue, add};
 
-/// Convolves a piece; `sums` are its rows of the output.
-pub(super) fn convolve(x: &Rows, filters: &Panels, taps: Taps, piece: Piece, finish: Finish, sums: &mut [f32]) {
-    let (channels, length) = (finish.channels, taps.outputs(x.length));
+/// Convolves a piece; `sums` are its rows of the output. `filters` add the bias themselves.
+pub(super) fn convolve(x: &Rows, filters: &Panels, taps: Taps, piece: Piece, epilogue: Epilogue, sums: &mut [f32]) {
+    let (channels, length) = (filters.columns(), taps.outputs(x.length));
     for (text, sums) in (piece.text..).zip(sums.chunks_exact_mut(piece.rows * channels)) {
         let counted = taps.outputs(x.counted(text)).saturating_sub(piece.first).min(piece.rows);
         let (sums, others) = sums.split_at_mut(counted * channels);
         others.fill(0.0);
         let row = |row: usize, tap: usize| x.row(text, taps.position(piece.first + row, tap));
         filters.multiply(counted, row, sums, Write::Replace);
-        if !finish.epilogue.is_identity() {
+        if !epilogue.is_identity() {
             vectorized!(for (number, row) in (text * length + piece.first..).zip(sums.chunks_exact_mut(channels)) {
-                finish.epilogue.finish(number, row);
+                epilogue.finish(number, row);
             });
         }
     }

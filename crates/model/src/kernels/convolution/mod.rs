@@ -1,4 +1,4 @@
-//! A convolution over the positions of a batch of texts, with what follows it: bias, ReLU, mask.
+//! A convolution over the positions of a batch of texts, with what follows it: bias, ReLU, dropout, mask.
 //!
 //! On the CPU it is a kernel, an extension of Burn's backend. Texts lie position by position,
 //! `[batch, length, channels]`, so that whatever a filter reads is whole rows, and the batch is cut into
@@ -34,7 +34,7 @@ use crate::ReceptiveField;
 /// Where the taps of a filter lie, and where it is applied.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Taps {
-    /// What one output sees of the input: as many positions as all taps take.
+    /// What one output sees of the input: the positions from the first tap to the last.
     pub field: ReceptiveField,
     /// From one tap to the next.
     pub dilation: usize,
@@ -62,7 +62,7 @@ impl Taps {
     }
 }
 
-/// A convolution, a bias and, if asked for, ReLU. Texts are surrounded by zeros; positions that do not
+/// A convolution with a bias, then the epilogue. Texts are surrounded by zeros; positions that do not
 /// count are read as zeros, and are zero in the output.
 ///
 /// # Shapes
@@ -326,16 +326,7 @@ impl TapMajor {
 
     fn convolve(&self, x: &Rows, bias: &[f32], taps: Taps, epilogue: Epilogue, in_training: bool, sums: &mut [f32]) {
         let panels = |filters: &[&[f32]]| Panels::transposed(filters, self.input, self.output);
-        convolve_with(
-            panels,
-            &self.slices(),
-            x,
-            bias,
-            taps,
-            Finish { channels: self.output, epilogue },
-            in_training,
-            sums,
-        );
+        convolve_with(panels, &self.slices(), x, taps, Finish { bias, epilogue }, in_training, sums);
     }
 
     /// Writes the input's gradient, `[batch, length, input]`; `counted` says how many positions of
@@ -353,8 +344,8 @@ impl TapMajor {
             let panels = |filters: &[&[f32]]| Panels::new(filters, self.output, self.input);
             let mut filters = self.slices();
             filters.reverse();
-            let (bias, finish) = (vec![0.0; self.input], Finish { channels: self.input, epilogue: Epilogue::NONE });
-            return convolve_with(panels, &filters, gradient, &bias, taps.mirrored(), finish, in_training, sums);
+            let finish = Finish { bias: &vec![0.0; self.input], epilogue: Epilogue::NONE };
+            return convolve_with(panels, &filters, gradient, taps.mirrored(), finish, in_training, sums);
         }
         // [output, kernel_size · input]
         let side_by_side: Vec<f32> = (0..self.output)
@@ -370,12 +361,10 @@ impl TapMajor {
 }
 
 /// Convolves `x` with filters given tap by tap, which `panels` puts into the order of a product.
-#[expect(clippy::too_many_arguments, reason = "both directions share it")]
 fn convolve_with(
     panels: impl Fn(&[&[f32]]) -> Panels,
     filters: &[&[f32]],
     x: &Rows,
-    bias: &[f32],
     taps: Taps,
     finish: Finish,
     in_training: bool,
@@ -388,13 +377,13 @@ fn convolve_with(
     {
         let filters = winograd::transform_filters([first, second, third]).map(|filters| panels(&[&filters]));
         let pieces = Piece::all(batch, rows, winograd::unit(taps));
-        return Piece::for_each(&pieces, sums, finish.channels, |piece, sums| {
-            winograd::convolve(x, &filters, bias, taps, piece, finish, sums);
+        return Piece::for_each(&pieces, sums, finish.bias.len(), |piece, sums| {
+            winograd::convolve(x, &filters, taps, piece, finish, sums);
         });
     }
-    let filters = panels(filters).with_bias(bias);
-    Piece::for_each(&Piece::all(batch, rows, 1), sums, finish.channels, |piece, sums| {
-        direct::convolve(x, &filters, taps, piece, finish, sums);
+    let filters = panels(filters).with_bias(finish.bias);
+    Piece::for_each(&Piece::all(batch, rows, 1), sums, finish.bias.len(), |piece, sums| {
+        direct::convolve(x, &filters, taps, piece, finish.epilogue, sums);
     });
 }
 
@@ -449,7 +438,7 @@ mod tests {
             let filters =
                 Tensor::<3>::from_data(TensorData::new(filters, [4, 3, kernel_size]), &device).require_grad();
             let bias = Tensor::<1>::from_data(TensorData::new(values(4, 0.4), [4]), &device).require_grad();
-            let epilogue = Epilogue::new(relu, 0.0, &device);
+            let epilogue = if relu { Epilogue::RELU } else { Epilogue::NONE };
             let both = [convolve, composed].map(|function| {
                 let sums = function(x.clone(), filters.clone(), Some(bias.clone()), mask.clone(), taps, epilogue);
                 let gradients = (sums.clone() * sums.clone()).sum().backward();
@@ -462,6 +451,38 @@ mod tests {
             });
             for (one, other) in both[0].iter().zip(&both[1]) {
                 prop_assert!((one - other).abs() < 1e-4 * (1.0 + other.abs()), "{one} and {other}");
+            }
+        }
+    }
+
+    /// With dropout, values and gradients are those without it, times what the output says was kept.
+    #[test]
+    fn dropout_is_the_same_forward_and_backward() {
+        let device = Device::flex().autodiff();
+        let draw = |shape: [usize; 3]| {
+            Tensor::<3>::random(shape, burn::tensor::Distribution::Normal(0.0, 1.0), &device).require_grad()
+        };
+        let (x, filters) = (draw([3, 70, 5]), draw([40, 5, 3]));
+        let taps = Taps { field: ReceptiveField::same_convolution(3, 2), dilation: 2, stride: 1 };
+        let mask = Tensor::<2>::ones([3, 70], &device);
+        for relu in [false, true] {
+            let dropout = Epilogue::new(relu, 0.4, &device);
+            let convolve = |epilogue| convolve(x.clone(), filters.clone(), None, mask.clone(), taps, epilogue);
+            let without = convolve(if relu { Epilogue::RELU } else { Epilogue::NONE });
+            let dropped = convolve(dropout);
+            let kept =
+                (dropped.clone().detach() / without.clone().detach()).mask_fill(without.clone().equal_elem(0.0), 0.0);
+            let share =
+                kept.clone().greater_elem(0.0).float().mean().into_scalar::<f32>() * if relu { 2.0 } else { 1.0 };
+            assert!((share - 0.6).abs() < 0.05, "{share}");
+            let gradients = [dropped, without * kept].map(|output| {
+                let gradients = (output.clone() * output).sum().backward();
+                [&x, &filters]
+                    .map(|tensor| tensor.grad(&gradients).expect("a gradient"))
+                    .map(|gradient| gradient.try_into_vec_as::<f32>().expect("values"))
+            });
+            for (one, other) in gradients[0].concat().iter().zip(gradients[1].concat()) {
+                assert!((one - other).abs() < 1e-3 * (1.0 + other.abs()), "{one} and {other}");
             }
         }
     }

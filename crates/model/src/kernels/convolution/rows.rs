@@ -1,4 +1,4 @@
-//! The rows that a convolution reads, and what it does with each of its sums.
+//! The rows that a convolution reads, and what it applies to its sums.
 
 use crate::kernels::Epilogue;
 
@@ -32,10 +32,9 @@ impl<'a> Rows<'a> {
     }
 }
 
-/// What becomes of the sums.
+/// What is applied to the sums: a bias, `[channels]`, then the epilogue.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Finish {
-    /// The number of channels of the output.
-    pub channels: usize,
+pub(super) struct Finish<'a> {
+    pub bias: &'a [f32],
     pub epilogue: Epilogue,
 }

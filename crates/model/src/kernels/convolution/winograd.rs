@@ -20,7 +20,7 @@ const OUTPUTS: usize = 4;
 /// How many inputs a tile reads, and how many products it takes.
 pub(super) const POINTS: usize = OUTPUTS + TAPS - 1;
 
-/// At multiples of how many rows a text may be cut into pieces.
+/// A text may be cut into pieces at multiples of this many rows.
 pub(super) fn unit(taps: Taps) -> usize {
     OUTPUTS * taps.dilation
 }
@@ -67,18 +67,17 @@ pub(super) fn transform_filters(taps: [&[f32]; TAPS]) -> [Vec<f32>; POINTS] {
     transformed
 }
 
-/// Convolves a piece. `filters` multiply the six transformed inputs; `bias` is that of the outputs.
+/// Convolves a piece. `filters` multiply the six transformed inputs.
 pub(super) fn convolve(
     x: &Rows,
     filters: &[Panels; POINTS],
-    bias: &[f32],
     taps: Taps,
     piece: Piece,
     finish: Finish,
     sums: &mut [f32],
 ) {
     let tiles = tiles(x, taps, piece);
-    let (of_input, of_output) = (tiles.len() * x.channels, tiles.len() * finish.channels);
+    let (of_input, of_output) = (tiles.len() * x.channels, tiles.len() * finish.bias.len());
     with_scratch([POINTS * of_input, POINTS * of_output], |[inputs, products]| {
         transform_inputs(x, taps, &tiles, inputs);
         for (point, filters) in filters.iter().enumerate() {
@@ -87,7 +86,7 @@ pub(super) fn convolve(
             let row = |tile: usize, _: usize| &inputs[tile * x.channels..][..x.channels];
             filters.multiply(tiles.len(), row, products, Write::Replace);
         }
-        write_outputs(x, products, bias, taps, &tiles, piece, finish, sums);
+        write_outputs(x, products, taps, &tiles, piece, finish, sums);
     });
 }
 
@@ -106,7 +105,7 @@ pub(super) fn add_filter_gradient(x: &Rows, gradient: &Rows, taps: Taps, piece: 
     });
 }
 
-/// The taps' gradients, `[outer · inner]` each, from those of the six transformed matrices.
+/// The taps' gradients, `[output · input]` each, from those of the six transformed matrices.
 pub(super) fn filter_gradient(sums: &[f32]) -> [Vec<f32>; TAPS] {
     let size = sums.len() / POINTS;
     let mut taps = [(); TAPS].map(|()| vec![0.0; size]);
@@ -172,14 +171,13 @@ fn transform_gradients(gradient: &Rows, taps: Taps, tiles: &[(usize, usize)], tr
 fn write_outputs(
     x: &Rows,
     products: &[f32],
-    bias: &[f32],
     taps: Taps,
     tiles: &[(usize, usize)],
     piece: Piece,
     finish: Finish,
     sums: &mut [f32],
 ) {
-    let channels = finish.channels;
+    let channels = finish.bias.len();
     for (number, sums) in sums.chunks_exact_mut(piece.rows * channels).enumerate() {
         let counted = x.counted(piece.text + number).saturating_sub(piece.first).min(piece.rows);
         sums[counted * channels..].fill(0.0);
@@ -198,11 +196,11 @@ fn write_outputs(
             let inside = (counted - row).div_ceil(taps.dilation).min(OUTPUTS);
             match sums.get_disjoint_mut(rows.clone()) {
                 Ok(outputs) if inside == OUTPUTS => {
-                    outputs_of_tile(of_tile, bias, finish, text * x.length + row, taps.dilation, outputs)
+                    outputs_of_tile(of_tile, finish, text * x.length + row, taps.dilation, outputs)
                 }
                 _ => {
                     let outputs = rows_mut(&mut spare, channels);
-                    outputs_of_tile(of_tile, bias, finish, text * x.length + row, taps.dilation, outputs);
+                    outputs_of_tile(of_tile, finish, text * x.length + row, taps.dilation, outputs);
                     for (range, values) in rows.into_iter().zip(spare.chunks_exact(channels)).take(inside) {
                         sums[range].copy_from_slice(values);
                     }
@@ -216,7 +214,6 @@ fn write_outputs(
 #[inline(always)]
 fn outputs_of_tile(
     products: [&[f32]; POINTS],
-    bias: &[f32],
     finish: Finish,
     first: usize,
     apart: usize,
@@ -225,7 +222,7 @@ fn outputs_of_tile(
     let channels = products[0].len();
     let [p0, p1, p2, p3, p4, p5] = products.map(|plane| &plane[..channels]);
     let [o0, o1, o2, o3] = outputs.each_mut().map(|row| &mut row[..channels]);
-    let bias = &bias[..channels];
+    let bias = &finish.bias[..channels];
     for at in 0..channels {
         let (even, odd) = (p1[at] + p2[at], p1[at] - p2[at]);
         let (even_2, odd_2) = (p3[at] + p4[at], p3[at] - p4[at]);

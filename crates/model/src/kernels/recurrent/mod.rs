@@ -75,8 +75,7 @@ pub(crate) fn read(
     if !matrices || !vectors || !has_lookup_kernels(&words, &ids, &mask) {
         return None;
     }
-    let parameters = [input, recurrent].map(Tensor::into_dispatch);
-    let [input, recurrent] = parameters;
+    let [input, recurrent] = [input, recurrent].map(Tensor::into_dispatch);
     let [input_bias, recurrent_bias] = [input_bias, recurrent_bias].map(Tensor::into_dispatch);
     let (words, ids, mask) = (words.into_dispatch(), ids.into_dispatch(), mask.inner().into_dispatch());
     let output = Dispatch::read(words, input, input_bias, recurrent, recurrent_bias, ids, mask, reader);
@@ -213,7 +212,7 @@ impl ReadInTraining for Flex {
     fn read_backward(gradient: FlexTensor, kept: Kept<FlexTensor, FlexTensor>) -> [FlexTensor; 5] {
         let Kept { mut values, output, arguments } = kept;
         let Arguments { words, input, recurrent, ids, mask, reader, .. } = &arguments;
-        let [batch, length, hidden] = arguments.shape();
+        let [_, length, hidden] = arguments.shape();
         let ([words_count, embedding], gates) = (words.layout().shape().dims(), reader.cell.gates() * hidden);
         let lengths = counted(mask);
         let texts = Texts { reader: *reader, hidden, length, lengths: &lengths };
@@ -224,9 +223,8 @@ impl ReadInTraining for Flex {
 
         // The gradient of what each word contributes.
         let ids = ids.storage::<i32>();
-        let is_each_its_own = words_count == batch * length && (0..).zip(ids).all(|(at, &id)| at == id);
         let by_word;
-        let of_words = if is_each_its_own {
+        let of_words = if is_each_its_own(words_count, ids) {
             Columns { values: gradients, rows: words_count, stride: texts.kept(), first: 0, width: gates }
         } else {
             by_word = texts.gradient_by_word(gradients, ids, mask.storage(), words_count);
@@ -285,17 +283,26 @@ impl Arguments<FlexTensor, FlexTensor> {
 
     /// Writes the states to `output` and, in training, what the backward pass reads to `kept`.
     fn forward(&self, output: &mut [f32], kept: Option<&mut [f32]>) {
-        let [batch, length, hidden] = self.shape();
+        let [_, length, hidden] = self.shape();
         let [count, embedding] = self.words.layout().shape().dims();
         let gates = self.reader.cell.gates() * hidden;
         let lengths = counted(&self.mask);
         let texts = Texts { reader: self.reader, hidden, length, lengths: &lengths };
-        let recurrent =
-            Panels::new(&[self.recurrent.storage()], hidden, gates).with_bias(self.recurrent_bias.storage());
         let (words, ids) = (self.words.storage(), self.ids.storage());
-        let input = Panels::new(&[self.input.storage()], embedding, gates).with_bias(self.input_bias.storage());
-        if count >= batch * length {
-            return texts.forward(Inputs { words, ids, input: Some(&input) }, embedding, &recurrent, output, kept);
+        let (input, input_bias) = (self.input.storage::<f32>(), self.input_bias.storage::<f32>());
+        let (recurrent, recurrent_bias) = (self.recurrent.storage::<f32>(), self.recurrent_bias.storage::<f32>());
+        let is_each_its_own = is_each_its_own(count, ids);
+        if is_each_its_own && self.reader.cell == Cell::Lstm && embedding == hidden {
+            let bias: Vec<f32> = input_bias.iter().zip(recurrent_bias).map(|(a, b)| a + b).collect();
+            let both = Panels::new(&[recurrent, input], hidden, gates).with_bias(&bias);
+            let inputs = Inputs { words, ids, contribution: Contribution::WithState };
+            return texts.forward(inputs, embedding, &both, output, kept);
+        }
+        let recurrent = Panels::new(&[recurrent], hidden, gates).with_bias(recurrent_bias);
+        let input = Panels::new(&[input], embedding, gates).with_bias(input_bias);
+        if is_each_its_own {
+            let inputs = Inputs { words, ids, contribution: Contribution::Product(&input) };
+            return texts.forward(inputs, embedding, &recurrent, output, kept);
         }
         // Each distinct word is multiplied by the weights once.
         let mut table = vec![0.0; count * gates];
@@ -303,18 +310,34 @@ impl Arguments<FlexTensor, FlexTensor> {
             let word = |row: usize, _: usize| &words[(piece.first + row) * embedding..][..embedding];
             input.multiply(piece.rows, word, rows, Write::Replace);
         });
-        texts.forward(Inputs { words: &table, ids, input: None }, gates, &recurrent, output, kept);
+        let inputs = Inputs { words: &table, ids, contribution: Contribution::Itself };
+        texts.forward(inputs, gates, &recurrent, output, kept);
     }
+}
+
+/// Whether every position is a word of its own, in order: the words are vectors, not a vocabulary.
+fn is_each_its_own(words: usize, ids: &[i32]) -> bool {
+    words == ids.len() && (0..).zip(ids).all(|(at, &id)| at == id)
 }
 
 /// What a network reads.
 #[derive(Clone, Copy)]
 struct Inputs<'a> {
-    /// The words or, if there are no weights, what each contributes.
     words: &'a [f32],
     /// The word at each position.
     ids: &'a [i32],
-    input: Option<&'a Panels>,
+    contribution: Contribution<'a>,
+}
+
+/// What a word contributes to the gates.
+#[derive(Clone, Copy)]
+enum Contribution<'a> {
+    /// The word itself: it has been multiplied by the weights already.
+    Itself,
+    /// Its product with weights.
+    Product(&'a Panels),
+    /// Its product with weights that are the second tap of those of the state: an LSTM adds both.
+    WithState,
 }
 
 /// The texts of a batch, and what reads them.
@@ -381,19 +404,20 @@ impl Texts<'_> {
         let mut states = vec![0.0; group.len() * hidden];
         let mut memories = vec![0.0; group.len() * hidden];
         let mut from_states = vec![0.0; group.len() * gates];
-        let mut contributed = vec![0.0; if inputs.input.is_some() { group.len() * gates } else { 0 }];
+        let mut contributed = vec![0.0; group.len() * gates];
         let mut unkept = vec![0.0; kept_size];
         for step in 0..group.first().map_or(0, |&text| self.lengths[text]) {
             let active = self.at(group, step);
-            let state = |at: usize, _: usize| &states[at * hidden..][..hidden];
-            recurrent.multiply(active, state, &mut from_states, Write::Replace);
-            let word = |at: usize, _: usize| {
+            let word = |at: usize| {
                 let text = group[at];
                 let id = inputs.ids[text * self.length + self.position(text, step)] as usize;
                 &inputs.words[id * width..][..width]
             };
-            if let Some(input) = inputs.input {
-                input.multiply(active, word, &mut contributed, Write::Replace);
+            let state_and_word =
+                |at: usize, tap: usize| if tap == 0 { &states[at * hidden..][..hidden] } else { word(at) };
+            recurrent.multiply(active, state_and_word, &mut from_states, Write::Replace);
+            if let Contribution::Product(weights) = inputs.contribution {
+                weights.multiply(active, |at, _| word(at), &mut contributed, Write::Replace);
             }
             vectorized!(fused => for at in 0..active {
                 let position = self.position(group[at], step);
@@ -403,7 +427,11 @@ impl Texts<'_> {
                     None => &mut unkept[..],
                 };
                 let here = Position { state, memory: &mut memories[at * hidden..][..hidden], kept };
-                let input = if inputs.input.is_some() { &contributed[at * gates..][..gates] } else { word(at, 0) };
+                let input = match inputs.contribution {
+                    Contribution::Itself => word(at),
+                    // For `WithState` it stays zero: the product is in `from_states`.
+                    Contribution::Product(_) | Contribution::WithState => &contributed[at * gates..][..gates],
+                };
                 cell.step(input, &from_states[at * gates..][..gates], here, fused);
                 output[at][position * hidden..][..hidden].copy_from_slice(&states[at * hidden..][..hidden]);
             });
