@@ -230,7 +230,7 @@ impl Scored {
             }
         }
         let largest = lanes.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-        let sum = sum_of(logits.len(), |at| exp(logits[at] - largest, fused));
+        let sum = sum_of(logits, logits, |logit, _| exp(logit - largest, fused));
         let first = logits.iter().position(|&logit| logit == largest);
         Self { largest, sum, loss: sum.ln() + largest - logits[target], is_hit: first == Some(target) }
     }

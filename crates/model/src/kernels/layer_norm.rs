@@ -106,8 +106,9 @@ impl Normalize for Flex {
                 for (number, output) in (piece.first..).zip(output.chunks_exact_mut(channels)) {
                     let x = &values[number * channels..][..channels];
                     let Moments { mean, scale } = Moments::new(x);
-                    for channel in 0..channels {
-                        output[channel] = (x[channel] - mean) * scale * gain[channel] + bias[channel];
+                    let parameters = gain.iter().zip(bias);
+                    for ((output, x), (gain, bias)) in output.iter_mut().zip(x).zip(parameters) {
+                        *output = (x - mean) * scale * gain + bias;
                     }
                     epilogue.finish(number, output);
                 }
@@ -146,18 +147,18 @@ impl NormalizeBackward for Flex {
 /// The backward pass of one row. `gradient` is that of the output, and becomes that of the input.
 #[inline(always)]
 fn normalize_back(x: &[f32], gain: &[f32], gradient: &mut [f32], of_gain: &mut [f32], of_bias: &mut [f32]) {
-    let channels = x.len();
-    let (gain, gradient) = (&gain[..channels], &mut gradient[..channels]);
-    let (of_gain, of_bias) = (&mut of_gain[..channels], &mut of_bias[..channels]);
     let Moments { mean, scale } = Moments::new(x);
-    let count = channels as f32;
-    let mean_gradient = sum_of(channels, |at| gradient[at] * gain[at]) / count;
-    let mean_product = sum_of(channels, |at| gradient[at] * gain[at] * (x[at] - mean) * scale) / count;
-    for at in 0..channels {
-        let normal = (x[at] - mean) * scale;
-        of_gain[at] += gradient[at] * normal;
-        of_bias[at] += gradient[at];
-        gradient[at] = scale * (gradient[at] * gain[at] - mean_gradient - normal * mean_product);
+    let sums = of_gain.iter_mut().zip(of_bias).zip(gradient.iter().zip(x));
+    for ((of_gain, of_bias), (gradient, x)) in sums {
+        *of_gain += gradient * (x - mean) * scale;
+        *of_bias += gradient;
+    }
+    gradient.iter_mut().zip(gain).for_each(|(gradient, gain)| *gradient *= gain);
+    let count = x.len() as f32;
+    let mean_gradient = sum_of(gradient, x, |gradient, _| gradient) / count;
+    let mean_product = sum_of(gradient, x, |gradient, x| gradient * (x - mean) * scale) / count;
+    for (gradient, x) in gradient.iter_mut().zip(x) {
+        *gradient = scale * (*gradient - mean_gradient - (x - mean) * scale * mean_product);
     }
 }
 
@@ -171,8 +172,8 @@ impl Moments {
     #[inline(always)]
     fn new(x: &[f32]) -> Self {
         let count = x.len() as f32;
-        let mean = sum_of(x.len(), |at| x[at]) / count;
-        let variance = sum_of(x.len(), |at| (x[at] - mean) * (x[at] - mean)) / count;
+        let mean = sum_of(x, x, |x, _| x) / count;
+        let variance = sum_of(x, x, |x, _| (x - mean) * (x - mean)) / count;
         // Every layer of this crate has the default.
         let epsilon = LayerNormConfig::new(x.len()).epsilon as f32;
         Self { mean, scale: 1.0 / (variance + epsilon).sqrt() }

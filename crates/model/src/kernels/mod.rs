@@ -91,21 +91,23 @@ fn rows_mut<const N: usize>(values: &mut [f32], size: usize) -> [&mut [f32]; N] 
     })
 }
 
-/// The sum of `term` over `0..count`, in several lanes, so that the compiler can vectorise it.
+/// The sum of `term` over the elements of two slices, in several lanes, so that the compiler can vectorise it.
 #[inline(always)]
-fn sum_of(count: usize, term: impl Fn(usize) -> f32) -> f32 {
-    const LANES: usize = 16;
-    let mut lanes = [0.0; LANES];
-    let whole = count / LANES * LANES;
-    for first in (0..whole).step_by(LANES) {
+fn sum_of(a: &[f32], b: &[f32], term: impl Fn(f32, f32) -> f32) -> f32 {
+    let ((a, rest_of_a), (b, rest_of_b)) = (a.as_chunks::<16>(), b.as_chunks::<16>());
+    let mut lanes = [0.0; 16];
+    for (a, b) in a.iter().zip(b) {
         for (lane, sum) in lanes.iter_mut().enumerate() {
-            *sum += term(first + lane);
+            *sum += term(a[lane], b[lane]);
         }
     }
-    for half in [8, 4, 2, 1] {
-        for lane in 0..half {
-            lanes[lane] += lanes[lane + half];
-        }
+    // Half of the lanes are added to the others until one is left.
+    for lane in 0..8 {
+        lanes[lane] += lanes[lane + 8];
     }
-    lanes[0] + (whole..count).map(term).sum::<f32>()
+    for lane in 0..4 {
+        lanes[lane] += lanes[lane + 4];
+    }
+    let sum = (lanes[0] + lanes[2]) + (lanes[1] + lanes[3]);
+    rest_of_a.iter().zip(rest_of_b).fold(sum, |sum, (a, b)| sum + term(*a, *b))
 }

@@ -128,7 +128,10 @@ impl<'x, F: Fn(usize, usize) -> &'x [f32]> Multiply<'_, F> {
         let first = column % WIDTH;
         let mut sums = [vectors::<S>(&bias[column..]); ROWS];
         for tap in 0..*taps {
-            let x: [&[f32]; ROWS] = std::array::from_fn(|at| &(self.x)(row + at, tap)[..*depth]);
+            let mut x: [&[f32]; ROWS] = [&[]; ROWS];
+            for (at, x) in x.iter_mut().enumerate() {
+                *x = &(self.x)(row + at, tap)[..*depth];
+            }
             let values = values[tap * depth * WIDTH..].chunks_exact(WIDTH).take(*depth);
             for (at, values) in values.enumerate() {
                 let values = vectors::<S>(&values[first..]);
