@@ -11,7 +11,7 @@ use super::add;
 /// The tests cut small batches too.
 const ROWS: usize = if cfg!(test) { 16 } else { 512 };
 /// The largest number of groups in which pieces are summed, and of threads that take part in a sum.
-const GROUPS: usize = 16;
+const GROUPS: usize = 8;
 /// How many values the sums of all groups may have together.
 const SUMS: usize = 1 << 25;
 
