@@ -189,20 +189,18 @@ class Recurrent(nn.Module):
         """The same by gathering, which onnxruntime can run."""
         places = torch.arange(x.shape[1])[None]
         order = torch.where(places < lengths[:, None], lengths[:, None] - 1 - places, places)[:, :, None]
-        forward = self.one_way(x, "")
-        backward = self.one_way(x.gather(1, order.expand(x.shape)), "_reverse")
+        forward = self.ways["first_to_last"](x)[0]
+        backward = self.ways["last_to_first"](x.gather(1, order.expand(x.shape)))[0]
         return torch.cat([forward, backward.gather(1, order.expand(backward.shape))], 2)
 
-    def one_way(self, x, suffix):
-        kind, hidden = type(self.network), self.network.hidden_size
-        if not hasattr(self, "ways"):
-            self.ways = {}
-        if suffix not in self.ways:
-            one = kind(x.shape[2], hidden, batch_first=True)
+    def split(self):
+        """Two networks in one direction each, for `reversed`."""
+        self.ways = nn.ModuleDict()
+        for way, suffix in ("first_to_last", ""), ("last_to_first", "_reverse"):
+            one = type(self.network)(self.network.input_size, self.network.hidden_size, batch_first=True)
             names = [name for name, _ in one.named_parameters()]
             one.load_state_dict({name: getattr(self.network, name + suffix).detach() for name in names})
-            self.ways[suffix] = one
-        return self.ways[suffix](x)[0]
+            self.ways[way] = one
 
 
 def encoder(config, embedding):
@@ -343,6 +341,8 @@ def measure_preset(name, what, kind):
     model, settings = load(name)
     batches = json.load(open(f"{folder}/{settings['batches']}"))["batches"]
     model.eval()
+    if tool == "onnx" and isinstance(model.encoder, Recurrent) and model.encoder.network.bidirectional:
+        model.encoder.split()
     with torch.inference_mode():
         ids, mask, _ = tensors(batches["imdb"][0])
         difference = (model(ids, mask) - torch.tensor(settings["logits"])).abs().max().item()

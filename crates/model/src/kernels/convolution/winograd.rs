@@ -22,7 +22,7 @@ pub(super) const POINTS: usize = OUTPUTS + TAPS - 1;
 
 /// A text may be cut into pieces at multiples of this many rows.
 pub(super) fn unit(taps: Taps) -> usize {
-    OUTPUTS * taps.dilation
+    taps.dilation.saturating_mul(OUTPUTS)
 }
 
 /// Whether tiles save anything: those of a wide dilation lie mostly beyond the end of a short text.
