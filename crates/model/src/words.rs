@@ -84,7 +84,7 @@ impl Words {
 
     /// The same as [`convolve`](Self::convolve), then ReLU, then pooled over the positions that count:
     /// `[batch, channels]`.
-    pub fn convolve_pooled(
+    pub(crate) fn convolve_pooled(
         &self,
         kernel: Tensor<3>,
         bias: Option<Tensor<1>>,
@@ -131,7 +131,7 @@ impl Words {
 
     /// The same as [`convolve_pooled`](Self::convolve_pooled), for embeddings as in
     /// [`sum_places`](Self::sum_places).
-    pub fn pool_places(&self, bias: Option<Tensor<1>>, field: ReceptiveField, pooling: Pooling) -> Tensor<2> {
+    pub(crate) fn pool_places(&self, bias: Option<Tensor<1>>, field: ReceptiveField, pooling: Pooling) -> Tensor<2> {
         let table = with_bias(self.rows.clone(), bias, field);
         pool_of_lookups(table, self.indices.clone(), self.mask.clone(), field, pooling)
     }
