@@ -4,7 +4,7 @@
 
 use burn::module::Module;
 use burn::nn::gru::{Gru as BurnGru, GruConfig as BurnGruConfig};
-use burn::nn::{Linear, Lstm as BurnLstm, LstmConfig as BurnLstmConfig};
+use burn::nn::{GateController, Linear, Lstm as BurnLstm, LstmConfig as BurnLstmConfig};
 use burn::tensor::module::embedding;
 use burn::tensor::{Device, Int, Tensor};
 use serde::{Deserialize, Serialize};
@@ -132,25 +132,25 @@ type Network = (Cell, Parameters<Tensor<1>, Tensor<2>>);
 
 fn lstm_parameters(lstm: &BurnLstm) -> Option<Network> {
     let gates = [&lstm.input_gate, lstm.forget_gate.as_ref()?, &lstm.output_gate, &lstm.cell_gate];
-    let parameters = Parameters {
-        input: side_by_side(gates.map(|gate| &gate.input_transform)),
-        input_bias: Tensor::cat(gates.map(|gate| bias(&gate.input_transform)).into(), 0),
-        recurrent: side_by_side(gates.map(|gate| &gate.hidden_transform)),
-        recurrent_bias: Tensor::cat(gates.map(|gate| bias(&gate.hidden_transform)).into(), 0),
-    };
-    Some((Cell::Lstm, parameters))
+    Some((Cell::Lstm, parameters(gates, gates)))
 }
 
 fn gru_parameters(gru: &BurnGru) -> Option<Network> {
     let (new, reset, update) = (&gru.new_gate, &gru.reset_gate, &gru.update_gate);
-    let (input, recurrent) = ([new, reset, update], [reset, update, new]);
-    let parameters = Parameters {
+    Some((Cell::Gru, parameters([new, reset, update], [reset, update, new])))
+}
+
+/// The parameters of gates, in the order of the input's and of the state's columns.
+fn parameters<const N: usize>(
+    input: [&GateController; N],
+    recurrent: [&GateController; N],
+) -> Parameters<Tensor<1>, Tensor<2>> {
+    Parameters {
         input: side_by_side(input.map(|gate| &gate.input_transform)),
         input_bias: Tensor::cat(input.map(|gate| bias(&gate.input_transform)).into(), 0),
         recurrent: side_by_side(recurrent.map(|gate| &gate.hidden_transform)),
         recurrent_bias: Tensor::cat(recurrent.map(|gate| bias(&gate.hidden_transform)).into(), 0),
-    };
-    Some((Cell::Gru, parameters))
+    }
 }
 
 fn side_by_side<const N: usize>(transforms: [&Linear; N]) -> Tensor<2> {
@@ -242,7 +242,6 @@ fn reorder(x: Tensor<3>, order: &Tensor<2, Int>) -> Tensor<3> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use burn::nn::GateController;
     use burn::tensor::TensorData;
     use proptest::prelude::*;
 
