@@ -8,6 +8,8 @@
 //! `PRESET/infer/BATCHES`. `RAYON_NUM_THREADS` sets the number of threads.
 #![allow(clippy::unwrap_used)]
 
+mod common;
+
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fs;
@@ -16,6 +18,7 @@ use std::time::Instant;
 
 use burn::module::Module;
 use burn::tensor::{Device, Distribution, Tensor};
+use common::cpu_seconds;
 use convlens_data::{OnDownload, known};
 use convlens_learn::{Learner, StepPosition, epoch_order, parameters};
 use convlens_run::model::{
@@ -268,20 +271,6 @@ fn report(work: &str, count: usize, flop: usize, mut round: impl FnMut()) {
         "peak_bytes": peak_bytes(), "flop": flop,
     });
     println!("{line}");
-}
-
-/// The user and system time of this process; 0 where the system does not report it.
-#[cfg(unix)]
-fn cpu_seconds() -> f64 {
-    use nix::sys::resource::{UsageWho, getrusage};
-    use nix::sys::time::TimeValLike;
-    let usage = getrusage(UsageWho::RUSAGE_SELF).unwrap();
-    (usage.user_time() + usage.system_time()).num_microseconds() as f64 / 1e6
-}
-
-#[cfg(not(unix))]
-fn cpu_seconds() -> f64 {
-    0.0
 }
 
 /// The peak memory of this process, from Linux's `/proc/self/status`; 0 elsewhere. (What `getrusage` reports

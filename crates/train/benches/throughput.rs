@@ -5,11 +5,14 @@
 //! usage: throughput RUN, the folder of a `seed` run
 #![allow(clippy::unwrap_used)]
 
+mod common;
+
 use std::path::Path;
 use std::time::Instant;
 
 use burn::nn::loss::BinaryCrossEntropyLossConfig;
 use burn::tensor::{Device, Int, Tensor};
+use common::cpu_seconds;
 use convlens_data::{Examples, OnDownload, known};
 use convlens_run::model::{Batch, ConvConfig, EncoderConfig, ModelConfig, Padding};
 use convlens_run::{Predictor, Run, RunFolder};
@@ -87,18 +90,4 @@ fn measure(what: &str, count: usize, mut round: impl FnMut()) {
     let each = |seconds: f64| 1e6 * seconds / (rounds * count) as f64;
     let (wall, cpu) = (each(clock.elapsed().as_secs_f64()), each(cpu_seconds() - cpu));
     println!("{}", serde_json::json!({ "what": what, "wall_us": wall, "cpu_us": cpu }));
-}
-
-/// The user and system time of this process; 0 where the system does not report it.
-#[cfg(unix)]
-fn cpu_seconds() -> f64 {
-    use nix::sys::resource::{UsageWho, getrusage};
-    use nix::sys::time::TimeValLike;
-    let usage = getrusage(UsageWho::RUSAGE_SELF).unwrap();
-    (usage.user_time() + usage.system_time()).num_microseconds() as f64 / 1e6
-}
-
-#[cfg(not(unix))]
-fn cpu_seconds() -> f64 {
-    0.0
 }

@@ -62,9 +62,10 @@ pub fn compare(settings: &Settings) -> Result<(), String> {
                 }
             }
             for line in lines {
-                match settings.json {
-                    true => println!("{line}"),
-                    false => table.add(&line)?,
+                if settings.json {
+                    println!("{line}");
+                } else {
+                    table.add(&line)?;
                 }
             }
         }

@@ -70,7 +70,7 @@ pub(crate) fn read(
     mask: Tensor<2>,
 ) -> Option<Tensor<3>> {
     let Parameters { input, input_bias, recurrent, recurrent_bias } = parameters;
-    let matrices = [&words, &input, &recurrent].into_iter().all(has_kernels);
+    let matrices = has_kernels(&input) && has_kernels(&recurrent);
     let vectors = has_kernels(&input_bias) && has_kernels(&recurrent_bias);
     if !matrices || !vectors || !has_lookup_kernels(&words, &ids, &mask) {
         return None;
@@ -377,7 +377,7 @@ impl Texts<'_> {
         let outputs = self.by_group(&groups, output, self.hidden);
         match kept {
             Some(kept) => {
-                let kept = self.by_group(&groups, kept, self.reader.cell.kept() * self.hidden);
+                let kept = self.by_group(&groups, kept, self.kept());
                 let groups = groups.par_iter().zip(outputs.into_par_iter().zip(kept));
                 groups
                     .for_each(|(group, (output, kept))| self.read(group, inputs, width, recurrent, output, Some(kept)));
