@@ -11,6 +11,10 @@ fn trained(preset: &str) -> Place {
     place
 }
 
+fn temperature(place: &Place) -> f64 {
+    place.read_json("runs/r/config.json")["temperature"].as_f64().expect("a number")
+}
+
 #[test]
 fn phrases_bias_and_residual_sum_to_the_logit() {
     for preset in ["default", "seed", "relu"] {
@@ -27,7 +31,8 @@ fn phrases_bias_and_residual_sum_to_the_logit() {
             assert!((number(&prediction["bias"]) + sum + residual - logit).abs() < 1e-9, "{prediction}");
             assert!(residual.abs() < 1e-4, "{prediction}");
             let probability = prediction["probabilities"]["pos"].as_f64().expect("a number");
-            assert!((probability - 1.0 / (1.0 + (-logit).exp())).abs() < 1e-9);
+            let sigmoid = 1.0 / (1.0 + (-logit / temperature(&place)).exp());
+            assert!((probability - sigmoid).abs() < 1e-9, "{probability} and {sigmoid}");
 
             // Offsets count code points, as Python does.
             let characters: Vec<char> = expected.chars().collect();
@@ -126,12 +131,34 @@ fn evaluation_agrees_with_training() {
     let place = trained("default");
     let metrics = place.read_json("runs/r/metrics.json");
     let evaluation = &place.json("evaluate --json")[0]["evaluation"];
-    for key in ["accuracy", "loss"] {
+    for key in ["accuracy", "loss", "calibration_error"] {
         let [a, b] = [&metrics["test"][key], &evaluation[key]].map(|value| value.as_f64().expect("a number"));
         assert!((a - b).abs() < 1e-6, "{key}: {a} and {b}");
     }
     assert_eq!(evaluation["confusion"].as_array().map(Vec::len), Some(2));
     assert!(evaluation["calibration_error"].as_f64() < Some(0.3));
+}
+
+/// A temperature is fitted on the validation split: it lowers the loss there, and `predict` divides logits by
+/// it.
+#[test]
+fn probabilities_are_calibrated() {
+    let place = trained("default");
+    let temperature = temperature(&place);
+    assert!(temperature.is_finite() && (temperature - 1.0).abs() > 1e-6, "{temperature}");
+    let metrics = place.read_json("runs/r/metrics.json");
+    let best = metrics["best_epoch"].as_u64().expect("a number") as usize;
+    let epochs = text(&place.read("runs/r/metrics.jsonl"));
+    let epoch: serde_json::Value = serde_json::from_str(epochs.lines().nth(best - 1).expect("an epoch")).expect("JSON");
+    let loss = |metrics: &serde_json::Value| metrics["validation"]["loss"].as_f64().expect("a number");
+    assert!(loss(&metrics) < loss(&epoch), "{metrics} {epoch}");
+    let prediction = &place.json("predict --json 'a good film'")[0];
+    let [logit, probability] = [&prediction["logits"]["pos"], &prediction["probabilities"]["pos"]]
+        .map(|value| value.as_f64().expect("a number"));
+    let expected = 1.0 / (1.0 + (-logit / temperature).exp());
+    assert!((probability - expected).abs() < 1e-9, "{probability} and {expected}");
+    let brief = place.json("predict --brief --json 'a good film'")[0]["probability"].as_f64().expect("a number");
+    assert!((brief - expected.max(1.0 - expected)).abs() < 1e-6, "{brief} and {expected}");
 }
 
 // import torch, safetensors.torch

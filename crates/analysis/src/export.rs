@@ -67,6 +67,7 @@ fn safetensors(run: &Run, table: &WordTable) -> Result<Vec<u8>, String> {
         "places": (0..table.places()).map(|place| table.offset(place)).collect::<Vec<_>>(),
         "padded_to": padded_to,
         "pad_id": run.pad_id(),
+        "temperature": run.config.temperature,
     });
     let views = [
         ("table", view(vec![table.vocab_size(), table.places(), table.outputs()], &values)?),

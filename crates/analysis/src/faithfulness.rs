@@ -161,7 +161,7 @@ fn part(ids: &[u32], ranking: &[usize], share: f64, is_kept: bool) -> Vec<u32> {
     ids.iter().zip(stays).filter_map(|(&id, stays)| stays.then_some(id)).collect()
 }
 
-/// The probability of the label of a side.
+/// The uncalibrated probability of the label of a side.
 pub(crate) fn probability(logits: &[f32], side: Side) -> f64 {
     let label = if logits.len() == 1 { usize::from(side.sign > 0.0) } else { side.output };
     convlens_run::probabilities(logits)[label]

@@ -76,6 +76,7 @@ fn random_run_of(encoder: EncoderConfig, pooling: Pooling, labels: &[&str], padd
             validation_fraction: 0.1,
             max_tokens: TrainingConfig::MAX_TOKENS,
         },
+        temperature: 1.0,
     };
     folder.write_config(&config).expect("writes");
     folder.write_tokenizer(&tokenizer.to_json().expect("JSON")).expect("writes");

@@ -12,6 +12,6 @@ pub use adam::Adam;
 pub use batches::epoch_order;
 pub use error::{LearnError, StateError};
 pub use learner::{Learner, StepPosition};
-pub use loss::{Tally, cross_entropy};
+pub use loss::{Tally, calibrated_metrics, cross_entropy};
 pub use parameters::{parameters, with_parameters};
 pub use preset::{PRESETS, Preset, UnknownPreset, preset};

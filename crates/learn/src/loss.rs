@@ -2,7 +2,7 @@
 
 use burn::nn::loss::{BinaryCrossEntropyLossConfig, CrossEntropyLossConfig};
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use convlens_run::{log_probabilities, predicted_label};
+use convlens_run::{ClassMetrics, calibrated, calibration_error, log_probabilities, predicted_label};
 
 /// The mean cross-entropy of logits, in nats. With one logit per text it is the binary cross-entropy, and
 /// the logit is that of label 1.
@@ -40,7 +40,7 @@ impl Tally {
     /// # Panics
     ///
     /// If a label is not one of the classes.
-    pub fn add(&mut self, logits: &[f32], outputs: usize, labels: &[usize]) {
+    pub fn add<T: Copy + Into<f64>>(&mut self, logits: &[T], outputs: usize, labels: &[usize]) {
         for (row, &label) in logits.chunks(outputs).zip(labels) {
             self.loss -= log_probabilities(row)[label];
             self.hits += usize::from(predicted_label(row) == label);
@@ -49,10 +49,22 @@ impl Tally {
     }
 
     /// The mean loss and the accuracy; both are 0 if there are no texts.
-    pub fn metrics(&self) -> convlens_run::ClassMetrics {
+    pub fn metrics(&self) -> ClassMetrics {
         let count = self.count.max(1) as f64;
-        convlens_run::ClassMetrics { accuracy: self.hits as f64 / count, loss: self.loss / count }
+        ClassMetrics { accuracy: self.hits as f64 / count, loss: self.loss / count, calibration_error: None }
     }
+}
+
+/// The metrics of texts, given as rows of `outputs` logits, with probabilities at a temperature.
+///
+/// # Panics
+///
+/// If a label is not one of the classes.
+pub fn calibrated_metrics(logits: &[f32], outputs: usize, labels: &[usize], temperature: f64) -> ClassMetrics {
+    let logits = calibrated(logits, temperature);
+    let mut tally = Tally::default();
+    tally.add(&logits, outputs, labels);
+    ClassMetrics { calibration_error: Some(calibration_error(&logits, outputs, labels)), ..tally.metrics() }
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ pub fn model_card(config: &RunConfig, metrics: &RunMetrics) -> String {
         ("vocabulary", format!("{} tokens", config.model.vocab_size)),
         ("test accuracy", percent(metrics.test.accuracy)),
         ("test loss", format!("{:.4}", metrics.test.loss)),
+        ("test calibration error", metrics.test.calibration_error.map_or("not measured".into(), percent)),
         ("validation accuracy", percent(metrics.validation.accuracy)),
         ("epochs", format!("{} (epoch {} was kept)", metrics.epochs, metrics.best_epoch)),
         ("training", format!("{:.1} s on {}", metrics.train_seconds, metrics.device)),

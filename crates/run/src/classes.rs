@@ -45,7 +45,7 @@ pub fn log_probabilities<T: Copy + Into<f64>>(logits: &[T]) -> Vec<f64> {
 }
 
 /// One logit for every label.
-fn of_labels<T: Copy + Into<f64>>(logits: &[T]) -> Vec<f64> {
+pub(crate) fn of_labels<T: Copy + Into<f64>>(logits: &[T]) -> Vec<f64> {
     match logits {
         [logit] => vec![0.0, (*logit).into()],
         logits => logits.iter().map(|&logit| logit.into()).collect(),

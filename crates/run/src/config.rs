@@ -7,8 +7,9 @@ use convlens_model::{ModelConfig, Padding};
 use convlens_text::TokenizerKind;
 use serde::{Deserialize, Serialize};
 
+use crate::calibration::TEMPERATURES;
 use crate::folder::json_lines;
-use crate::{EpochMetrics, RunError};
+use crate::{EpochMetrics, RunError, calibrated, probabilities};
 
 /// The version of the run folder's layout that this crate writes. It reads this one and older ones.
 pub const FORMAT: u32 = 1;
@@ -29,7 +30,7 @@ pub enum Task {
     Classify,
 }
 
-/// The settings that rebuild the model and repeat the run.
+/// The settings that rebuild the model and repeat the run, and the temperature of its probabilities.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RunConfig {
     /// The version of the run folder's layout.
@@ -52,6 +53,14 @@ pub struct RunConfig {
     pub model: ModelConfig,
     /// How it was trained.
     pub training: TrainingConfig,
+    /// The number that logits are divided by before they become probabilities, fitted on the validation
+    /// split; see [`fit_temperature`](crate::fit_temperature). It is 1 until training has ended.
+    #[serde(default = "uncalibrated")]
+    pub temperature: f64,
+}
+
+fn uncalibrated() -> f64 {
+    1.0
 }
 
 impl RunConfig {
@@ -101,7 +110,14 @@ impl RunConfig {
             let value = format_args!("{} for {} labels", model.outputs, labels.len());
             return Err(setting("model.outputs", value, "1 for two labels, otherwise the number of labels"));
         }
+        let temperature = self.temperature;
+        check("temperature", temperature, TEMPERATURES.contains(&temperature), "from 0.01 to 100")?;
         self.training.check()
+    }
+
+    /// Every label's calibrated probability, from the logits of a text.
+    pub fn probabilities<T: Copy + Into<f64>>(&self, logits: &[T]) -> Vec<f64> {
+        probabilities(&calibrated(logits, self.temperature))
     }
 
     /// These settings with only the names of the user's files in place of their paths, to be published.
@@ -326,6 +342,7 @@ pub(crate) mod tests {
                 "padding.counted.length is 1099511627776",
             ),
             ("/model/embedding", json!(0), "embedding must be 1 or more, but is 0"),
+            ("/temperature", json!(0), "temperature is 0; it must be from 0.01 to 100"),
             ("/training/epochs", json!(0), "training.epochs is 0"),
             ("/training/batch_size", json!(0), "training.batch_size is 0"),
             ("/training/learning_rate", json!(-1), "training.learning_rate is -1"),

@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod calibration;
 mod card;
 mod classes;
 mod config;
@@ -26,6 +27,7 @@ mod write;
 pub use convlens_model as model;
 pub use convlens_text as text;
 
+pub use calibration::{calibrated, calibration_error, fit_temperature};
 pub use card::model_card;
 pub use classes::{argmax, log_probabilities, predicted_label, probabilities};
 pub use config::{

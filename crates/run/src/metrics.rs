@@ -12,6 +12,10 @@ pub struct ClassMetrics {
     pub accuracy: f64,
     /// The mean cross-entropy, in nats.
     pub loss: f64,
+    /// The expected calibration error; see [`calibration_error`](crate::calibration_error). None where it
+    /// was not measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub calibration_error: Option<f64>,
 }
 
 /// The metrics of one epoch, a line of `metrics.jsonl`.
@@ -67,16 +71,23 @@ pub struct RunMetrics {
     pub peak_rss_bytes: u64,
     /// The device that it was trained on.
     pub device: String,
-    /// The best epoch on the validation split.
+    /// The best epoch on the validation split, with calibrated probabilities.
     pub validation: ClassMetrics,
-    /// The best epoch on the test split, which is read once.
+    /// The best epoch on the test split, which is read once, with calibrated probabilities.
     pub test: ClassMetrics,
 }
 
 impl RunMetrics {
-    /// The metrics of a run that was trained on `texts` texts for the epochs in `history`. The caller
-    /// fills in the device and the memory. None if there is no epoch with a finite validation loss.
-    pub fn new(run: &Run, history: &[EpochMetrics], texts: usize, test: ClassMetrics) -> Option<Self> {
+    /// The metrics of a run that was trained on `texts` texts for the epochs in `history`, with those of
+    /// its splits. The caller fills in the device and the memory. None if there is no epoch with a finite
+    /// validation loss.
+    pub fn new(
+        run: &Run,
+        history: &[EpochMetrics],
+        texts: usize,
+        validation: ClassMetrics,
+        test: ClassMetrics,
+    ) -> Option<Self> {
         let best = EpochMetrics::best(history)?;
         let train_seconds = history.iter().map(|epoch| epoch.seconds).sum::<f64>();
         let field = run.model.receptive_field();
@@ -92,7 +103,7 @@ impl RunMetrics {
             train_seconds,
             peak_rss_bytes: 0,
             device: String::new(),
-            validation: best.validation,
+            validation,
             test,
         })
     }
@@ -103,7 +114,7 @@ mod tests {
     use super::*;
 
     fn history(losses: &[f64]) -> Vec<EpochMetrics> {
-        let metrics = |loss| ClassMetrics { accuracy: 0.5, loss };
+        let metrics = |loss| ClassMetrics { accuracy: 0.5, loss, calibration_error: None };
         let epoch = |(index, &loss): (usize, &f64)| EpochMetrics {
             epoch: index + 1,
             train: metrics(1.0),

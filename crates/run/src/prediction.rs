@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use crate::device::{Transfer, now};
 use crate::logits::padded;
 use crate::windows::Windows;
-use crate::{Run, RunConfig, RunError, predicted_label, probabilities};
+use crate::{Run, RunConfig, RunError, predicted_label};
 
 /// A token of a text.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -124,7 +124,7 @@ impl Prediction {
         Ok(Self {
             text: text.into(),
             label: predicted_label(&logits),
-            probabilities: probabilities(&logits),
+            probabilities: config.probabilities(&logits),
             outputs: config.outputs().to_vec(),
             labels: config.labels.clone(),
             logits,

@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use crate::{Run, RunError, WordTable, predicted_label, probabilities};
+use crate::{Run, RunConfig, RunError, WordTable, predicted_label};
 
 /// Texts given to one thread at a time: fewer cost more to hand out than to classify.
 const CHUNK: usize = 256;
@@ -47,7 +47,7 @@ impl Predictor {
     /// [`RunError::Text`], [`RunError::TooLong`], [`RunError::Device`], or [`RunError::Overflow`] if
     /// a logit is not finite.
     pub fn classify<T: AsRef<str> + Sync>(&self, texts: &[T]) -> Result<Vec<Classification>, RunError> {
-        self.logits(texts)?.iter().map(|logits| Classification::new(logits)).collect()
+        self.logits(texts)?.iter().map(|logits| Classification::new(&self.run.config, logits)).collect()
     }
 
     /// The logits of texts, one row per text.
@@ -83,9 +83,9 @@ impl Predictor {
 }
 
 impl Classification {
-    fn new(logits: &[f64]) -> Result<Self, RunError> {
+    fn new(config: &RunConfig, logits: &[f64]) -> Result<Self, RunError> {
         if logits.iter().all(|logit| logit.is_finite()) {
-            Ok(Self { label: predicted_label(logits), probabilities: probabilities(logits) })
+            Ok(Self { label: predicted_label(logits), probabilities: config.probabilities(logits) })
         } else {
             Err(RunError::Overflow)
         }

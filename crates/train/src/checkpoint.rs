@@ -232,7 +232,7 @@ mod tests {
     }
 
     fn progress() -> Progress {
-        let metrics = ClassMetrics { accuracy: 0.5, loss: 0.7 };
+        let metrics = ClassMetrics { accuracy: 0.5, loss: 0.7, calibration_error: None };
         let epoch = EpochMetrics { epoch: 1, train: metrics, validation: metrics, seconds: 1.5 };
         let history = vec![epoch];
         let tokenizer = Some("digest".into());

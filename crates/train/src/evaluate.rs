@@ -2,16 +2,13 @@
 
 use burn::tensor::Device;
 use convlens_data::Examples;
-use convlens_learn::Tally;
+use convlens_learn::{Tally, calibrated_metrics};
 use convlens_run::model::{Padding, TextModel};
-use convlens_run::{ClassMetrics, Run, RunError, predicted_label, probabilities};
+use convlens_run::{ClassMetrics, Run, RunError, calibrated, calibration_error, fit_temperature, predicted_label};
 use serde::Serialize;
 
 use crate::corpus::encode;
 use crate::{Stage, Texts, TrainError};
-
-/// The number of bins of equal width for the calibration error (Guo et al. 2017, equation 3).
-const BINS: usize = 15;
 
 /// How many texts are read at once, to be batched by length.
 const TEXTS_AT_ONCE: usize = 50_000;
@@ -29,7 +26,7 @@ pub struct Evaluation {
     pub loss: f64,
     /// The mean of the classes' F1 scores.
     pub macro_f1: f64,
-    /// The expected calibration error: the mean difference between confidence and accuracy.
+    /// The expected calibration error; see [`calibration_error`].
     pub calibration_error: f64,
     /// One report per class.
     pub classes: Vec<ClassReport>,
@@ -62,15 +59,15 @@ pub struct ClassReport {
 /// - [`TrainError::Run`] if the device cannot be read, or a logit is not a finite number.
 pub fn evaluate(run: &Run, examples: &Examples, on_stage: &(dyn Fn(Stage) + Sync)) -> Result<Evaluation, TrainError> {
     let texts = encode(&run.tokenizer, examples, on_stage)?;
-    let pad_id = run.tokenizer.pad_id().unwrap_or(0);
-    let logits = logits(&run.model, &texts, run.config.model.padding, pad_id, &run.device, on_stage)?;
+    let logits = run_logits(run, &texts, on_stage)?;
     if !logits.iter().all(|logit| logit.is_finite()) {
         return Err(RunError::Overflow.into());
     }
+    let logits = calibrated(&logits, run.config.temperature);
     Ok(report(&logits, &texts.labels, &run.config.labels, run.config.model.outputs))
 }
 
-/// Accuracy and loss of a model on texts.
+/// The metrics of a model on texts, with uncalibrated probabilities.
 pub(crate) fn metrics(
     model: &TextModel,
     texts: &Texts,
@@ -79,9 +76,23 @@ pub(crate) fn metrics(
     device: &Device,
 ) -> Result<ClassMetrics, TrainError> {
     let logits = logits(model, texts, padding, pad_id, device, &|_| {})?;
-    let mut tally = Tally::default();
-    tally.add(&logits, logits.len() / texts.len().max(1), &texts.labels);
-    Ok(tally.metrics())
+    Ok(calibrated_metrics(&logits, (logits.len() / texts.len().max(1)).max(1), &texts.labels, 1.0))
+}
+
+/// The temperature of a run, fitted on the validation split.
+pub(crate) fn temperature(run: &Run, validation: &Texts) -> Result<f64, TrainError> {
+    let logits = run_logits(run, validation, &|_| {})?;
+    Ok(fit_temperature(&logits, run.config.model.outputs, &validation.labels))
+}
+
+/// The metrics of a run on texts, with calibrated probabilities.
+pub(crate) fn final_metrics(run: &Run, texts: &Texts) -> Result<ClassMetrics, TrainError> {
+    let logits = run_logits(run, texts, &|_| {})?;
+    Ok(calibrated_metrics(&logits, run.config.model.outputs, &texts.labels, run.config.temperature))
+}
+
+fn run_logits(run: &Run, texts: &Texts, on_stage: &(dyn Fn(Stage) + Sync)) -> Result<Vec<f32>, TrainError> {
+    logits(&run.model, texts, run.config.model.padding, run.pad_id(), &run.device, on_stage)
 }
 
 /// The logits of every text, one row after the other: `[texts, outputs]`, flattened.
@@ -117,19 +128,13 @@ fn count_at_once(lengths: impl Iterator<Item = usize>) -> usize {
     ends.take_while(|&tokens| tokens <= TOKENS_AT_ONCE).count().max(1)
 }
 
-fn report(logits: &[f32], labels: &[usize], names: &[String], outputs: usize) -> Evaluation {
+fn report(logits: &[f64], labels: &[usize], names: &[String], outputs: usize) -> Evaluation {
     let mut tally = Tally::default();
     tally.add(logits, outputs, labels);
     let mut confusion = vec![vec![0; names.len()]; names.len()];
-    let mut bins = [(0.0, 0usize, 0usize); BINS]; // confidence, hits, count
     for (row, &label) in logits.chunks(outputs).zip(labels) {
-        let predicted = predicted_label(row);
-        confusion[label][predicted] += 1;
-        let confidence = probabilities(row)[predicted];
-        let bin = &mut bins[((confidence * BINS as f64) as usize).min(BINS - 1)];
-        *bin = (bin.0 + confidence, bin.1 + usize::from(predicted == label), bin.2 + 1);
+        confusion[label][predicted_label(row)] += 1;
     }
-    let gap: f64 = bins.iter().map(|(confidence, hits, _)| (confidence - *hits as f64).abs()).sum();
     let classes: Vec<ClassReport> =
         names.iter().enumerate().map(|(class, name)| class_report(class, name, &confusion)).collect();
     let metrics = tally.metrics();
@@ -138,7 +143,7 @@ fn report(logits: &[f32], labels: &[usize], names: &[String], outputs: usize) ->
         accuracy: metrics.accuracy,
         loss: metrics.loss,
         macro_f1: classes.iter().map(|class| class.f1).sum::<f64>() / names.len() as f64,
-        calibration_error: gap / labels.len().max(1) as f64,
+        calibration_error: calibration_error(logits, outputs, labels),
         classes,
         confusion,
     }
@@ -176,8 +181,8 @@ mod tests {
 
     #[test]
     fn metrics_match_scikit_learn() {
-        let row = |class: usize| (0..3).map(move |at| if at == class { 2.0f32 } else { 0.0 });
-        let logits: Vec<f32> = [0, 1, 1, 1, 0].into_iter().flat_map(row).collect();
+        let row = |class: usize| (0..3).map(move |at| if at == class { 2.0 } else { 0.0 });
+        let logits: Vec<f64> = [0, 1, 1, 1, 0].into_iter().flat_map(row).collect();
         let names = ["a", "b", "c"].map(String::from);
         let evaluation = report(&logits, &[0, 0, 1, 1, 2], &names, 3);
         let metrics: Vec<[f64; 3]> = evaluation.classes.iter().map(|c| [c.precision, c.recall, c.f1]).collect();

@@ -15,7 +15,7 @@ use convlens_run::{
 
 use crate::batches::{batches, most_tokens};
 use crate::checkpoint::{self, Progress};
-use crate::evaluate::metrics;
+use crate::evaluate::{final_metrics, metrics, temperature};
 use crate::memory::peak_rss_bytes;
 use crate::{Corpus, TrainError};
 
@@ -257,20 +257,23 @@ impl Trainer<'_> {
         Ok(())
     }
 
-    /// Measures the weights of the best epoch on the test split, and writes the result.
+    /// Calibrates the weights of the best epoch on the validation split, measures them on the test split,
+    /// and writes the result.
     fn finish(&self, state: &State) -> Result<RunMetrics, TrainError> {
         let progress = &state.progress;
-        let run = Run::open_on(self.folder, &self.device.device)?;
-        let pad_id = run.tokenizer.pad_id().unwrap_or(0);
-        let test = metrics(&run.model, &self.corpus.test, self.config.model.padding, pad_id, &run.device)?;
+        let mut run = Run::open_on(self.folder, &self.device.device)?;
+        run.config = RunConfig { temperature: temperature(&run, &self.corpus.validation)?, ..self.config.clone() };
+        let validation = final_metrics(&run, &self.corpus.validation)?;
+        let test = final_metrics(&run, &self.corpus.test)?;
         if !test.loss.is_finite() {
             return Err(self.not_finite("test loss", progress));
         }
-        let metrics = RunMetrics::new(&run, &progress.history, self.corpus.train.len(), test)
+        let metrics = RunMetrics::new(&run, &progress.history, self.corpus.train.len(), validation, test)
             .ok_or_else(|| RunError::Untrained { path: self.folder.path().into() })?;
         let metrics = RunMetrics { peak_rss_bytes: peak_rss_bytes(), device: self.device.name.clone(), ..metrics };
+        self.folder.write_config(&run.config)?;
         self.folder.write_json(METRICS, &metrics)?;
-        self.folder.write_card(&model_card(self.config, &metrics))?;
+        self.folder.write_card(&model_card(&run.config, &metrics))?;
         Ok(metrics)
     }
 

@@ -5,12 +5,12 @@ use std::io::{Cursor, Write};
 
 use burn::tensor::Device;
 use convlens_analysis::learnt;
-use convlens_learn::{Learner, StepPosition, Tally, epoch_order, preset};
+use convlens_learn::{Learner, StepPosition, Tally, calibrated_metrics, epoch_order, preset};
 use convlens_run::model::{ModelConfig, Padding, TextModel};
 use convlens_run::text::{TokenizerKind, train};
 use convlens_run::{
     BURN_VERSION, ClassMetrics, DatasetConfig, EpochMetrics, FORMAT, Run, RunConfig, RunMetrics, Task, TextConfig,
-    TokenizerSource, logits, model_card, to_host_async,
+    TokenizerSource, fit_temperature, logits, model_card, to_host_async,
 };
 use serde::Deserialize;
 use serde_json::json;
@@ -71,8 +71,8 @@ pub struct Training {
     tally: Tally,
     epoch_seconds: f64,
     history: Vec<EpochMetrics>,
-    /// The weights of the best epoch.
-    best: Option<TextModel>,
+    /// The weights of the best epoch, and their temperature.
+    best: Option<(TextModel, f64)>,
 }
 
 #[wasm_bindgen]
@@ -220,6 +220,7 @@ impl Training {
             },
             model,
             training,
+            temperature: 1.0,
         };
         config.check()?;
         let (train, validation, test) = (split(rest), split(validation), split(test));
@@ -277,11 +278,13 @@ impl Training {
 
     fn end_epoch(&mut self) -> Result<(), String> {
         self.current();
-        let validation = metrics(&self.run, &self.validation)?;
+        let logits = read(&self.run, &self.validation)?;
+        let validation = metrics(&self.run, &logits, &self.validation);
         let train = self.tally.metrics();
         let epoch = EpochMetrics { epoch: self.epoch, train, validation, seconds: self.epoch_seconds };
         if epoch.is_better_than(EpochMetrics::best(&self.history)) {
-            self.best = Some(self.run.model.clone());
+            let temperature = fit_temperature(&logits, self.run.config.model.outputs, &self.validation.labels);
+            self.best = Some((self.run.model.clone(), temperature));
         }
         self.history.push(epoch);
         (self.step, self.epoch_seconds, self.tally) = (0, 0.0, Tally::default());
@@ -301,14 +304,20 @@ impl Training {
     /// A run with the model of the best epoch, or with the last known model if no epoch has ended.
     fn trained(&self) -> Run {
         let Run { config, tokenizer, model, device } = &self.run;
-        let model = self.best.as_ref().unwrap_or(model).clone();
-        Run { config: config.clone(), tokenizer: tokenizer.clone(), model, device: device.clone() }
+        let (model, temperature) = self.best.clone().unwrap_or_else(|| (model.clone(), 1.0));
+        Run {
+            config: RunConfig { temperature, ..config.clone() },
+            tokenizer: tokenizer.clone(),
+            model,
+            device: device.clone(),
+        }
     }
 
     fn zipped(&self) -> Result<Vec<u8>, Box<dyn std::error::Error>> {
         let run = self.trained();
-        let test = metrics(&run, &self.test)?;
-        let metrics = RunMetrics::new(&run, &self.history, self.train.rows.len(), test);
+        let metrics_on = |split: &Split| Ok::<_, String>(metrics(&run, &read(&run, split)?, split));
+        let (validation, test) = (metrics_on(&self.validation)?, metrics_on(&self.test)?);
+        let metrics = RunMetrics::new(&run, &self.history, self.train.rows.len(), validation, test);
         let metrics = RunMetrics {
             device: "a browser's CPU".into(),
             ..metrics.ok_or("no epoch has ended yet; nothing can be saved")?
@@ -332,13 +341,15 @@ impl Training {
     }
 }
 
-fn metrics(run: &Run, split: &Split) -> Result<ClassMetrics, String> {
+/// The logits of every text, one row after the other.
+fn read(run: &Run, split: &Split) -> Result<Vec<f32>, String> {
     let rows: Vec<&[u32]> = split.rows.iter().map(Vec::as_slice).collect();
     let (padding, pad_id) = (run.config.model.padding, run.pad_id());
-    let logits = logits(&run.model, &rows, padding, pad_id, &run.device, &|_| {}).map_err(|error| error.to_string())?;
-    let mut tally = Tally::default();
-    tally.add(&logits, run.config.model.outputs, &split.labels);
-    Ok(tally.metrics())
+    logits(&run.model, &rows, padding, pad_id, &run.device, &|_| {}).map_err(|error| error.to_string())
+}
+
+fn metrics(run: &Run, logits: &[f32], split: &Split) -> ClassMetrics {
+    calibrated_metrics(logits, run.config.model.outputs, &split.labels, run.config.temperature)
 }
 
 #[cfg(test)]

@@ -19,12 +19,13 @@ pub fn run(args: &ExportArgs) -> Result<(), Failure> {
     let table = run.word_table()?.ok_or_else(does_not_fold)?;
     write_file(&out, &folded(&run, &table, format)?)?;
     line(format!(
-        "{}: {} words × {} places × {} logits, bias {:?}",
+        "{}: {} words × {} places × {} logits, bias {:?}, temperature {}",
         out.display(),
         thousands(table.vocab_size()),
         table.places(),
         table.outputs(),
-        table.bias()
+        table.bias(),
+        run.config.temperature
     ))
 }
 

@@ -83,6 +83,7 @@ fn begin(args: &TrainArgs) -> Result<Plan, Failure> {
         text: TextConfig { tokenizer: absolute_source(text.tokenizer), ..text },
         model: with_settings((preset.model)(corpus.tokenizer.vocab_size(), outputs), &args.settings)?,
         training,
+        temperature: 1.0,
     };
     config.check()?;
     let folder = new_folder(args, &config)?;
