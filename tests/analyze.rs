@@ -32,6 +32,13 @@ fn train_analyze_writes_an_analysis_and_names_the_report_last() {
     };
     assert!(aopc("words") > 2.0 * aopc("random") && aopc("phrases") > aopc("random"), "{faithfulness}");
 
+    // The report lists what the minimal pairs test, and those that failed.
+    let pairs = place.read_json("r/analysis/pairs.json");
+    let failed = pairs["failed"].as_array().expect("a list");
+    assert_eq!(failed.len() as u64 + pairs["all"]["passed"].as_u64().expect("a number"), 100, "{pairs}");
+    let report = text(&place.read("r/analysis/report.html"));
+    assert!(report.contains("<h2>Minimal pairs</h2>") && report.contains("double negation"));
+
     let lines = text(&place.read("r/analysis/phrases.jsonl"));
     for line in lines.lines().take(50) {
         let explained: Value = serde_json::from_str(line).expect("JSON");

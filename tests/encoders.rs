@@ -63,12 +63,16 @@ fn presets_are_compared_and_an_interrupted_comparison_goes_on() {
     assert_eq!(before, place.read("runs/c/default/metrics.json"), "a finished run is not trained again");
     let rows = place.read_json("runs/c/comparison.json");
     assert!(rows[1]["texts_per_second"].as_f64() > Some(0.0) && rows[1]["metrics"]["receptive_field"] == 3);
+    let pairs = &rows[0]["pairs"]["all"];
+    assert!(pairs["count"] == 100 && table.contains("minimal pairs"), "{table}");
+    assert!(table.contains(&format!("{} of 100", pairs["passed"])), "{table}");
     assert!(place.read("runs/c/comparison.svg").starts_with(b"<svg"));
     assert!(place.fail("compare --presets default,worst").contains("no preset is called"));
     place.file("data.csv", format!("what,how\n{}", "good,plus\nbad,minus\n".repeat(30)));
     let columns = "--text-column what --label-column how";
     place.succeed(&format!("compare --presets relu --data data.csv {columns} --epochs 1 --out runs/own"));
     assert_eq!(place.read_json("runs/own/comparison.json")[0]["metrics"]["dataset"], "data.csv");
+    assert!(place.read_json("runs/own/comparison.json")[0]["pairs"].is_null(), "plus and minus are not sentiments");
     assert!(place.fail("compare --presets relu --text-column what").contains("--data"));
     assert!(place.fail("compare --presets relu --dataset sample --out runs/own").contains("--data: runs/own"));
     assert!(place.fail(&format!("{line} --seed 1")).contains("--seed: runs/c"));

@@ -9,7 +9,7 @@ use crate::explained::{choose, explain};
 use crate::pictures::pictures;
 use crate::{
     AnalysisError, Certificate, Corpus, Excitations, Explained, Faithfulness, Filter, FilterVectors, Histogram, Judged,
-    JudgedPhrase, NamedFile, OnStage, Picture, PlaceWords, Plane, Vocabulary, excitations, histograms,
+    JudgedPhrase, MinimalPairs, NamedFile, OnStage, Picture, PlaceWords, Plane, Vocabulary, excitations, histograms,
     receptive_fields, strongest_words,
 };
 
@@ -63,6 +63,8 @@ pub struct Analysis {
     pub faithfulness: Faithfulness,
     /// The agreement with phrases that people labelled; `None` if there are none.
     pub judged: Option<Judged>,
+    /// How it does on minimal pairs; `None` if it is not a classifier of sentiment.
+    pub pairs: Option<MinimalPairs>,
     /// The pictures of all these.
     pub pictures: Vec<Picture>,
     /// The words.
@@ -118,6 +120,7 @@ impl Analysis {
             histograms: histograms(run)?,
             faithfulness,
             judged: judged.map(|phrases| Judged::new(run, phrases, on_stage)).transpose()?,
+            pairs: MinimalPairs::new(run)?,
             pictures: Vec::new(),
             vocabulary,
             left_out,
@@ -147,6 +150,7 @@ impl Analysis {
         ];
         files.extend(self.words.as_ref().map(|words| json_file("words", words)).transpose()?);
         files.extend(self.judged.as_ref().map(|judged| json_file("sst", judged)).transpose()?);
+        files.extend(self.pairs.as_ref().map(|pairs| json_file("pairs", pairs)).transpose()?);
         for picture in &self.pictures {
             files.push((format!("{}.svg", picture.name), picture.svg.clone().into_bytes()));
             files.push((format!("{}.png", picture.name), picture.png.clone()));

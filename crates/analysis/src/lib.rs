@@ -17,6 +17,7 @@ mod learnt;
 mod measured_field;
 #[cfg(feature = "report")]
 mod output;
+mod pairs;
 mod parts;
 mod pca;
 mod phrases;
@@ -50,6 +51,7 @@ pub use learnt::learnt;
 pub use measured_field::MeasuredField;
 #[cfg(feature = "report")]
 pub use output::{NamedFile, analysis_file, check_writable, write_analyses};
+pub use pairs::{FailedPair, MinimalPairs, PassRate};
 pub use parts::{FilterShare, Parts, filters_behind, phrase_parts};
 pub use pca::{FilterPoint, Pca, Plane};
 pub use phrases::{explained_output, strongest_phrases};

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::coloured::coloured;
 use super::run_facts::{certificate, facts, logits as logits_of_labels};
-use super::{as_image, faithfulness_table, judged_table, legend, render};
+use super::{as_image, faithfulness_table, judged_table, legend, pairs_table, render};
 use crate::explained::explain;
 use crate::faithfulness::probability;
 use crate::judged::rank_correlation;
@@ -74,6 +74,7 @@ pub fn comparison(
             "curves": analysis.picture("faithfulness").map(as_image),
             "faithfulness": faithfulness_table(&analysis.faithfulness),
             "judged": analysis.judged.as_ref().map(judged_table),
+            "pairs": analysis.pairs.as_ref().map(pairs_table),
         })
     };
     let context = json!({

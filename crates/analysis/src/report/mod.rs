@@ -14,7 +14,10 @@ use sha2::{Digest, Sha256};
 
 use crate::pictures::{color, strongest};
 use crate::plot::{AGAINST, FOR, NEITHER, without_control_characters};
-use crate::{Agreement, Analysis, AnalysisError, Faithfulness, Filter, Judged, Picture, WordScore};
+use crate::{
+    Agreement, Analysis, AnalysisError, FailedPair, Faithfulness, Filter, Judged, MinimalPairs, PassRate, Picture,
+    WordScore,
+};
 
 use coloured::coloured;
 pub use comparison::{Compared, check_labels, comparison};
@@ -56,6 +59,8 @@ pub fn report(
         "filters": analysis.filters.iter().map(|filter| filter_page(filter, analysis, run)).collect::<Value>(),
         "faithfulness": faithfulness_table(&analysis.faithfulness),
         "judged": analysis.judged.as_ref().map(judged_table),
+        "pairs": analysis.pairs.as_ref().map(pairs_table),
+        "failed_pairs": analysis.pairs.as_ref().map(failed_pairs_table),
         "pictures": {
             "pca": analysis.picture("pca").map(as_image),
             "words": pictures_of("words"),
@@ -233,6 +238,27 @@ fn faithfulness_table(faithfulness: &Faithfulness) -> Value {
         faithfulness.note().map_or_else(String::new, |note| format!(" {note}"))
     );
     json!({ "head": head, "rows": rows.collect::<Value>(), "caption": caption })
+}
+
+fn pairs_table(pairs: &MinimalPairs) -> Value {
+    let row =
+        |rate: &PassRate| json!([rate.capability, rate.count, rate.passed, format!("{:.0} %", 100.0 * rate.share())]);
+    json!({
+        "head": ["what the pairs test", "pairs", "passed", "share"],
+        "rows": pairs.by_capability.iter().chain([&pairs.all]).map(row).collect::<Value>(),
+    })
+}
+
+fn failed_pairs_table(pairs: &MinimalPairs) -> Value {
+    let percent = |probability: f64| format!("{:.0} %", 100.0 * probability);
+    let row = |pair: &FailedPair| {
+        let ([negative, positive], [of_negative, of_positive]) = (&pair.texts, pair.positive.map(percent));
+        json!([negative, of_negative, positive, of_positive])
+    };
+    json!({
+        "head": ["negative text", "is positive with", "positive text", "is positive with"],
+        "rows": pairs.failed.iter().map(row).collect::<Value>(),
+    })
 }
 
 fn judged_table(judged: &Judged) -> Value {

@@ -176,6 +176,7 @@ impl Analyzed {
             "filters_on_their_side": self.analysis.plane.agreement(),
             "faithfulness": self.analysis.faithfulness,
             "sst": self.analysis.judged,
+            "pairs": self.analysis.pairs,
             "left_out": self.analysis.left_out,
         })
     }
@@ -190,6 +191,9 @@ impl Analyzed {
             thousands(certificate.texts),
             certificate.phrases.max
         ))?;
+        if let Some(pairs) = &self.analysis.pairs {
+            line(format!("{} of {} minimal pairs have both labels right", pairs.all.passed, pairs.all.count))?;
+        }
         if let Some(judged) = &self.analysis.judged {
             let figure = |value: Option<f64>| value.map_or_else(|| "–".into(), |value| format!("{value:.3}"));
             line(format!(

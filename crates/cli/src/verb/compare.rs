@@ -4,8 +4,8 @@ use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use convlens_analysis::{Chart, Scale};
-use convlens_run::{DatasetConfig, RunFolder, RunMetrics, write_file};
+use convlens_analysis::{Chart, MinimalPairs, Scale};
+use convlens_run::{DatasetConfig, Run, RunFolder, RunMetrics, write_file};
 use convlens_train::preset;
 use serde::Serialize;
 use serde_json::Value;
@@ -29,6 +29,8 @@ struct Row {
     metrics: RunMetrics,
     /// Texts per second in inference, over the test split.
     texts_per_second: f64,
+    /// How the model does on minimal pairs, if it is a classifier of sentiment.
+    pairs: Option<MinimalPairs>,
 }
 
 pub fn run(args: &CompareArgs) -> Result<(), Failure> {
@@ -65,7 +67,8 @@ pub fn run(args: &CompareArgs) -> Result<(), Failure> {
         let missing =
             || Failure::Input(format!("{}: no metrics; remove the folder and run the command again", folder.display()));
         let texts_per_second = fastest(name, &folder, args, &children)?;
-        rows.push(Row { preset: name.clone(), metrics: metrics.ok_or_else(missing)?, texts_per_second });
+        let pairs = MinimalPairs::new(&Run::open(&folder)?)?;
+        rows.push(Row { preset: name.clone(), metrics: metrics.ok_or_else(missing)?, texts_per_second, pairs });
     }
     let cells = cells(&rows);
     let markdown: String = cells
@@ -182,9 +185,10 @@ fn own_program() -> Result<Command, Failure> {
 }
 
 fn cells(rows: &[Row]) -> Vec<Vec<String>> {
-    let head = [
+    let mut head = vec![
         "preset",
         "test accuracy",
+        "calibration error",
         "parameters",
         "receptive field",
         "training, texts/s",
@@ -192,20 +196,27 @@ fn cells(rows: &[Row]) -> Vec<Vec<String>> {
         "epochs",
         "peak MiB",
     ];
+    let has_pairs = rows.iter().any(|row| row.pairs.is_some());
+    head.extend(has_pairs.then_some("minimal pairs"));
     let cells = rows.iter().map(|row| {
         let metrics = &row.metrics;
-        vec![
+        let percent = |share: f64| format!("{:.2} %", 100.0 * share);
+        let mut cells = vec![
             row.preset.clone(),
-            format!("{:.2} %", 100.0 * metrics.test.accuracy),
+            percent(metrics.test.accuracy),
+            metrics.test.calibration_error.map_or_else(|| "–".into(), percent),
             thousands(metrics.parameters),
             metrics.receptive_field.map_or_else(|| "all".into(), thousands),
             thousands(metrics.examples_per_second as usize),
             thousands(row.texts_per_second as usize),
             format!("{} of {}", metrics.best_epoch, metrics.epochs),
             thousands((metrics.peak_rss_bytes >> 20) as usize),
-        ]
+        ];
+        let pairs = row.pairs.as_ref().map(|pairs| format!("{} of {}", pairs.all.passed, pairs.all.count));
+        cells.extend(has_pairs.then(|| pairs.unwrap_or_else(|| "–".into())));
+        cells
     });
-    std::iter::once(head.map(String::from).to_vec()).chain(cells).collect()
+    std::iter::once(head.into_iter().map(String::from).collect()).chain(cells).collect()
 }
 
 /// Accuracy against the speed of training and of inference, with one point per preset.
