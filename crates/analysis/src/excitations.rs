@@ -7,6 +7,7 @@ use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Int, Tensor};
 use convlens_run::model::{Encode, FilterWeights, Filters, Padding};
 use convlens_run::{Run, RunError, batches_by_length, to_host};
+use rayon::prelude::*;
 use serde::Serialize;
 
 use crate::{OnStage, Texts};
@@ -56,15 +57,18 @@ pub fn excitations(
     for batch in batches_by_length(&windows, run.config.model.padding) {
         let ids: Vec<&[u32]> = batch.iter().map(|&index| windows[index]).collect();
         let (outputs, shape) = responses(run, &ids, &weights, left)?; // [batch, filters, length]
-        for (row, &index) in batch.iter().enumerate() {
-            for (at, phrase) in phrases(windows[index], kernel_size, left, shape[2], run) {
-                for (filter, (most, least)) in best.iter_mut().enumerate() {
-                    let output = outputs[(row * shape[1] + filter) * shape[2] + at];
-                    most.offer(output, texts_of[index], phrase);
-                    least.offer(-output, texts_of[index], phrase);
-                }
+        let of_text = |(row, &index): (usize, &usize)| {
+            let phrases = phrases(windows[index], kernel_size, left, shape[2], run);
+            phrases.map(move |(at, phrase)| (row, at, index, phrase))
+        };
+        let phrases: Vec<(usize, usize, usize, &[u32])> = batch.iter().enumerate().flat_map(of_text).collect();
+        best.par_iter_mut().enumerate().for_each(|(filter, (most, least))| {
+            for &(row, at, index, phrase) in &phrases {
+                let output = outputs[(row * shape[1] + filter) * shape[2] + at];
+                most.offer(output, texts_of[index], phrase);
+                least.offer(-output, texts_of[index], phrase);
             }
-        }
+        });
         done += batch.len();
         on_stage("phrases of each filter", done, windows.len());
     }

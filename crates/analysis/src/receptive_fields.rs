@@ -1,8 +1,11 @@
 //! The words that excite and inhibit each position of each filter most (the receptive fields of Ben
 //! Bolte's post on convolutional sentiment models; code: codekansas/language_conv_visualizations).
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use convlens_run::model::{Encode, FilterWeights, Pooling};
 use convlens_run::{Run, RunError, to_host};
+use rayon::prelude::*;
 use serde::Serialize;
 
 use crate::OnStage;
@@ -158,13 +161,14 @@ pub fn receptive_fields(
         let place = vectors.offset(place);
         FilterPosition { place, norm: length, excite, inhibit, excite_by_cosine, inhibit_by_cosine }
     };
+    let done = AtomicUsize::new(0);
     let filter = |filter: usize| {
-        on_stage("words of each filter", filter + 1, vectors.filters);
+        on_stage("words of each filter", done.fetch_add(1, Ordering::Relaxed) + 1, vectors.filters);
         // A filter narrower than others of the same layer has zero vectors at the outermost places.
         let positions = (0..vectors.kernel_size).map(|place| position(filter, place));
         Filter { filter, head: vectors.head(filter), positions: positions.filter(|at| at.norm > 0.0).collect() }
     };
-    (0..vectors.filters).map(filter).collect()
+    (0..vectors.filters).into_par_iter().map(filter).collect()
 }
 
 fn dot(a: &[f32], b: &[f32]) -> f64 {
