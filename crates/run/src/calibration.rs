@@ -8,14 +8,13 @@ use crate::{predicted_label, probabilities};
 pub(crate) const TEMPERATURES: std::ops::RangeInclusive<f64> = 0.01..=100.0;
 /// Halvings of the range of inverse temperatures; after this many it is narrower than the precision of `f64`.
 const HALVINGS: usize = 60;
+/// The number of bins of equal width for the calibration error.
+const BINS: usize = 15;
 
 /// Divides logits by a temperature.
 pub fn calibrated<T: Copy + Into<f64>>(logits: &[T], temperature: f64) -> Vec<f64> {
     logits.iter().map(|&logit| logit.into() / temperature).collect()
 }
-
-/// The number of bins of equal width for the calibration error.
-const BINS: usize = 15;
 
 /// The expected calibration error (Guo et al. 2017, equation 3) of texts, given as rows of `outputs` logits,
 /// with one label each: the mean difference between confidence and accuracy, over 15 bins of confidence. It

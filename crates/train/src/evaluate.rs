@@ -79,10 +79,13 @@ pub(crate) fn metrics(
     Ok(calibrated_metrics(&logits, (logits.len() / texts.len().max(1)).max(1), &texts.labels, 1.0))
 }
 
-/// The temperature of a run, fitted on the validation split.
-pub(crate) fn temperature(run: &Run, validation: &Texts) -> Result<f64, TrainError> {
+/// The temperature of a run, fitted on the validation split, and the metrics there with calibrated
+/// probabilities.
+pub(crate) fn calibrate(run: &Run, validation: &Texts) -> Result<(f64, ClassMetrics), TrainError> {
     let logits = run_logits(run, validation, &|_| {})?;
-    Ok(fit_temperature(&logits, run.config.model.outputs, &validation.labels))
+    let (outputs, labels) = (run.config.model.outputs, &validation.labels);
+    let temperature = fit_temperature(&logits, outputs, labels);
+    Ok((temperature, calibrated_metrics(&logits, outputs, labels, temperature)))
 }
 
 /// The metrics of a run on texts, with calibrated probabilities.

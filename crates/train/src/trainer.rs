@@ -15,7 +15,7 @@ use convlens_run::{
 
 use crate::batches::{batches, most_tokens};
 use crate::checkpoint::{self, Progress};
-use crate::evaluate::{final_metrics, metrics, temperature};
+use crate::evaluate::{calibrate, final_metrics, metrics};
 use crate::memory::peak_rss_bytes;
 use crate::{Corpus, TrainError};
 
@@ -262,8 +262,8 @@ impl Trainer<'_> {
     fn finish(&self, state: &State) -> Result<RunMetrics, TrainError> {
         let progress = &state.progress;
         let mut run = Run::open_on(self.folder, &self.device.device)?;
-        run.config = RunConfig { temperature: temperature(&run, &self.corpus.validation)?, ..self.config.clone() };
-        let validation = final_metrics(&run, &self.corpus.validation)?;
+        let (temperature, validation) = calibrate(&run, &self.corpus.validation)?;
+        run.config = RunConfig { temperature, ..self.config.clone() };
         let test = final_metrics(&run, &self.corpus.test)?;
         if !test.loss.is_finite() {
             return Err(self.not_finite("test loss", progress));

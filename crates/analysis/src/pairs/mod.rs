@@ -34,7 +34,7 @@ pub struct PassRate {
     pub count: usize,
 }
 
-/// A pair of which at least one text got the wrong label.
+/// A pair that failed: one of its texts, or both, got the wrong label.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct FailedPair {
     /// What the pair tests.
