@@ -14,6 +14,9 @@ const BLANKS: &str = r"<br />|\s+";
 const LINE_BREAK: &str = "<br />";
 /// Any character that cannot be part of a word.
 const PUNCTUATION_MARK: &str = r"[^\w\s']";
+/// The second part of an English contraction.
+const CONTRACTED: &str = r"(n't|'s|'re|'ve|'d|'ll|'m)$";
+const ENDINGS: [&str; 7] = ["n't", "'s", "'re", "'ve", "'d", "'ll", "'m"];
 /// Any single character, including line ends.
 const ONE_CHARACTER: &str = r"(?s).";
 
@@ -25,6 +28,11 @@ impl TokenizerKind {
             Self::Words => split(KERAS_FILTERS, "Removed"),
             Self::Punctuated => {
                 let parts = [split(BLANKS, "Removed"), split(PUNCTUATION_MARK, "Isolated")];
+                json!({ "type": "Sequence", "pretokenizers": parts })
+            }
+            Self::Contractions => {
+                let patterns = [(BLANKS, "Removed"), (PUNCTUATION_MARK, "Isolated"), (CONTRACTED, "Isolated")];
+                let parts = patterns.map(|(pattern, behavior)| split(pattern, behavior));
                 json!({ "type": "Sequence", "pretokenizers": parts })
             }
             Self::Characters => split(ONE_CHARACTER, "Isolated"),
@@ -47,12 +55,12 @@ enum Role {
 fn role(kind: TokenizerKind, character: char) -> Role {
     let is_blank = match kind {
         TokenizerKind::Words => character.is_whitespace() || (character.is_ascii_punctuation() && character != '\''),
-        TokenizerKind::Punctuated => character.is_whitespace(),
+        TokenizerKind::Punctuated | TokenizerKind::Contractions => character.is_whitespace(),
         _ => false,
     };
     let is_word = match kind {
         TokenizerKind::Words => true,
-        TokenizerKind::Punctuated => {
+        TokenizerKind::Punctuated | TokenizerKind::Contractions => {
             character == '\'' || regex_syntax::try_is_word_character(character).unwrap_or(character.is_alphanumeric())
         }
         _ => false,
@@ -74,7 +82,7 @@ static ASCII_ROLES: std::sync::LazyLock<[[Role; 128]; 2]> = std::sync::LazyLock:
 pub(crate) fn cut(kind: TokenizerKind, text: &str, mut found: impl FnMut(&str, Range<usize>)) {
     let ascii_roles = match kind {
         TokenizerKind::Words => ASCII_ROLES[0],
-        TokenizerKind::Punctuated => ASCII_ROLES[1],
+        TokenizerKind::Punctuated | TokenizerKind::Contractions => ASCII_ROLES[1],
         TokenizerKind::Characters | TokenizerKind::Bytes | TokenizerKind::Bpe => [Role::Single; 128],
     };
     let bytes = text.as_bytes();
@@ -82,14 +90,22 @@ pub(crate) fn cut(kind: TokenizerKind, text: &str, mut found: impl FnMut(&str, R
     let (mut first, mut at) = (0, 0);
     let mut end_word = |word: &mut String, range: Range<usize>| {
         if !word.is_empty() {
-            found(word, range);
+            match contraction(kind, word) {
+                // The ending is ASCII, so it is as long in the text as in lower case.
+                Some(ending) => {
+                    let (whole, middle) = (word.len(), range.end - ending);
+                    found(&word[..whole - ending], range.start..middle);
+                    found(&word[whole - ending..], middle..range.end);
+                }
+                None => found(word, range),
+            }
             word.clear();
         }
     };
     while at < bytes.len() {
         let byte = bytes[at];
         if byte.is_ascii() {
-            let is_break = kind == TokenizerKind::Punctuated
+            let is_break = matches!(kind, TokenizerKind::Punctuated | TokenizerKind::Contractions)
                 && byte == b'<'
                 && bytes[at..]
                     .get(..LINE_BREAK.len())
@@ -131,4 +147,13 @@ pub(crate) fn cut(kind: TokenizerKind, text: &str, mut found: impl FnMut(&str, R
         at = next;
     }
     end_word(&mut word, first..at);
+}
+
+/// The number of bytes of the second part of a contraction; `None` for any other word.
+fn contraction(kind: TokenizerKind, word: &str) -> Option<usize> {
+    if kind != TokenizerKind::Contractions || !word.contains('\'') {
+        return None;
+    }
+    let ending = ENDINGS.into_iter().find(|ending| word.ends_with(ending))?;
+    (word.len() > ending.len()).then_some(ending.len())
 }

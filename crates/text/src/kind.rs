@@ -12,6 +12,9 @@ pub enum TokenizerKind {
     /// As words, but only white space and `<br />` are left out, and every punctuation mark is a token
     /// of its own.
     Punctuated,
+    /// As punctuated, and English contractions are two tokens, as in the Penn Treebank: *does* and *n't*, *it* and
+    /// *'s*.
+    Contractions,
     /// Lower-case characters. Rare characters become `[UNK]`.
     Characters,
     /// Bytes. The text is not converted to lower case, and no text has unknown tokens.
@@ -19,4 +22,9 @@ pub enum TokenizerKind {
     /// Byte-pair encoding of the lower-case text (Sennrich, Haddow and Birch 2016, on bytes). No text
     /// has unknown tokens: a rare word becomes several.
     Bpe,
+}
+
+impl TokenizerKind {
+    /// The kinds that look whole pieces of a text up in a vocabulary.
+    pub(crate) const WORD_LEVEL: [Self; 4] = [Self::Words, Self::Punctuated, Self::Contractions, Self::Characters];
 }

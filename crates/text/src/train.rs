@@ -36,7 +36,7 @@ pub fn train<T: AsRef<str> + Send>(
     match kind {
         #[cfg(feature = "library")]
         TokenizerKind::Bytes => Ok(Library::bytes()?.into()),
-        TokenizerKind::Words | TokenizerKind::Punctuated | TokenizerKind::Characters => {
+        TokenizerKind::Words | TokenizerKind::Punctuated | TokenizerKind::Contractions | TokenizerKind::Characters => {
             train_word_level(kind, vocab_size, texts)
         }
         #[cfg(feature = "library")]
@@ -124,7 +124,7 @@ mod tests {
         use tokenizers::models::wordlevel::{WordLevel, WordLevelTrainer};
 
         let texts = ["A b b'c, d--D <br />", "it's b İx İX ß", "", "zz zz a a \u{2003}q"];
-        for kind in [TokenizerKind::Words, TokenizerKind::Punctuated, TokenizerKind::Characters] {
+        for kind in TokenizerKind::WORD_LEVEL {
             for vocab_size in [4, 7, 100] {
                 let ours = train(kind, vocab_size, texts.into_iter()).expect("trains").to_json().expect("JSON");
                 let mut json: serde_json::Value = serde_json::from_str(&ours).expect("JSON");
@@ -171,6 +171,17 @@ mod tests {
         let encoding = tokenizer.encode(text).expect("encodes");
         let tokens: Vec<_> = encoding.ids.iter().filter_map(|&id| tokenizer.token(id)).collect();
         assert_eq!(tokens, [START, "it's", "good", "!", "!", "8", "/", "10"]);
+    }
+
+    #[test]
+    fn contractions_are_two_tokens() {
+        // nltk.word_tokenize("doesn't it's o'clock we'll"), but for punctuation marks within words
+        let text = "Doesn't IT'S o'clock we'll n't '";
+        let tokenizer = train(TokenizerKind::Contractions, 50, [text].into_iter()).expect("trains");
+        let encoding = tokenizer.encode(text).expect("encodes");
+        let tokens: Vec<_> = encoding.ids.iter().filter_map(|&id| tokenizer.token(id)).collect();
+        assert_eq!(tokens, [START, "does", "n't", "it", "'s", "o'clock", "we", "'ll", "n't", "'"]);
+        assert_eq!(encoding.offsets[1..5], [(0, 4), (4, 7), (8, 10), (10, 12)]);
     }
 
     #[test]

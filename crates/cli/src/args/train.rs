@@ -27,7 +27,7 @@ pub struct TrainArgs {
     /// may be repeated
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub settings: Vec<String>,
-    /// The tokenizer: words, punctuated, characters, bytes, bpe, or the path of a tokenizer.json
+    /// The tokenizer: words, punctuated, contractions, characters, bytes, bpe, or the path of a tokenizer.json
     /// [default: the preset's]
     #[arg(long, value_name = "T")]
     pub tokenizer: Option<String>,

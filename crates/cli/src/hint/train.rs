@@ -17,7 +17,7 @@ impl Hint for TrainError {
                     .into()
             }
             Self::Tokenizer { .. } => {
-                "give --tokenizer the path of a tokenizer.json, or words, punctuated, characters, bytes or bpe".into()
+                "give --tokenizer the path of a tokenizer.json, or words, punctuated, contractions, characters, bytes or bpe".into()
             }
             _ => return None,
         })
