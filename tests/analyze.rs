@@ -7,7 +7,7 @@ use crate::common::{Place, shared, skip, text};
 #[test]
 fn train_analyze_writes_an_analysis_and_names_the_report_last() {
     let place = Place::new();
-    let output = place.succeed("train --dataset sample --out r --analyze");
+    let output = place.succeed("train --preset linear --dataset sample --out r --analyze");
     assert!(output.lines().last().is_some_and(|line| line.ends_with("open r/analysis/report.html")), "{output}");
     for picture in ["pca", "weights", "words", "faithfulness"] {
         assert!(text(&place.read(&format!("r/analysis/{picture}.svg"))).starts_with("<svg"));
@@ -66,7 +66,7 @@ fn the_newest_run_is_analysed_with_reproducible_files() {
 #[test]
 fn parts_that_do_not_add_up_and_bad_input_write_nothing() {
     let place = Place::new();
-    place.succeed("train --dataset sample --epochs 1 --out r");
+    place.succeed("train --preset linear --dataset sample --epochs 1 --out r");
     let error = place.fail("analyze --run r --tolerance 0");
     assert!(error.contains("do not add up") && error.contains("--tolerance"), "{error}");
     assert!(error.contains(": text ") && error.contains("residual"), "names the text: {error}");
@@ -160,7 +160,7 @@ fn three_classes_have_a_report_but_no_human_labels() {
         reviews.push_str(&format!("the film number {index} was {word} and long,{label}\n"));
     }
     place.file("reviews.csv", reviews);
-    place.succeed("train --data reviews.csv --epochs 3 --out r");
+    place.succeed("train --preset linear --data reviews.csv --epochs 3 --out r");
     place.succeed("analyze --run r");
     for label in ["bad", "fair", "good"] {
         assert!(place.path().join(format!("r/analysis/words-{label}.svg")).exists());
@@ -196,7 +196,7 @@ fn two_runs_are_compared_on_the_same_texts() {
 #[test]
 fn the_exported_table_gives_the_logit_of_predict() {
     let place = Place::new();
-    place.succeed("train --dataset sample --out r");
+    place.succeed("train --preset linear --dataset sample --out r");
     let output = place.succeed("export --folded --run r");
     assert!(output.starts_with("r/folded.csv: ") && output.contains("3 places × 1 logits"), "{output}");
     let csv = text(&place.read("r/folded.csv"));

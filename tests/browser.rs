@@ -14,7 +14,7 @@ fn the_report_can_be_searched_hovered_and_read_by_keyboard() {
         return skip("browser", "chromedriver is not installed; install chromium and chromium-driver");
     };
     let place = Place::new();
-    place.succeed("train --dataset sample --out runs/r");
+    place.succeed("train --preset linear --dataset sample --out runs/r");
     place.succeed("analyze --texts 50 --text '<script>window.hacked = 1</script> a great <b>film</b>, not awful'");
     let page = format!("file://{}", place.path().join("runs/r/analysis/report.html").display());
     block_on(async {

@@ -165,7 +165,7 @@ fn probabilities_are_calibrated() {
 // model = torch.nn.ModuleDict(dict(embed=torch.nn.Embedding(…), head=torch.nn.Conv1d(128, 1, 1)))  # docs/pytorch.md
 #[test]
 fn weights_have_pytorchs_names_and_layout() {
-    let place = trained("default");
+    let place = trained("linear");
     let bytes = place.read("runs/r/model.safetensors");
     let tensors = safetensors::SafeTensors::deserialize(&bytes).expect("SafeTensors");
     let vocabulary = place.read_json("runs/r/config.json")["model"]["vocab_size"].as_u64().expect("a size") as usize;
@@ -192,7 +192,7 @@ fn the_log_is_shown_on_request() {
 #[test]
 fn each_phrase_is_shown_with_the_label_that_it_supports() {
     let place = trained("default");
-    let shown = place.succeed("predict 'a good film, not a dull one'");
+    let shown = place.succeed("predict 'a good film. A dull plot.'");
     let lines: Vec<&str> = shown.lines().collect();
     let [_, phrases @ .., logit] = lines.as_slice() else { panic!("{shown}") };
     assert!(phrases.iter().any(|line| line.starts_with("  +")), "{shown}");

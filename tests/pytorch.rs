@@ -9,8 +9,13 @@ use serde_json::Value;
 use crate::common::{Place, skip, text};
 
 const DOCUMENT: &str = include_str!("../docs/pytorch.md");
-const PRESETS: [&str; 4] = ["default", "seed", "relu", "conv"];
-const TEXTS: [&str; 3] = ["This is a good film, and not a boring one.", "dull", "never heard of it"];
+const PRESETS: [&str; 5] = ["default", "linear", "seed", "relu", "conv"];
+const TEXTS: [&str; 4] = [
+    "This is a good film, and not a boring one.",
+    "dull",
+    "never heard of it",
+    "It is not good. The film is dull, but not a bad film, but good and good!",
+];
 
 fn trained() -> Place {
     let place = Place::new();
@@ -35,8 +40,10 @@ fn the_script_gives_the_logits_of_predict() {
     let blocks: Vec<&str> = DOCUMENT.split("```python\n").skip(1).collect();
     assert_eq!(blocks.len(), 1, "one script");
     let script = place.file("script.py", blocks[0].split("```").next().expect("it ends"));
-    for preset in PRESETS {
-        let (mut python, line) = (Command::new("python3"), TEXTS[0]); // torch takes seconds to load
+    // torch takes seconds to load
+    let cases = PRESETS.map(|preset| (preset, if preset == "default" { TEXTS[3] } else { TEXTS[0] }));
+    for (preset, line) in cases {
+        let mut python = Command::new("python3");
         let run = format!("runs/{preset}");
         let output = python.args([&script, &run, line]).current_dir(place.path()).output().expect("starts");
         assert!(output.status.success(), "{preset}: {}", text(&output.stderr));
@@ -71,11 +78,15 @@ fn the_definition_gives_the_logits_of_predict() {
 #[test]
 fn the_tables_name_every_tensor() {
     let place = trained();
-    for (preset, encoder) in [("default", "`linear`"), ("conv", "`conv`")] {
+    for (preset, encoders) in
+        [("linear", vec!["`linear`"]), ("conv", vec!["`conv`"]), ("default", vec!["`conv`", "`lexicon`"])]
+    {
         let config = place.read_json(&format!("runs/{preset}/config.json"));
         let widths = config["model"]["encoder"]["kernel_sizes"].as_array().map_or(1, Vec::len);
-        let heading = DOCUMENT.find(&format!("\n{encoder}")).expect("a heading");
-        let rows = DOCUMENT[heading..].split("\n\n").nth(1).expect("a table").lines().skip(2);
+        let rows = encoders.iter().flat_map(|encoder| {
+            let heading = DOCUMENT.find(&format!("\n{encoder}")).expect("a heading");
+            DOCUMENT[heading..].split("\n\n").nth(1).expect("a table").lines().skip(2)
+        });
         let mut expected = Vec::new();
         for row in rows {
             let [name, shape] = [1, 2].map(|cell| row.split('|').nth(cell).expect("a cell").trim().trim_matches('`'));
@@ -83,6 +94,8 @@ fn the_tables_name_every_tensor() {
             let repeated = if name.contains(".N.") { widths } else { 1 };
             expected.extend((0..repeated).map(|index| (name.replace(".N.", &format!(".{index}.")), rank)));
         }
+        // The lexicon has the bias.
+        expected.retain(|(name, _)| encoders.len() == 1 || name != "head.bias");
         expected.sort();
         let bytes = place.read(&format!("runs/{preset}/model.safetensors"));
         let weights = SafeTensors::deserialize(&bytes).expect("SafeTensors");
@@ -120,9 +133,49 @@ fn logit(weights: &SafeTensors, config: &Value, ids: &[u32]) -> f64 {
         Some("max") => values.iter().copied().fold(f64::NEG_INFINITY, f64::max),
         _ => values.iter().sum::<f64>() / values.len() as f64,
     });
-    let (head, bias) =
-        (tensor(weights, "head.weight").expect("a head").0, tensor(weights, "head.bias").expect("a bias").0);
-    bias[0] + pooled.zip(&head).map(|(feature, weight)| feature * weight).sum::<f64>()
+    let head = tensor(weights, "head.weight").expect("a head").0;
+    let shrinkage = config["shrinkage"].as_f64().expect("a number");
+    let of_encoder = pooled.zip(&head).map(|(feature, weight)| feature * weight).sum::<f64>();
+    let of_encoder = of_encoder * ids.len() as f64 / (ids.len() as f64 + shrinkage);
+    match tensor(weights, "head.bias") {
+        Some((bias, _)) => of_encoder + bias[0],
+        None => {
+            let share = config["lexicon"]["encoder_share"].as_f64().expect("a number");
+            let bias = tensor(weights, "lexicon.bias").expect("a bias").0[0];
+            share * of_encoder + (1.0 - share) * of_lexicon(weights, config, ids) + bias
+        }
+    }
+}
+
+/// What the words and pairs of a lexicon add, by the definition in `crates/model/src/lexicon.rs`.
+fn of_lexicon(weights: &SafeTensors, config: &Value, ids: &[u32]) -> f64 {
+    let values = |name: &str| tensor(weights, &format!("lexicon.{name}")).expect("a lexicon").0;
+    let (pairs, scores) = (values("pairs"), values("weight"));
+    let vocabulary = values("roles");
+    let roles: Vec<f64> = ids.iter().map(|&id| vocabulary[id as usize]).collect();
+    let factor = |at: usize| {
+        let mut factor = 1.0;
+        let scope = if roles[at] < 2.0 { at.saturating_sub(4)..at } else { at..at };
+        for role in roles[scope].iter().rev().take_while(|role| **role < 2.0) {
+            factor *= if *role == 1.0 { -0.3 } else { 1.0 };
+        }
+        let start = roles[..at].iter().rposition(|role| *role == 4.0).map_or(0, |end| end + 1);
+        let length = roles[at..].iter().position(|role| *role == 4.0).map_or(roles.len() - at, |end| end + 1);
+        match roles[start..at + length].iter().rposition(|role| *role == 3.0) {
+            Some(contrast) if at < start + contrast => factor * 0.5,
+            Some(_) => factor * 1.5,
+            None => factor,
+        }
+    };
+    let row_of =
+        |one: u32, two: u32| pairs.as_chunks::<2>().0.iter().position(|pair| *pair == [f64::from(one), f64::from(two)]);
+    let mut found: Vec<(usize, usize)> = ids.iter().enumerate().map(|(at, &id)| (id as usize, at)).collect();
+    let words: std::collections::BTreeSet<u32> = ids.iter().copied().collect();
+    found.extend((1..ids.len()).filter_map(|at| Some((vocabulary.len() + row_of(ids[at - 1], ids[at])?, at - 1))));
+    let count = |row: usize| found.iter().filter(|(other, _)| *other == row).count() as f64;
+    let sum: f64 = found.iter().map(|&(row, at)| scores[row] * factor(at) / count(row)).sum();
+    let saturation = config["lexicon"]["saturation"].as_f64().expect("a number");
+    sum * saturation / (words.len() as f64 + saturation)
 }
 
 /// A convolution with as many outputs as inputs; of an even width the larger part is to the right.

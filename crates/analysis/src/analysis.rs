@@ -9,8 +9,8 @@ use crate::explained::{choose, explain};
 use crate::pictures::pictures;
 use crate::{
     AnalysisError, Certificate, Corpus, Excitations, Explained, Faithfulness, Filter, FilterVectors, Histogram, Judged,
-    JudgedPhrase, MinimalPairs, NamedFile, OnStage, Picture, PlaceWords, Plane, Vocabulary, excitations, histograms,
-    receptive_fields, strongest_words,
+    JudgedPhrase, LexiconWords, MinimalPairs, NamedFile, OnStage, Picture, PlaceWords, Plane, Vocabulary, excitations,
+    histograms, lexicon_words, receptive_fields, strongest_words,
 };
 
 /// The maximum number of tokens of the corpus that are explained, over all texts. An explanation takes some 200 bytes
@@ -49,6 +49,8 @@ pub struct Analysis {
     pub explained: Vec<Explained>,
     /// The strongest words of the folded table; `None` for a model that does not fold.
     pub words: Option<Vec<PlaceWords>>,
+    /// The strongest words and pairs of the lexicon; `None` for a model without one.
+    pub lexicon: Option<Vec<LexiconWords>>,
     /// The words that excite and inhibit each filter.
     pub filters: Vec<Filter>,
     /// The phrases that excite each filter most and least.
@@ -113,6 +115,7 @@ impl Analysis {
             certificate,
             explained,
             words: table.as_ref().map(|table| strongest_words(run, table, &vocabulary, options.words)),
+            lexicon: lexicon_words(run, &vocabulary, options.words)?,
             filters: receptive_fields(&vectors, &vocabulary, options.words, on_stage),
             excitations: excitations(run, &texts, options.words, on_stage)?,
             plane: Plane::new(&vectors, &to_first),
@@ -149,6 +152,7 @@ impl Analysis {
             ("phrases.jsonl".into(), lines.into_bytes()),
         ];
         files.extend(self.words.as_ref().map(|words| json_file("words", words)).transpose()?);
+        files.extend(self.lexicon.as_ref().map(|lexicon| json_file("lexicon", lexicon)).transpose()?);
         files.extend(self.judged.as_ref().map(|judged| json_file("sst", judged)).transpose()?);
         files.extend(self.pairs.as_ref().map(|pairs| json_file("pairs", pairs)).transpose()?);
         for picture in &self.pictures {
@@ -164,6 +168,7 @@ impl Analysis {
         json!({
             "explained_variance_ratio": self.plane.pca.explained_variance_ratio,
             "explained_variance": self.plane.pca.explained_variance,
+            "effective_rank": self.plane.pca.effective_rank,
             "mean": self.plane.pca.mean,
             "components": self.plane.pca.components,
             "filters_on_their_side": self.plane.agreement(),

@@ -14,6 +14,7 @@ mod faithfulness;
 mod gradient;
 mod judged;
 mod learnt;
+mod lexicon_words;
 mod measured_field;
 #[cfg(feature = "report")]
 mod output;
@@ -48,6 +49,7 @@ pub use export::{FoldedFormat, folded};
 pub use faithfulness::{Faithfulness, MethodResult};
 pub use judged::{Agreement, Judged};
 pub use learnt::learnt;
+pub use lexicon_words::{LexiconWords, lexicon_words};
 pub use measured_field::MeasuredField;
 #[cfg(feature = "report")]
 pub use output::{NamedFile, analysis_file, check_writable, write_analyses};

@@ -18,6 +18,9 @@ pub struct Pca {
     pub explained_variance: Vec<f64>,
     /// The share of the total variance along each component.
     pub explained_variance_ratio: Vec<f64>,
+    /// The effective rank of the points (Roy and Vetterli 2007): the exponential of the entropy of the shares of the
+    /// variance along all components, from 1, if all points are on a line, to the number of dimensions.
+    pub effective_rank: f64,
 }
 
 impl Pca {
@@ -34,6 +37,7 @@ impl Pca {
         let eigen = SymmetricEigen::new(covariance);
         let mut order: Vec<usize> = (0..dimensions).collect();
         order.sort_by(|&a, &b| eigen.eigenvalues[b].total_cmp(&eigen.eigenvalues[a]));
+        let effective_rank = effective_rank(eigen.eigenvalues.as_slice());
         order.truncate(count);
         let component = |&index: &usize| {
             let vector = eigen.eigenvectors.column(index);
@@ -49,6 +53,7 @@ impl Pca {
                 .map(|value| if total > 0.0 { value / total } else { 0.0 })
                 .collect(),
             explained_variance: variance,
+            effective_rank,
         }
     }
 
@@ -65,6 +70,12 @@ impl Pca {
     fn flip(&mut self, component: usize) {
         self.components[component].iter_mut().for_each(|value| *value = -*value);
     }
+}
+
+fn effective_rank(eigenvalues: &[f64]) -> f64 {
+    let total: f64 = eigenvalues.iter().map(|value| value.max(0.0)).sum();
+    let shares = eigenvalues.iter().map(|value| value / total).filter(|share| *share > 0.0);
+    shares.map(|share| -share * share.ln()).sum::<f64>().exp()
 }
 
 /// One position of a filter as a point in the plane.
@@ -137,6 +148,14 @@ mod tests {
     // x = np.array([[np.sin((i+1)*(j+2)**2)*(j+1) for j in range(5)] for i in range(12)])
     // p = PCA(2).fit(x); p.components_, p.explained_variance_, p.explained_variance_ratio_
     // p.transform([[1, 2, 3, 4, 5.]])
+    #[test]
+    fn the_effective_rank_counts_directions() {
+        assert!((effective_rank(&[2.0, 0.0, 0.0]) - 1.0).abs() < 1e-12);
+        assert!((effective_rank(&[0.5, 0.5, 0.5, 0.5]) - 4.0).abs() < 1e-12);
+        // scipy.stats.entropy([3, 1])  ->  0.5623351446188083
+        assert!((effective_rank(&[3.0, 1.0, -1e-17]) - 0.562_335_144_618_808_3_f64.exp()).abs() < 1e-12);
+    }
+
     #[test]
     fn components_match_scikit_learn() {
         let value = |row: i32, column: i32| {

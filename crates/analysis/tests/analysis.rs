@@ -40,6 +40,8 @@ fn random_run_of(encoder: EncoderConfig, pooling: Pooling, labels: &[&str], padd
         padding,
         pooling,
         dropout: 0.0,
+        shrinkage: 0.0,
+        lexicon: None,
     };
     let device = DeviceChoice::Cpu.open().expect("the CPU").device;
     device.seed(7);

@@ -11,6 +11,14 @@ pub enum LearnError {
     /// The probability of word dropout is not from 0 to 1.
     #[error("word_dropout must be a number from 0 to 1, but is {0}")]
     WordDropout(f64),
+    /// The lexicon is missing, unexpected, or of another size.
+    #[error("the model has a lexicon of {expected:?} pairs of words, but got one of {found:?}")]
+    Lexicon {
+        /// The number of pairs in the model's settings.
+        expected: Option<usize>,
+        /// The number of pairs that were counted.
+        found: Option<usize>,
+    },
     /// A step got no texts.
     #[error("a training step needs at least one text")]
     EmptyBatch,

@@ -2,15 +2,15 @@
 
 use std::borrow::Cow;
 
-use burn::module::Module;
-use burn::tensor::{Device, Tensor};
+use burn::module::{Module, Param};
+use burn::tensor::{Device, Gradients, Tensor, TensorData};
 use convlens_run::TrainingConfig;
-use convlens_run::model::{Batch, ModelConfig, Padding, TextModel};
+use convlens_run::model::{Batch, Lexicon, ModelConfig, Padding, TextModel};
 use convlens_run::text::Tokenizer;
 
 use crate::batches::{draws, drop_words, step_seed};
 use crate::parameters::{parameters, with_parameters};
-use crate::{Adam, LearnError, cross_entropy};
+use crate::{Adam, CountedLexicon, LearnError, cross_entropy};
 
 /// A model in training, with its optimiser.
 #[derive(Debug)]
@@ -23,8 +23,17 @@ pub struct Learner {
     padding: Padding,
     pad_id: u32,
     unk_id: Option<u32>,
+    lexicon: Option<LexiconDescent>,
     /// The device that the model trains on, with gradients recorded.
     device: Device,
+}
+
+/// How the scores of a lexicon are trained.
+#[derive(Debug)]
+struct LexiconDescent {
+    counted: CountedLexicon,
+    /// The squares of the log-ratios, `[vocab_size + pairs, outputs]`.
+    squares: Tensor<2>,
 }
 
 /// The position of a step in training. It decides the step's random draws and its learning rate.
@@ -42,32 +51,47 @@ pub struct StepPosition {
 
 impl Learner {
     /// A model with its initial weights, on `device`. They are drawn on the CPU, so that they are the
-    /// same on every device.
+    /// same on every device. A model with a lexicon needs one that was counted on the training texts.
     ///
     /// # Errors
     ///
-    /// [`LearnError::Model`] if no model can be built from the settings, [`LearnError::WordDropout`].
+    /// [`LearnError::Model`] if no model can be built from the settings, [`LearnError::WordDropout`],
+    /// [`LearnError::Lexicon`] if a lexicon is missing or does not fit.
     pub fn new(
         model: &ModelConfig,
         training: &TrainingConfig,
         tokenizer: &Tokenizer,
+        lexicon: Option<CountedLexicon>,
         device: &Device,
     ) -> Result<Self, LearnError> {
         if !(0.0..=1.0).contains(&training.word_dropout) {
             return Err(LearnError::WordDropout(training.word_dropout));
+        }
+        let expected = model.lexicon.as_ref().map(|lexicon| lexicon.pairs);
+        let found = lexicon.as_ref().map(|lexicon| lexicon.entries.pairs.len());
+        if expected != found {
+            return Err(LearnError::Lexicon { expected, found });
         }
         let (cpu, device) = (Device::flex(), device.clone().autodiff());
         cpu.seed(training.seed);
         let drawn = parameters(&model.init(&cpu)?);
         let drawn = drawn.into_iter().map(|(name, data)| (name, data.iter::<f32>().collect())).collect();
         let initial = with_parameters(model.init(&device)?, drawn);
+        let mut initial = initial.unwrap_or_else(|error| unreachable!("weights drawn for the same settings: {error}"));
+        let lexicon = lexicon.zip(initial.lexicon.as_mut()).map(|(counted, lexicon)| {
+            lexicon.fill(&counted.entries);
+            let squares = counted.ratios.iter().map(|ratio| ratio * ratio).collect();
+            let squares = TensorData::new(squares, lexicon.weight.dims());
+            LexiconDescent { counted, squares: Tensor::from_data(squares, &device.clone().inner()) }
+        });
         Ok(Self {
-            model: initial.unwrap_or_else(|error| unreachable!("weights drawn for the same settings: {error}")),
+            model: initial,
             adam: Adam::new(training.adam_epsilon, training.weight_decay),
             training: training.clone(),
             padding: model.padding,
             pad_id: tokenizer.pad_id().unwrap_or(0),
             unk_id: tokenizer.unk_id(),
+            lexicon,
             device,
         })
     }
@@ -91,21 +115,42 @@ impl Learner {
         let training = &self.training;
         // Dropout draws on the device, from a seed of the step's own.
         self.device.seed(step_seed(training.seed, at.epoch, at.step));
+        // The lexicon reads the words that are dropped: its penalty keeps it from overfitting.
+        let whole = self.lexicon.is_some().then(|| rows.clone());
         if let Some(unk_id) = self.unk_id.filter(|_| training.word_dropout > 0.0) {
             let mut rng = draws(training.seed, at.epoch, at.step);
             rows.iter_mut().for_each(|ids| drop_words(ids.to_mut(), unk_id, training.word_dropout, &mut rng));
         }
         let rows: Vec<&[u32]> = rows.iter().map(AsRef::as_ref).collect();
         let batch = Batch::new(&rows, self.padding, self.pad_id, &self.device);
+        let batch = match &whole {
+            Some(whole) => batch.with_texts_for_lexicon(&whole.iter().map(AsRef::as_ref).collect::<Vec<_>>()),
+            None => batch,
+        };
         let words = if training.sparse_embedding {
             Tensor::from_inner(self.model.rows(&batch).inner()).require_grad()
         } else {
             self.model.rows(&batch)
         };
-        let logits = self.model.forward_rows(words.clone(), &batch);
-        let mut gradients = cross_entropy(logits.clone(), labels, &self.device).backward();
+        let of_encoder = self.model.forward_encoder(words.clone(), &batch);
+        let of_lexicon = self.model.lexicon.as_ref().map(|lexicon| lexicon.logits(&batch));
+        let loss = cross_entropy(of_encoder.clone(), labels, &self.device);
+        // Each learns as if it were alone. Trained together, the lexicon, which fits the training texts at once,
+        // leaves nothing to learn to the encoder.
+        let (loss, logits) = match of_lexicon {
+            Some(of_lexicon) => (
+                loss + cross_entropy(of_lexicon.clone(), labels, &self.device),
+                self.model.combine(of_encoder, of_lexicon),
+            ),
+            None => (loss, of_encoder),
+        };
+        let mut gradients = loss.backward();
         let remaining = 1.0 - at.done as f64 / at.steps as f64;
-        let rate = if training.decay { training.learning_rate * remaining } else { training.learning_rate };
+        let relative_rate = if training.decay { remaining } else { 1.0 };
+        let rate = training.learning_rate * relative_rate;
+        if let (Some(lexicon), Some(descent)) = (&mut self.model.lexicon, &self.lexicon) {
+            descent.step(lexicon, &mut gradients, relative_rate);
+        }
         let words_gradient = if training.sparse_embedding { words.grad_remove(&mut gradients) } else { None };
         self.model = self.adam.step(self.model, gradients, rate);
         if let Some(gradient) = words_gradient {
@@ -141,6 +186,18 @@ impl Learner {
     }
 }
 
+impl LexiconDescent {
+    /// Moves the scores, and removes the gradients of the lexicon, so that the optimiser leaves it alone.
+    fn step(&self, lexicon: &mut Lexicon, gradients: &mut Gradients, relative_rate: f64) {
+        lexicon.bias.val().grad_remove(gradients);
+        let Some(gradient) = lexicon.weight.val().grad_remove(gradients) else { return };
+        let (kept, rate) = self.counted.step(relative_rate);
+        let (id, weight, mapper) = lexicon.weight.clone().consume();
+        let moved = weight.inner().mul_scalar(kept) - gradient * self.squares.clone().mul_scalar(rate);
+        lexicon.weight = Param::from_mapped_value(id, Tensor::from_inner(moved).require_grad(), mapper);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -151,11 +208,11 @@ mod tests {
 
     fn learner(classes: usize, change: impl Fn(&mut TrainingConfig)) -> Result<Learner, LearnError> {
         let tokenizer = train(TokenizerKind::Words, 10, ["a good film"].into_iter()).expect("a tokenizer");
-        let preset = preset("default").expect("a preset");
+        let preset = preset("linear").expect("a preset");
         let (vocab_size, outputs) = (tokenizer.vocab_size(), ModelConfig::outputs_for(classes));
         let mut training = (preset.training)();
         change(&mut training);
-        Learner::new(&(preset.model)(vocab_size, outputs), &training, &tokenizer, &Device::flex())
+        Learner::new(&(preset.model)(vocab_size, outputs), &training, &tokenizer, None, &Device::flex())
     }
 
     #[test]

@@ -2,7 +2,8 @@
 
 use convlens_run::model::{
     Branch, ByteNetConfig, ConvConfig, DenseConfig, Downsampling, EncoderConfig, GatedConfig, LayerConfig,
-    LinearConvConfig, ModelConfig, OneHotConfig, Padding, PlainConfig, Pooling, RecurrentConfig, ResidualConfig,
+    LexiconConfig, LinearConvConfig, ModelConfig, OneHotConfig, Padding, PlainConfig, Pooling, RecurrentConfig,
+    ResidualConfig,
 };
 use convlens_run::text::TokenizerKind;
 use convlens_run::{TextConfig, TokenizerSource, TrainingConfig};
@@ -32,9 +33,25 @@ impl Preset {
 }
 
 /// All presets; the first is the default.
-pub const PRESETS: [Preset; 14] = [
+pub const PRESETS: [Preset; 15] = [
     Preset {
         name: "default",
+        summary: "a lexicon of words and pairs, with rules for negation, and a small convolution with max pooling",
+        text: contractions,
+        model: |vocab_size, outputs| ModelConfig {
+            init_std: 0.1,
+            pooling: Pooling::Max,
+            dropout: 0.5,
+            shrinkage: 150.0,
+            lexicon: Some(LexiconConfig { pairs: 1, saturation: 500.0, encoder_share: 0.15 }),
+            encoder: EncoderConfig::Conv(ConvConfig::new(64, &[3])),
+            ..linear(vocab_size, outputs, Padding::Masked)
+        },
+        training: || TrainingConfig { learning_rate: 3e-3, epochs: 8, ..sparse() },
+        min_steps: 1_500,
+    },
+    Preset {
+        name: "linear",
         summary: "one linear convolution, masked padding, texts of any length, regularised",
         text: words,
         model: |vocab_size, outputs| linear(vocab_size, outputs, Padding::Masked),
@@ -51,7 +68,7 @@ pub const PRESETS: [Preset; 14] = [
     },
     Preset {
         name: "relu",
-        summary: "default with bias and ReLU after the convolution",
+        summary: "linear with bias and ReLU after the convolution",
         text: words,
         model: |vocab_size, outputs| ModelConfig {
             encoder: EncoderConfig::Conv(ConvConfig::new(128, &[3])),
@@ -243,6 +260,11 @@ fn punctuated() -> TextConfig {
     TextConfig { tokenizer: TokenizerSource::Trained(TokenizerKind::Punctuated), ..words() }
 }
 
+/// Words, punctuation marks and the parts of contractions, so that *n't* is a word.
+fn contractions() -> TextConfig {
+    TextConfig { tokenizer: TokenizerSource::Trained(TokenizerKind::Contractions), vocab_size: 30_000 }
+}
+
 /// Ben Bolte's model: 32 dimensions, 128 filters of width 3, no bias, no activation, weights drawn with
 /// standard deviation 0.05.
 fn linear(vocab_size: usize, outputs: usize, padding: Padding) -> ModelConfig {
@@ -256,6 +278,8 @@ fn linear(vocab_size: usize, outputs: usize, padding: Padding) -> ModelConfig {
         padding,
         pooling: Pooling::Mean,
         dropout: 0.0,
+        shrinkage: 0.0,
+        lexicon: None,
     }
 }
 

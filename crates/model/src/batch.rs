@@ -1,5 +1,7 @@
 //! Texts of several lengths as one rectangle of ids.
 
+use std::sync::Arc;
+
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
 use crate::Padding;
@@ -15,6 +17,8 @@ pub struct Batch {
     pub distinct: Tensor<1, Int>,
     /// The index into `distinct` of the id at each position, `[batch, length]`.
     pub(crate) distinct_indices: Tensor<2, Int>,
+    /// The ids of each text, without padding and not cut. A lexicon reads these.
+    pub(crate) texts: Arc<Vec<Vec<u32>>>,
 }
 
 impl Batch {
@@ -24,6 +28,11 @@ impl Batch {
             Padding::Masked => Self::masked(texts, pad_id, device),
             Padding::Counted { length } => Self::counted(texts, pad_id, length, device),
         }
+    }
+
+    /// The same batch, in which a lexicon reads other texts: those without dropped words.
+    pub fn with_texts_for_lexicon(self, texts: &[&[u32]]) -> Self {
+        Self { texts: owned(texts), ..self }
     }
 
     /// Pads `texts` on the right to the length of the longest. Padding does not count.
@@ -38,7 +47,7 @@ impl Batch {
             ids[places.clone()].copy_from_slice(&as_ints(text));
             mask[places].fill(1.0);
         }
-        Self::from_vecs(ids, mask, [texts.len(), length], device)
+        Self::from_vecs(texts, ids, mask, length, device)
     }
 
     /// Cuts or pads `texts` at the front to exactly `length` positions, all of which count; see
@@ -51,10 +60,11 @@ impl Batch {
             ids[end - kept.len()..end].copy_from_slice(&as_ints(kept));
         }
         let mask = vec![1.0; texts.len() * length];
-        Self::from_vecs(ids, mask, [texts.len(), length], device)
+        Self::from_vecs(texts, ids, mask, length, device)
     }
 
-    fn from_vecs(ids: Vec<i32>, mask: Vec<f32>, shape: [usize; 2], device: &Device) -> Self {
+    fn from_vecs(texts: &[&[u32]], ids: Vec<i32>, mask: Vec<f32>, length: usize, device: &Device) -> Self {
+        let shape = [texts.len(), length];
         let (distinct, indices) = distinct(&ids);
         let ints = |values: Vec<i32>| Tensor::from_data(TensorData::new(values, shape), device);
         let count = distinct.len();
@@ -63,6 +73,7 @@ impl Batch {
             mask: Tensor::from_data(TensorData::new(mask, shape), device),
             distinct: Tensor::from_data(TensorData::new(distinct, [count]), device),
             distinct_indices: ints(indices),
+            texts: owned(texts),
         }
     }
 }
@@ -79,6 +90,10 @@ fn distinct(ids: &[i32]) -> (Vec<i32>, Vec<i32>) {
     }
     let indices = ids.iter().map(|&id| index_of[id as usize]).collect();
     (distinct, indices)
+}
+
+fn owned(texts: &[&[u32]]) -> Arc<Vec<Vec<u32>>> {
+    Arc::new(texts.iter().map(|ids| ids.to_vec()).collect())
 }
 
 fn as_ints(ids: &[u32]) -> Vec<i32> {

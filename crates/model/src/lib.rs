@@ -5,6 +5,7 @@ mod dropout;
 mod encoder;
 mod fold;
 mod kernels;
+mod lexicon;
 mod limits;
 mod masking;
 mod model;
@@ -22,6 +23,7 @@ pub use encoder::{
 };
 pub use fold::Folded;
 pub use kernels::linear_cross_entropy;
+pub use lexicon::{Lexicon, LexiconConfig, LexiconEntries, Role};
 pub use model::{ConfigError, ModelConfig, Padding, TextModel, VisibleTokens};
 pub use parameters::{
     ParameterMapper, ParameterVisitor, map_parameters, parameter_name, parameter_shapes, visit_parameters,

@@ -41,6 +41,15 @@ pub(crate) fn check_std(name: &str, value: f64) -> Result<(), String> {
     }
 }
 
+/// Checks a number of words that counts are compared with.
+pub(crate) fn check_factor(name: &str, value: f64) -> Result<(), String> {
+    if (0.0..=MAX_SIZE as f64).contains(&value) {
+        Ok(())
+    } else {
+        Err(format!("{name} must be a number from 0 to {MAX_SIZE}, but is {value:?}"))
+    }
+}
+
 /// Checks the probability that a value is dropped.
 pub(crate) fn check_chance(name: &str, value: f64) -> Result<(), String> {
     if (0.0..1.0).contains(&value) {

@@ -1,6 +1,6 @@
 //! The skeleton that every model shares: embed → encode → predict at every position → pool.
 
-use burn::module::Module;
+use burn::module::{Module, Param};
 use burn::nn::conv::{Conv1d, Conv1dConfig};
 use burn::nn::{Dropout, DropoutConfig, Embedding, EmbeddingConfig, Initializer};
 use burn::tensor::{Device, Tensor};
@@ -11,7 +11,7 @@ use crate::encoder::{Encode, downsampled};
 use crate::limits::{self, MAX_PARAMETERS, MAX_SIZE, MAX_VOCABULARY, product};
 use crate::masking::zero_padding;
 use crate::pooling::{max_over_positions, mean_over_positions, only_the_largest};
-use crate::{Batch, Encoder, EncoderConfig, Folded, Pooling, ReceptiveField, Words};
+use crate::{Batch, Encoder, EncoderConfig, Folded, Lexicon, LexiconConfig, Pooling, ReceptiveField, Words};
 
 /// How a model treats padding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -76,6 +76,13 @@ pub struct ModelConfig {
     /// all positions of a text.
     #[serde(default)]
     pub dropout: f64,
+    /// How many positions without evidence are added to every text: the pooled features of a text of *n*
+    /// positions are multiplied by *n* / (*n* + shrinkage). Short texts have little evidence.
+    #[serde(default)]
+    pub shrinkage: f64,
+    /// The lexicon beside the encoder, if there is one.
+    #[serde(default)]
+    pub lexicon: Option<LexiconConfig>,
 }
 
 /// Settings that no model can be built from.
@@ -99,29 +106,37 @@ impl ModelConfig {
         let head = Conv1dConfig::new(self.encoder.settings().hidden(), self.outputs, 1)
             .with_initializer(Initializer::XavierUniform { gain: 1.0 })
             .init(device);
-        let bias = Initializer::Zeros.init::<1, _>([self.outputs], device);
+        // The lexicon has the bias.
+        let bias = self.lexicon.is_none().then(|| Initializer::Zeros.init::<1, _>([self.outputs], device));
         Ok(TextModel {
             embed: EmbeddingConfig::new(self.vocab_size, self.embedding)
                 .with_initializer(Initializer::Normal { mean: 0.0, std: self.init_std })
                 .init(device),
             encoder: self.encoder.init(self.embedding, device),
-            head: Conv1d { bias: Some(bias), ..head },
+            head: Conv1d { bias, ..head },
             dropout: DropoutConfig::new(self.dropout).init(),
             field: self.receptive_field(),
             stride: self.encoder.settings().stride(),
             pooling: self.pooling,
+            shrinkage: self.shrinkage as f32,
+            encoder_share: self.lexicon.as_ref().map_or(1.0, |lexicon| lexicon.encoder_share as f32),
+            lexicon: self.lexicon.as_ref().map(|lexicon| lexicon.init(self.vocab_size, self.outputs, device)),
         })
     }
 
     /// What one prediction sees of the text: the width of a phrase.
+    ///
+    /// With a lexicon it includes the word before, with which a word makes a pair, but neither the negations nor the
+    /// contrasts in whose scope the phrase is.
     pub fn receptive_field(&self) -> ReceptiveField {
-        self.encoder.settings().receptive_field()
+        let field = self.encoder.settings().receptive_field();
+        if self.lexicon.is_some() { field.or(ReceptiveField { left: 1, right: 0 }) } else { field }
     }
 
     /// The number of parameters: how many numbers the model learns.
     pub fn parameters(&self) -> u64 {
         let parts = [self.embedding_parameters(), self.encoder.parameters(self.embedding), self.head_parameters()];
-        parts.into_iter().fold(0, u64::saturating_add)
+        parts.into_iter().chain([self.lexicon_parameters()]).fold(0, u64::saturating_add)
     }
 
     fn embedding_parameters(&self) -> u64 {
@@ -129,7 +144,12 @@ impl ModelConfig {
     }
 
     fn head_parameters(&self) -> u64 {
-        product([self.outputs, self.encoder.settings().hidden()]).saturating_add(self.outputs as u64)
+        let bias = if self.lexicon.is_none() { self.outputs } else { 0 };
+        product([self.outputs, self.encoder.settings().hidden()]).saturating_add(bias as u64)
+    }
+
+    fn lexicon_parameters(&self) -> u64 {
+        self.lexicon.as_ref().map_or(0, |lexicon| lexicon.parameters(self.vocab_size, self.outputs))
     }
 
     /// Checks that a model can be built from the settings, and that its size is not absurd.
@@ -148,6 +168,13 @@ impl ModelConfig {
         limits::check_size("outputs", self.outputs)?;
         limits::check_std("init_std", self.init_std)?;
         limits::check_chance("dropout", self.dropout)?;
+        limits::check_factor("shrinkage", self.shrinkage)?;
+        if let Some(lexicon) = &self.lexicon {
+            lexicon.check()?;
+            if self.padding != Padding::Masked || self.encoder.settings().stride() > 1 {
+                return Err("padding must be \"masked\", and the encoder without downsampling, for a lexicon".into());
+            }
+        }
         if let Padding::Counted { length } = self.padding {
             limits::check_size("padding.counted.length", length)?;
         }
@@ -176,6 +203,7 @@ impl ModelConfig {
             ("vocab_size times embedding", self.embedding_parameters()),
             (self.encoder.size_settings(), self.encoder.parameters(self.embedding)),
             ("outputs times the encoder's channels", self.head_parameters()),
+            ("lexicon.pairs", self.lexicon_parameters()),
         ];
         match parts.into_iter().max_by_key(|(_, parameters)| *parameters) {
             Some((settings, parameters)) if self.parameters() > MAX_PARAMETERS => Err(format!(
@@ -191,7 +219,8 @@ impl ModelConfig {
 ///
 /// Its parameters have PyTorch's names and layout: `embed.weight` `[vocab_size, embedding]`,
 /// `head.weight` `[outputs, hidden, 1]`, `head.bias` `[outputs]`, and those of the encoder. A linear
-/// encoder has `encoder.conv.weight` `[hidden, embedding, kernel_size]`.
+/// encoder has `encoder.conv.weight` `[hidden, embedding, kernel_size]`. A model with a [`Lexicon`] has no
+/// `head.bias`, but `lexicon.bias`.
 #[derive(Module, Debug)]
 pub struct TextModel {
     /// One vector per token.
@@ -200,6 +229,8 @@ pub struct TextModel {
     pub encoder: Encoder,
     /// One prediction per position: a convolution of width 1.
     pub head: Conv1d,
+    /// The scores of words and pairs of words beside the encoder, if there are any.
+    pub lexicon: Option<Lexicon>,
     dropout: Dropout,
     #[module(skip)]
     field: ReceptiveField,
@@ -207,6 +238,11 @@ pub struct TextModel {
     stride: usize,
     #[module(skip)]
     pooling: Pooling,
+    #[module(skip)]
+    shrinkage: f32,
+    /// The share of the encoder in the logits; 1 without a lexicon.
+    #[module(skip)]
+    encoder_share: f32,
 }
 
 impl TextModel {
@@ -224,6 +260,17 @@ impl TextModel {
     /// The same as [`forward`](Self::forward), for embeddings as [`rows`](Self::rows) returns them.
     /// Their gradient is as large as they are, not as large as the vocabulary.
     pub fn forward_rows(&self, rows: Tensor<2>, batch: &Batch) -> Tensor<2> {
+        let of_encoder = self.forward_encoder(rows, batch);
+        match &self.lexicon {
+            Some(lexicon) => self.combine(of_encoder, lexicon.logits(batch)),
+            None => of_encoder,
+        }
+    }
+
+    /// What the encoder alone says: the logits of a model without a lexicon, `[batch, outputs]`. With a lexicon the
+    /// logits of the model are these, [combined](Self::combine) with those of the lexicon; each of both can be
+    /// trained as a model of its own.
+    pub fn forward_encoder(&self, rows: Tensor<2>, batch: &Batch) -> Tensor<2> {
         let drops = dropout::probability(&self.dropout, &rows.device()) > 0.0;
         let words = Words::new(rows, batch);
         // The table includes the head, so there are no features to drop.
@@ -231,13 +278,19 @@ impl TextModel {
             return self.pool(self.predict_words(words), batch.mask.clone());
         }
         match self.encoder.forward_pooled(&words, self.pooling) {
-            Some(pooled) => self.predict_pooled(pooled),
+            Some(pooled) => self.predict_pooled(pooled, batch.mask.clone()),
             None => self.finish(self.encoder.forward_words(&words), batch.mask.clone()),
         }
     }
 
+    /// The logits of the model, from those of its encoder and those of its lexicon: each times its share, and the
+    /// bias.
+    pub fn combine(&self, of_encoder: Tensor<2>, of_lexicon: Tensor<2>) -> Tensor<2> {
+        self.add_bias(self.weighted(of_encoder) + of_lexicon.mul_scalar(1.0 - self.encoder_share))
+    }
+
     /// The same as [`forward`](Self::forward), for vectors instead of ids and layer by layer: the path
-    /// of a gradient with respect to the words.
+    /// of a gradient with respect to the words. A lexicon adds nothing, for it reads ids.
     ///
     /// # Shapes
     ///
@@ -245,7 +298,7 @@ impl TextModel {
     /// - `mask`: `[batch, length]`, 1 where a position counts and 0 elsewhere
     /// - output: `[batch, outputs]`
     pub fn forward_embedded(&self, x: Tensor<3>, mask: Tensor<2>) -> Tensor<2> {
-        self.finish(self.encode_embedded(x, mask.clone()), mask)
+        self.weighted(self.finish(self.encode_embedded(x, mask.clone()), mask))
     }
 
     /// What each position contributes to each logit, `[batch, positions, outputs]`. The sum over the
@@ -255,21 +308,22 @@ impl TextModel {
     /// max pooling, it contributes the features that are largest there; this is exact as long as the same
     /// positions remain the largest.
     pub fn scores(&self, batch: &Batch) -> Tensor<3> {
-        match (self.encoder.linear_kernel(), self.pooling) {
+        let scores = match (self.encoder.linear_kernel(), self.pooling) {
             (Some(_), Pooling::Mean) => self.shares(self.predict_positions(batch), batch.mask.clone()),
             _ => self.score(self.encoder.forward_words(&self.words(batch)), batch.mask.clone()),
-        }
+        };
+        self.add_lexicon(self.weighted(scores), batch)
     }
 
     /// The same as [`scores`](Self::scores), always layer by layer.
     pub fn scores_by_layer(&self, batch: &Batch) -> Tensor<3> {
-        self.scores_embedded(self.embed.forward(batch.ids.clone()), batch.mask.clone())
+        self.add_lexicon(self.scores_embedded(self.embed.forward(batch.ids.clone()), batch.mask.clone()), batch)
     }
 
     /// The same as [`scores`](Self::scores), for vectors instead of ids. The shapes of the inputs are
-    /// those of [`forward_embedded`](Self::forward_embedded).
+    /// those of [`forward_embedded`](Self::forward_embedded), and as there, a lexicon adds nothing.
     pub fn scores_embedded(&self, x: Tensor<3>, mask: Tensor<2>) -> Tensor<3> {
-        self.score(self.encode_embedded(x, mask.clone()), mask)
+        self.weighted(self.score(self.encode_embedded(x, mask.clone()), mask))
     }
 
     /// The encoder's output at every position, `[batch, positions, hidden]`; the values at masked
@@ -279,7 +333,7 @@ impl TextModel {
     }
 
     /// The prediction at every position, `[batch, positions, outputs]`, without the bias (which is the
-    /// same at every position). A linear model looks it up in the [`Folded`] table of the batch's words.
+    /// same at every position) and the lexicon. A linear model looks it up in the [`Folded`] table of the batch's words.
     /// Any other model looks up its first layer and computes the others.
     pub fn predict_positions(&self, batch: &Batch) -> Tensor<3> {
         self.predict_words(self.words(batch))
@@ -300,7 +354,7 @@ impl TextModel {
         self.predict_encoded(self.encode_embedded(self.embed.forward(batch.ids.clone()), batch.mask.clone()))
     }
 
-    /// The mean of the predictions at every position, plus the bias.
+    /// The mean of the predictions at every position, shrunk, plus the bias of the head.
     ///
     /// # Shapes
     ///
@@ -308,12 +362,14 @@ impl TextModel {
     /// - `mask`: `[batch, length]`, 1 where a position counts and 0 elsewhere
     /// - output: `[batch, outputs]`
     pub fn pool(&self, positions: Tensor<3>, mask: Tensor<2>) -> Tensor<2> {
-        self.add_bias(mean_over_positions(positions, self.position_mask(mask)))
+        let mask = self.position_mask(mask);
+        self.add_head_bias(mean_over_positions(positions, mask.clone()) * self.evidence(mask))
     }
 
     /// The table that the model folds into, if the model is linear including its pooling.
     pub fn fold(&self) -> Option<Folded> {
-        let kernel = self.encoder.linear_kernel().filter(|_| self.pooling == Pooling::Mean)?;
+        let is_linear = self.pooling == Pooling::Mean && self.shrinkage == 0.0 && self.lexicon.is_none();
+        let kernel = self.encoder.linear_kernel().filter(|_| is_linear)?;
         Some(Folded::new(self.embed.weight.val(), kernel, self.head.weight.val(), self.receptive_field()))
     }
 
@@ -330,6 +386,20 @@ impl TextModel {
     /// How the positions of a text are pooled.
     pub fn pooling(&self) -> Pooling {
         self.pooling
+    }
+
+    /// What the pooled features of a text of this many positions are multiplied by: the share that
+    /// [`ModelConfig::shrinkage`] leaves, times the share of the encoder beside a lexicon.
+    pub fn evidence_of(&self, positions: usize) -> f64 {
+        let (positions, shrinkage) = (positions as f64, f64::from(self.shrinkage));
+        let share = if shrinkage == 0.0 { 1.0 } else { positions / (positions + shrinkage) };
+        share * f64::from(self.encoder_share)
+    }
+
+    /// The logits of a text without evidence, `[outputs]`.
+    pub fn bias(&self) -> Option<Tensor<1>> {
+        let of_lexicon = self.lexicon.as_ref().map(|lexicon| lexicon.bias.val());
+        of_lexicon.or_else(|| self.head.bias.as_ref().map(Param::val))
     }
 
     /// The device that the weights are on.
@@ -358,28 +428,47 @@ impl TextModel {
         let drops = dropout::probability(&self.dropout, &x.device()) > 0.0;
         match self.pooling {
             Pooling::Mean if !drops => self.pool(self.predict_encoded(x), mask),
-            Pooling::Mean => self.predict_pooled(mean_over_positions(x, self.position_mask(mask))),
-            Pooling::Max => self.predict_pooled(max_over_positions(x, self.position_mask(mask))),
+            Pooling::Mean => self.predict_pooled(mean_over_positions(x, self.position_mask(mask.clone())), mask),
+            Pooling::Max => self.predict_pooled(max_over_positions(x, self.position_mask(mask.clone())), mask),
         }
     }
 
     fn score(&self, x: Tensor<3>, mask: Tensor<2>) -> Tensor<3> {
         match self.pooling {
             Pooling::Mean => self.shares(self.predict_encoded(x), mask),
-            Pooling::Max => self.predict_encoded(only_the_largest(x, self.position_mask(mask))),
+            Pooling::Max => {
+                let mask = self.position_mask(mask);
+                let scores = self.predict_encoded(only_the_largest(x, mask.clone()));
+                scores * self.evidence(mask).unsqueeze_dim::<3>(2)
+            }
         }
+    }
+
+    fn add_lexicon(&self, scores: Tensor<3>, batch: &Batch) -> Tensor<3> {
+        match &self.lexicon {
+            Some(lexicon) => scores + lexicon.scores(batch),
+            None => scores,
+        }
+    }
+
+    /// The share of its pooled features that each text keeps, `[batch, 1]`, from a mask of positions.
+    fn evidence(&self, mask: Tensor<2>) -> Tensor<2> {
+        let count = mask.sum_dim(1);
+        if self.shrinkage == 0.0 { count.ones_like() } else { count.clone() / count.add_scalar(self.shrinkage) }
     }
 
     /// The predictions divided by the number of positions that count, zero at padding.
     fn shares(&self, positions: Tensor<3>, mask: Tensor<2>) -> Tensor<3> {
         let mask = self.position_mask(mask);
         let count = mask.clone().sum_dim(1).clamp_min(1.0); // [batch, 1]
-        positions * (mask / count).unsqueeze_dim::<3>(2)
+        positions * (mask.clone() / count * self.evidence(mask)).unsqueeze_dim::<3>(2)
     }
 
-    /// The logits, from pooled features, `[batch, hidden]`, some of which are dropped in training.
-    fn predict_pooled(&self, pooled: Tensor<2>) -> Tensor<2> {
-        self.add_bias(self.dropout.forward(pooled).matmul(self.head_weight()))
+    /// The logits, from pooled features, `[batch, hidden]`, some of which are dropped in training, and the mask of
+    /// the tokens.
+    fn predict_pooled(&self, pooled: Tensor<2>, mask: Tensor<2>) -> Tensor<2> {
+        let evidence = self.evidence(self.position_mask(mask));
+        self.add_head_bias(self.dropout.forward(pooled).matmul(self.head_weight()) * evidence)
     }
 
     /// `[hidden, outputs]`
@@ -387,11 +476,23 @@ impl TextModel {
         self.head.weight.val().squeeze_dim::<2>(2).swap_dims(0, 1)
     }
 
-    fn add_bias(&self, pooled: Tensor<2>) -> Tensor<2> {
-        match &self.head.bias {
-            Some(bias) => pooled + bias.val().unsqueeze::<2>(),
-            None => pooled,
+    fn add_bias(&self, logits: Tensor<2>) -> Tensor<2> {
+        match self.bias() {
+            Some(bias) => logits + bias.unsqueeze::<2>(),
+            None => logits,
         }
+    }
+
+    fn add_head_bias(&self, logits: Tensor<2>) -> Tensor<2> {
+        match &self.head.bias {
+            Some(bias) => logits + bias.val().unsqueeze::<2>(),
+            None => logits,
+        }
+    }
+
+    /// What the encoder says, times its share beside a lexicon.
+    fn weighted<const D: usize>(&self, of_encoder: Tensor<D>) -> Tensor<D> {
+        if self.lexicon.is_some() { of_encoder.mul_scalar(self.encoder_share) } else { of_encoder }
     }
 
     /// From a mask of tokens to a mask of the positions that predict.

@@ -30,6 +30,8 @@ fn models(device: &Device) -> impl Iterator<Item = (String, TextModel)> {
                 padding: Padding::Masked,
                 pooling,
                 dropout: 0.5,
+                shrinkage: 0.0,
+                lexicon: None,
             };
             (format!("{config:?}"), config.init(device).unwrap())
         })
@@ -109,6 +111,8 @@ fn one_mask_covers_all_positions() {
         padding: Padding::Masked,
         pooling: Pooling::Mean,
         dropout: 0.5,
+        shrinkage: 0.0,
+        lexicon: None,
     };
     let model = config.init(&device).unwrap();
     let text: Vec<u32> = (0..400).map(|at| at % 7).collect();

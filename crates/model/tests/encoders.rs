@@ -90,6 +90,8 @@ fn model((_, encoder, pooling): &Case, device: &Device) -> TextModel {
         padding: Padding::Masked,
         pooling: *pooling,
         dropout: 0.0,
+        shrinkage: 0.0,
+        lexicon: None,
     };
     config.init(device).unwrap()
 }

@@ -5,7 +5,8 @@ use burn::module::Module;
 use burn::tensor::Device;
 use convlens_model::{
     Activation, Branch, ByteNetConfig, ConvConfig, DenseConfig, Downsampling, EncoderConfig, GatedConfig, LayerConfig,
-    LinearConvConfig, ModelConfig, OneHotConfig, Padding, PlainConfig, Pooling, RecurrentConfig, ResidualConfig,
+    LexiconConfig, LinearConvConfig, ModelConfig, OneHotConfig, Padding, PlainConfig, Pooling, RecurrentConfig,
+    ResidualConfig,
 };
 use proptest::prelude::*;
 
@@ -82,14 +83,29 @@ fn encoder() -> impl Strategy<Value = EncoderConfig> {
 
 fn config() -> impl Strategy<Value = ModelConfig> {
     let padding = prop_oneof![3 => Just(Padding::Masked), 1 => size().prop_map(|length| Padding::Counted { length })];
-    (encoder(), [size(), size(), size()], number(), number(), padding, any::<bool>()).prop_map(
-        |(encoder, [vocab_size, embedding, outputs], init_std, dropout, padding, is_max)| {
+    let lexicon = prop_oneof![
+        3 => Just(None),
+        1 => (size(), number()).prop_map(|(pairs, saturation)| Some(LexiconConfig { pairs, saturation: saturation * 1e3, encoder_share: saturation })),
+    ];
+    (encoder(), [size(), size(), size()], [number(), number(), number()], padding, any::<bool>(), lexicon).prop_map(
+        |(encoder, [vocab_size, embedding, outputs], [init_std, dropout, shrinkage], padding, is_max, lexicon)| {
             let embedding = match &encoder {
                 EncoderConfig::OneHot(one_hot) if embedding != 4 => one_hot.weights(),
                 _ => embedding,
             };
             let pooling = if is_max { Pooling::Max } else { Pooling::Mean };
-            ModelConfig { vocab_size, embedding, init_std, encoder, outputs, padding, pooling, dropout }
+            ModelConfig {
+                vocab_size,
+                embedding,
+                init_std,
+                encoder,
+                outputs,
+                padding,
+                pooling,
+                dropout,
+                shrinkage,
+                lexicon,
+            }
         },
     )
 }
@@ -126,6 +142,8 @@ fn linear() -> ModelConfig {
         padding: Padding::Masked,
         pooling: Pooling::Mean,
         dropout: 0.0,
+        shrinkage: 0.0,
+        lexicon: None,
     }
 }
 
@@ -146,6 +164,18 @@ fn errors_name_the_setting_and_its_limit() {
         (ModelConfig { init_std: f64::NAN, ..linear() }, "init_std must be a number from 0 to 1000, but is NaN"),
         (ModelConfig { init_std: -1.0, ..linear() }, "init_std must be a number from 0 to 1000, but is -1"),
         (ModelConfig { dropout: 1.0, ..linear() }, "dropout must be a number from 0 to below 1, but is 1"),
+        (ModelConfig { shrinkage: -1.0, ..linear() }, "shrinkage must be a number from 0 to 1048576, but is -1"),
+        (
+            ModelConfig { lexicon: Some(LexiconConfig { pairs: 1, saturation: 0.0, encoder_share: 0.5 }), ..linear() },
+            "lexicon.saturation must be 1 or more, but is 0",
+        ),
+        (
+            ModelConfig {
+                lexicon: Some(LexiconConfig { pairs: usize::MAX, saturation: 1.0, encoder_share: 0.5 }),
+                ..linear()
+            },
+            "lexicon.pairs must be",
+        ),
         (ModelConfig { dropout: f64::NAN, ..linear() }, "dropout must be a number from 0 to below 1"),
         (
             ModelConfig { padding: Padding::Counted { length: 0 }, ..linear() },

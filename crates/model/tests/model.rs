@@ -12,7 +12,18 @@ use proptest::prelude::*;
 fn config(vocab_size: usize, kernel_size: usize, outputs: usize) -> ModelConfig {
     let encoder = EncoderConfig::Linear(LinearConvConfig { filters: 4, kernel_size, init_std: 0.5 });
     let (padding, pooling) = (Padding::Masked, Pooling::Mean);
-    ModelConfig { vocab_size, embedding: 3, init_std: 0.5, encoder, outputs, padding, pooling, dropout: 0.0 }
+    ModelConfig {
+        vocab_size,
+        embedding: 3,
+        init_std: 0.5,
+        encoder,
+        outputs,
+        padding,
+        pooling,
+        dropout: 0.0,
+        shrinkage: 0.0,
+        lexicon: None,
+    }
 }
 
 /// A linear encoder and one with an activation; the others are in tests/encoders.rs.

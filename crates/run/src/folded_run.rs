@@ -100,6 +100,8 @@ impl Run {
             encoder: EncoderConfig::Linear(filter),
             pooling: Pooling::Mean,
             dropout: 0.0,
+            shrinkage: 0.0,
+            lexicon: None,
             ..config.model
         };
         let mut model = config.model.init(&self.device)?;

@@ -27,7 +27,7 @@ pub struct Token {
 pub struct Phrase {
     /// The token at the phrase's centre; none for the entry that sums up the padding.
     pub center: Option<usize>,
-    /// The tokens that it spans; empty for the padding.
+    /// The tokens that it spans, with the negations of a lexicon in whose scope it is; empty for the padding.
     pub tokens: std::ops::Range<usize>,
     /// What it adds to each logit.
     pub score: Vec<f64>,
@@ -73,8 +73,8 @@ impl Prediction {
 
     async fn read(run: &Run, text: &str, transfer: Transfer) -> Result<Self, RunError> {
         let encoding = run.tokenizer.encode(text)?;
-        let bias = match &run.model.head.bias {
-            Some(bias) => to_f64(transfer.read(bias.val()).await?),
+        let bias = match run.model.bias() {
+            Some(bias) => to_f64(transfer.read(bias).await?),
             None => vec![0.0; run.config.model.outputs],
         };
         let ids = padded(&encoding.ids, run.config.model.padding, run.pad_id());
@@ -90,7 +90,14 @@ impl Prediction {
                 Values { scores, logits: to_f64(transfer.read(logits).await?), bias }
             }
         };
-        Self::from_values(&run.config, &run.tokenizer, text, &encoding, values)
+        let mut prediction = Self::from_values(&run.config, &run.tokenizer, text, &encoding, values)?;
+        if let Some(lexicon) = &run.model.lexicon {
+            let scopes = lexicon.scopes(&encoding.ids);
+            prediction.phrases.iter_mut().zip(scopes).for_each(|(phrase, start)| {
+                phrase.tokens.start = phrase.tokens.start.min(start);
+            });
+        }
+        Ok(prediction)
     }
 
     /// The prediction that a text's values make.
@@ -279,7 +286,7 @@ fn to_f64(values: Vec<f32>) -> Vec<f64> {
 
 /// The phrases of a text from its positions' scores, `[positions, outputs]`.
 fn phrases(scores: &[f64], seen: VisibleTokens, config: &ModelConfig) -> Vec<Phrase> {
-    let (outputs, field) = (config.outputs, config.encoder.settings().receptive_field());
+    let (outputs, field) = (config.outputs, config.receptive_field());
     let tokens = seen.positions - seen.padding;
     let score = |position: usize| scores[position * outputs..(position + 1) * outputs].to_vec();
     let padding = (seen.padding > 0).then(|| Phrase {

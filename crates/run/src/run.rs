@@ -212,8 +212,8 @@ impl Run {
     ///
     /// [`RunError::Device`].
     pub fn bias(&self) -> Result<Vec<f64>, RunError> {
-        match &self.model.head.bias {
-            Some(bias) => Ok(to_host(bias.val())?.into_iter().map(f64::from).collect()),
+        match self.model.bias() {
+            Some(bias) => Ok(to_host(bias)?.into_iter().map(f64::from).collect()),
             None => Ok(vec![0.0; self.config.model.outputs]),
         }
     }

@@ -20,6 +20,8 @@ pub(crate) fn run(encoder: EncoderConfig, padding: Padding) -> Run {
         padding,
         pooling: Pooling::Mean,
         dropout: 0.0,
+        shrinkage: 0.0,
+        lexicon: None,
     };
     let training = TrainingConfig {
         seed: 0,

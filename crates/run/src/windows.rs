@@ -86,21 +86,25 @@ impl Windows {
 
     /// The logits of a text given as ids.
     pub fn logits(self, model: &TextModel, ids: &[u32], device: &Device) -> Result<Vec<f64>, RunError> {
-        let bias = match &model.head.bias {
-            Some(bias) => to_host(bias.val())?,
+        let bias = match model.bias() {
+            Some(bias) => to_host(bias)?,
             None => vec![0.0; model.head.weight.dims()[0]],
         };
         let bias: Vec<f64> = bias.into_iter().map(f64::from).collect();
         let reading = Reading { windows: self, model, ids, device, transfer: Transfer::Blocking };
         crate::device::now(async {
-            match model.pooling() {
-                Pooling::Mean => reading.mean(&bias, &|batch| model.predict_positions(batch)).await,
+            let mut logits = match model.pooling() {
+                Pooling::Mean => reading.mean(&bias, &|batch| model.predict_positions(batch)).await?,
                 Pooling::Max => {
                     let head = reading.head().await?;
                     let largest = reading.largest(&|batch| features(model, batch)).await?;
-                    Ok(largest.logits(&head, &bias))
+                    largest.logits(&head, &bias, reading.evidence())
                 }
+            };
+            if let Some(of_lexicon) = reading.lexicon().await? {
+                add_sums(&mut logits, &of_lexicon);
             }
+            Ok(logits)
         })
     }
 
@@ -114,17 +118,17 @@ impl Windows {
         transfer: Transfer,
     ) -> Result<LongText, RunError> {
         let reading = Reading { windows: self, model, ids, device, transfer };
-        let (positions, outputs) = (ids.len().div_ceil(self.stride), bias.len());
-        match model.pooling() {
+        let (positions, outputs, evidence) = (ids.len().div_ceil(self.stride), bias.len(), reading.evidence());
+        let mut long = match model.pooling() {
             Pooling::Mean => {
                 let mut scores = Vec::with_capacity(positions * outputs);
                 reading
                     .each(&|batch| model.predict_positions(batch), &mut |_, kept| {
-                        scores.extend(kept.iter().map(|&value| f64::from(value) / positions as f64));
+                        scores.extend(kept.iter().map(|&value| f64::from(value) / positions as f64 * evidence));
                     })
                     .await?;
                 let logits = reading.mean(bias, &|batch| model.predict_positions_by_layer(batch)).await?;
-                Ok(LongText { scores, logits })
+                LongText { scores, logits }
             }
             Pooling::Max => {
                 let head = reading.head().await?;
@@ -132,13 +136,18 @@ impl Windows {
                 let largest = reading.largest(&|batch| features(model, batch)).await?;
                 for (channel, (&value, &position)) in largest.values.iter().zip(&largest.positions).enumerate() {
                     for (output, score) in scores[position * outputs..][..outputs].iter_mut().enumerate() {
-                        *score += head[output * largest.values.len() + channel] * value;
+                        *score += head[output * largest.values.len() + channel] * value * evidence;
                     }
                 }
                 let by_layer = reading.largest(&|batch| features_by_layer(model, batch)).await?;
-                Ok(LongText { scores, logits: by_layer.logits(&head, bias) })
+                LongText { scores, logits: by_layer.logits(&head, bias, evidence) }
             }
+        };
+        if let Some(of_lexicon) = reading.lexicon().await? {
+            long.scores.iter_mut().zip(&of_lexicon).for_each(|(score, value)| *score += value);
+            add_sums(&mut long.logits, &of_lexicon);
         }
+        Ok(long)
     }
 }
 
@@ -185,8 +194,26 @@ impl Reading<'_> {
             }
         })
         .await?;
-        let positions = self.ids.len().div_ceil(self.windows.stride) as f64;
-        Ok(sums.iter().zip(bias).map(|(sum, bias)| sum / positions + bias).collect())
+        let (positions, evidence) = (self.positions() as f64, self.evidence());
+        Ok(sums.iter().zip(bias).map(|(sum, bias)| sum / positions * evidence + bias).collect())
+    }
+
+    fn positions(&self) -> usize {
+        self.ids.len().div_ceil(self.windows.stride)
+    }
+
+    /// The share of its pooled features that the text keeps.
+    fn evidence(&self) -> f64 {
+        self.model.evidence_of(self.positions())
+    }
+
+    /// What the lexicon adds at each position, `[positions, outputs]`. It reads the text as a whole, for what it
+    /// counts is not in one place.
+    async fn lexicon(&self) -> Result<Option<Vec<f64>>, RunError> {
+        let Some(lexicon) = &self.model.lexicon else { return Ok(None) };
+        let batch = Batch::new(&[self.ids], Padding::Masked, 0, self.device);
+        let scores = self.transfer.read(lexicon.scores(&batch)).await?;
+        Ok(Some(scores.into_iter().map(f64::from).collect()))
     }
 
     async fn largest(&self, of_batch: OfBatch<'_>) -> Result<Largest, RunError> {
@@ -214,9 +241,16 @@ impl Reading<'_> {
 
 impl Largest {
     /// The logits of these features, by a head `[outputs, hidden]`.
-    fn logits(&self, head: &[f64], bias: &[f64]) -> Vec<f64> {
+    fn logits(&self, head: &[f64], bias: &[f64], evidence: f64) -> Vec<f64> {
         let dot = |row: &[f64]| row.iter().zip(&self.values).map(|(weight, value)| weight * value).sum::<f64>();
-        head.chunks_exact(self.values.len()).zip(bias).map(|(row, bias)| dot(row) + bias).collect()
+        head.chunks_exact(self.values.len()).zip(bias).map(|(row, bias)| dot(row) * evidence + bias).collect()
+    }
+}
+
+/// Adds the sum over the positions, `[positions, outputs]`, to logits, `[outputs]`.
+fn add_sums(logits: &mut [f64], positions: &[f64]) {
+    for position in positions.chunks_exact(logits.len()) {
+        logits.iter_mut().zip(position).for_each(|(logit, value)| *logit += value);
     }
 }
 

@@ -50,6 +50,8 @@ fn model(encoder: EncoderConfig, device: &Device) -> TextModel {
         padding,
         pooling: Pooling::Mean,
         dropout: 0.0,
+        shrinkage: 0.0,
+        lexicon: None,
     };
     config.init(device).unwrap()
 }

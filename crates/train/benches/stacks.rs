@@ -167,7 +167,7 @@ fn imdb_batches(preset: &Preset, texts: &[String], labels: &[usize]) -> Batches 
 
 fn learner(model: &ModelConfig, training: &TrainingConfig, batches: &Batches) -> Learner {
     let tokenizer = Tokenizer::from_json(batches.tokenizer.as_bytes()).unwrap();
-    Learner::new(model, training, &tokenizer, &Device::flex()).unwrap()
+    Learner::new(model, training, &tokenizer, None, &Device::flex()).unwrap()
 }
 
 fn measure(folder: &Path, work: &str) {

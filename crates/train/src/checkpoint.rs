@@ -217,13 +217,13 @@ mod tests {
     }
 
     fn learner() -> Learner {
-        let preset = preset("default").expect("a preset");
+        let preset = preset("linear").expect("a preset");
         let encoder = EncoderConfig::Linear(LinearConvConfig { filters: 3, kernel_size: 3, init_std: 0.1 });
         let tokenizer = tokenizer();
         let model = (preset.model)(tokenizer.vocab_size(), 1);
         let model = ModelConfig { embedding: 4, encoder, padding: Padding::Masked, ..model };
         let training = TrainingConfig { word_dropout: 0.0, ..(preset.training)() };
-        Learner::new(&model, &training, &tokenizer, &Device::flex()).expect("a model")
+        Learner::new(&model, &training, &tokenizer, None, &Device::flex()).expect("a model")
     }
 
     fn step(learner: Learner) -> Learner {

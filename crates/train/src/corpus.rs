@@ -5,6 +5,7 @@ use std::io::{Read, Write};
 use std::path::Path;
 
 use convlens_data::{DataError, Dataset, Examples, choose, open_file};
+use convlens_learn::CountedLexicon;
 use convlens_run::text::{TextError, Tokenizer, train};
 use convlens_run::{TextConfig, TokenizerSource, most_tokenizer_bytes};
 
@@ -46,6 +47,22 @@ pub struct Corpus {
 }
 
 impl Corpus {
+    /// The lexicon of the training texts, for a model with this many logits.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError`] if a text cannot be read.
+    pub fn lexicon(&self, outputs: usize, max_tokens: usize) -> Result<CountedLexicon, TrainError> {
+        let texts = &self.train;
+        CountedLexicon::new(&self.tokenizer, outputs, |count| {
+            for (index, &label) in texts.labels.iter().enumerate() {
+                let ids = texts.ids(index)?;
+                count(&ids[..ids.len().min(max_tokens)], label);
+            }
+            Ok(())
+        })
+    }
+
     /// Trains or reads the tokenizer, encodes both splits, and cuts the validation split from the
     /// training split.
     ///

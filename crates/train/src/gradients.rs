@@ -65,6 +65,8 @@ pub fn depth_gradients(
         padding: Padding::Masked,
         pooling: Pooling::Mean,
         dropout: 0.0,
+        shrinkage: 0.0,
+        lexicon: None,
     };
     let mut model = config.init(&device)?;
     let mut adam = Adam::new(1e-7, 0.0);

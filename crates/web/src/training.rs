@@ -5,9 +5,9 @@ use std::io::{Cursor, Write};
 
 use burn::tensor::Device;
 use convlens_analysis::learnt;
-use convlens_learn::{Learner, StepPosition, Tally, calibrated_metrics, epoch_order, preset};
+use convlens_learn::{CountedLexicon, Learner, StepPosition, Tally, calibrated_metrics, epoch_order, preset};
 use convlens_run::model::{ModelConfig, Padding, TextModel};
-use convlens_run::text::{TokenizerKind, train};
+use convlens_run::text::train;
 use convlens_run::{
     BURN_VERSION, ClassMetrics, DatasetConfig, EpochMetrics, FORMAT, Run, RunConfig, RunMetrics, Task, TextConfig,
     TokenizerSource, fit_temperature, logits, model_card, to_host_async,
@@ -166,10 +166,13 @@ impl Training {
             }
         }
         let chosen = preset(&settings.preset)?;
-        let tokenizer = train(TokenizerKind::Words, settings.vocab_size, data.texts.iter())?;
+        let TokenizerSource::Trained(kind) = (chosen.text)().tokenizer else {
+            return Err("this model needs a tokenizer of its own; train it with the convlens program".into());
+        };
+        let tokenizer = train(kind, settings.vocab_size, data.texts.iter())?;
         let mut training = (chosen.training)();
         training.seed = settings.seed;
-        let model = (chosen.model)(tokenizer.vocab_size(), ModelConfig::outputs_for(data.names.len()));
+        let mut model = (chosen.model)(tokenizer.vocab_size(), ModelConfig::outputs_for(data.names.len()));
         let rows = tokenizer.encode_ids(&data.texts.iter().map(String::as_str).collect::<Vec<_>>())?;
 
         if let Some((line, row)) = data.lines.iter().zip(&rows).find(|(_, row)| row.len() > MOST_TOKENS) {
@@ -196,7 +199,18 @@ impl Training {
         training.validation_fraction = 1.0 / 9.0;
 
         let device = Device::flex();
-        let learner = Learner::new(&model, &training, &tokenizer, &device)?;
+        let count = || {
+            let Ok(counted) = CountedLexicon::new(&tokenizer, model.outputs, |count| {
+                rest.iter().for_each(|&index| count(&rows[index], data.labels[index]));
+                Ok::<_, std::convert::Infallible>(())
+            });
+            counted
+        };
+        let lexicon = model.lexicon.is_some().then(count);
+        if let Some(lexicon) = &lexicon {
+            lexicon.size(&mut model);
+        }
+        let learner = Learner::new(&model, &training, &tokenizer, lexicon, &device)?;
         let dataset = DatasetConfig {
             name: settings.name.clone(),
             file: None,
@@ -214,10 +228,7 @@ impl Training {
             preset: settings.preset.clone(),
             labels: data.names.clone(),
             dataset,
-            text: TextConfig {
-                tokenizer: TokenizerSource::Trained(TokenizerKind::Words),
-                vocab_size: settings.vocab_size,
-            },
+            text: TextConfig { tokenizer: TokenizerSource::Trained(kind), vocab_size: settings.vocab_size },
             model,
             training,
             temperature: 1.0,

@@ -15,8 +15,8 @@ use sha2::{Digest, Sha256};
 use crate::pictures::{color, strongest};
 use crate::plot::{AGAINST, FOR, NEITHER, without_control_characters};
 use crate::{
-    Agreement, Analysis, AnalysisError, FailedPair, Faithfulness, Filter, Judged, MinimalPairs, PassRate, Picture,
-    WordScore,
+    Agreement, Analysis, AnalysisError, FailedPair, Faithfulness, Filter, Judged, LexiconWords, MinimalPairs, PassRate,
+    Picture, WordScore,
 };
 
 use coloured::coloured;
@@ -52,6 +52,9 @@ pub fn report(
         "agreement": agreement(analysis),
         "points": points(run, analysis),
         "words": analysis.words.is_some(),
+        "lexicon": analysis.lexicon.iter().flatten().map(lexicon_part).collect::<Value>(),
+        "effective_rank": format!("{:.1}", analysis.plane.pca.effective_rank),
+        "dimensions": analysis.plane.pca.mean.len(),
         "folded": folded(&analysis.certificate),
         "excitation_texts": analysis.explained.iter().filter(|explained| explained.label.is_some()).count(),
         "output": run.outputs()[0],
@@ -213,6 +216,18 @@ fn filter_page(filter: &Filter, analysis: &Analysis, run: &Run) -> Value {
         "positions": positions.collect::<Value>(),
         "most": phrases(&of_texts.most),
         "least": phrases(&of_texts.least),
+    })
+}
+
+fn lexicon_part(words: &LexiconWords) -> Value {
+    json!({
+        "output": words.output,
+        "lists": [
+            ["Words for it", word_list(&words.raise)],
+            ["Words against it", word_list(&words.lower)],
+            ["Pairs for it", word_list(&words.pairs_raise)],
+            ["Pairs against it", word_list(&words.pairs_lower)],
+        ],
     })
 }
 

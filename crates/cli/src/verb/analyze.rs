@@ -173,6 +173,7 @@ impl Analyzed {
             "page": page.display().to_string(),
             "certificate": self.analysis.certificate,
             "explained_variance_ratio": self.analysis.plane.pca.explained_variance_ratio,
+            "effective_rank": self.analysis.plane.pca.effective_rank,
             "filters_on_their_side": self.analysis.plane.agreement(),
             "faithfulness": self.analysis.faithfulness,
             "sst": self.analysis.judged,

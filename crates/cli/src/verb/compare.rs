@@ -95,7 +95,10 @@ fn check_done(name: &str, folder: &Path, args: &CompareArgs) -> Result<(), Failu
     let file = args.source.file.config(args.source.test_data.as_deref())?;
     let dataset = args.source.dataset.as_ref().filter(|name| *name != "auto");
     let own = preset(name)?;
-    let own_model = (own.model)(config.model.vocab_size, config.model.outputs);
+    let mut own_model = (own.model)(config.model.vocab_size, config.model.outputs);
+    if let (Some(own), Some(lexicon)) = (&mut own_model.lexicon, &config.model.lexicon) {
+        own.pairs = lexicon.pairs; // the data determine it
+    }
     let own_epochs = own.epochs(config.dataset.train, config.training.batch_size);
     let differs = [
         ("presets", config.preset != name || config.text != (own.text)() || config.model != own_model),

@@ -20,6 +20,8 @@ use crate::StateError;
 
 const BETA_1: f32 = 0.9;
 const BETA_2: f32 = 0.999;
+/// The parameters of a lexicon, which this optimiser does not train.
+const OF_LEXICON: &str = "lexicon.";
 /// The number of values that one thread updates at a time.
 const VALUES: usize = 1 << 16;
 
@@ -74,7 +76,8 @@ impl Adam {
         device: &Device,
     ) -> Result<(), StateError> {
         let mut moments = BTreeMap::new();
-        let shapes = if steps == 0 { Vec::new() } else { parameter_shapes(model) };
+        let mut shapes = if steps == 0 { Vec::new() } else { parameter_shapes(model) };
+        shapes.retain(|(path, _)| !path.starts_with(OF_LEXICON));
         for (path, shape) in shapes {
             let count = shape.iter().product();
             let mut take = |moment: &str| {

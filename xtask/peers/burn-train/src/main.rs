@@ -103,6 +103,8 @@ fn net(device: &Device) -> Net {
         padding: Padding::Counted { length: LENGTH },
         pooling: Pooling::default(),
         dropout: 0.0,
+        shrinkage: 0.0,
+        lexicon: None,
     };
     Net { model: config.init(device).expect("a model") }
 }

@@ -72,6 +72,10 @@ fn begin(args: &TrainArgs) -> Result<Plan, Failure> {
     let batch_size = training.batch_size;
     training.epochs = args.epochs.unwrap_or_else(|| preset.epochs(corpus.train.len(), batch_size));
     let outputs = ModelConfig::outputs_for(dataset.labels.len());
+    let mut model = with_settings((preset.model)(corpus.tokenizer.vocab_size(), outputs), &args.settings)?;
+    if model.lexicon.is_some() {
+        corpus.lexicon(outputs, training.max_tokens)?.size(&mut model);
+    }
     let config = RunConfig {
         format: FORMAT,
         convlens: env!("CARGO_PKG_VERSION").into(),
@@ -81,7 +85,7 @@ fn begin(args: &TrainArgs) -> Result<Plan, Failure> {
         labels: dataset.labels.clone(),
         dataset: dataset_config(&dataset, &corpus, file),
         text: TextConfig { tokenizer: absolute_source(text.tokenizer), ..text },
-        model: with_settings((preset.model)(corpus.tokenizer.vocab_size(), outputs), &args.settings)?,
+        model,
         training,
         temperature: 1.0,
     };
@@ -173,6 +177,7 @@ fn tokenizer_source(name: &str) -> TokenizerSource {
     match name {
         "words" => TokenizerSource::Trained(TokenizerKind::Words),
         "punctuated" => TokenizerSource::Trained(TokenizerKind::Punctuated),
+        "contractions" => TokenizerSource::Trained(TokenizerKind::Contractions),
         "characters" => TokenizerSource::Trained(TokenizerKind::Characters),
         "bytes" => TokenizerSource::Trained(TokenizerKind::Bytes),
         "bpe" => TokenizerSource::Trained(TokenizerKind::Bpe),

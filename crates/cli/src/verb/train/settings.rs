@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::failure::Failure;
 
 /// The settings that the texts and labels determine.
-const DETERMINED: [&str; 2] = ["vocab_size", "outputs"];
+const DETERMINED: [&str; 3] = ["vocab_size", "outputs", "lexicon.pairs"];
 
 /// A model's configuration with some settings changed.
 pub fn with_settings(config: ModelConfig, settings: &[String]) -> Result<ModelConfig, Failure> {

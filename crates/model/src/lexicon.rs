@@ -1,0 +1,471 @@
+//! A lexicon beside the encoder: a score for each label for every word and for frequent pairs of words, with
+//! rules for negation and contrast.
+//!
+//! A linear model over words and pairs of words, with weights that start from the ratios of naive Bayes, is hard
+//! to beat on whole reviews (Wang and Manning 2012: NBSVM). Networks beside such a model learn what it cannot
+//! say, as in wide and deep learning (Cheng et al. 2016). What documents do not teach is what *not* does to the
+//! words after it; lexicons of sentiment have rules for it (Taboada et al. 2011, section 2.3; Hutto and Gilbert
+//! 2014, section 3.2), and so has this one.
+
+use std::sync::{Arc, OnceLock};
+
+use ahash::AHashMap;
+use burn::module::{Module, Param};
+use burn::nn::Initializer;
+use burn::tensor::{Device, IndexingUpdateOp, Int, Tensor, TensorData};
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use crate::Batch;
+use crate::limits::{MAX_PARAMETERS, check_factor, product};
+
+/// What a negation multiplies the scores of the words in its scope by. Hutto and Gilbert (2014) found −0.74 for
+/// single words; on whole reviews a smaller factor has a lower validation loss.
+const NEGATED: f32 = -0.3;
+/// The number of words after a negation that are in its scope, unless a mark of punctuation ends it before.
+const SCOPE: usize = 4;
+/// What the scores before and after *but* are multiplied by (Hutto and Gilbert 2014).
+const BEFORE_CONTRAST: f32 = 0.5;
+const AFTER_CONTRAST: f32 = 1.5;
+
+/// Settings of a [`Lexicon`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LexiconConfig {
+    /// The number of pairs of words. The training texts determine it.
+    pub pairs: usize,
+    /// The number of words from which on scores are averaged rather than added: the sum of the scores of a text
+    /// of *n* distinct words is multiplied by saturation / (*n* + saturation).
+    pub saturation: f64,
+    /// The share of the encoder in the logits, from 0 to 1; the lexicon has the rest. Encoder and lexicon are trained
+    /// each on its own, so this is a product of two experts (Hinton 1999).
+    pub encoder_share: f64,
+}
+
+impl LexiconConfig {
+    pub(crate) fn check(&self) -> Result<(), String> {
+        if self.pairs as u64 > MAX_PARAMETERS {
+            return Err(format!("lexicon.pairs must be {MAX_PARAMETERS} or less, but is {}", self.pairs));
+        }
+        check_factor("lexicon.saturation", self.saturation)?;
+        if !(0.0..=1.0).contains(&self.encoder_share) {
+            return Err(format!("lexicon.encoder_share must be a number from 0 to 1, but is {:?}", self.encoder_share));
+        }
+        if self.saturation < 1.0 {
+            return Err(format!("lexicon.saturation must be 1 or more, but is {:?}", self.saturation));
+        }
+        Ok(())
+    }
+
+    pub(crate) fn parameters(&self, vocab_size: usize, outputs: usize) -> u64 {
+        let rows = vocab_size.saturating_add(self.pairs);
+        let table = product([rows, outputs]).saturating_add(product([self.pairs, 2]));
+        table.saturating_add(vocab_size as u64).saturating_add(outputs as u64)
+    }
+
+    /// An empty lexicon; [`Lexicon::fill`] fills it.
+    pub(crate) fn init(&self, vocab_size: usize, outputs: usize, device: &Device) -> Lexicon {
+        let zeros = Initializer::Zeros;
+        Lexicon {
+            pairs: zeros.init([self.pairs, 2], device),
+            weight: zeros.init([vocab_size + self.pairs, outputs], device),
+            roles: zeros.init([vocab_size], device),
+            bias: zeros.init([outputs], device),
+            saturation: self.saturation as f32,
+            share: 1.0 - self.encoder_share as f32,
+            index: Arc::default(),
+        }
+    }
+}
+
+/// What a word does to the scores of other words.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Role {
+    /// Nothing.
+    #[default]
+    None,
+    /// It negates the words after it.
+    Negation,
+    /// It ends the scope of a negation.
+    EndOfClause,
+    /// What is said before it counts less than what is said after it, within a sentence.
+    Contrast,
+    /// It ends a sentence, and with it the scope of a negation.
+    EndOfSentence,
+}
+
+impl Role {
+    const ALL: [Self; 5] = [Self::None, Self::Negation, Self::EndOfClause, Self::Contrast, Self::EndOfSentence];
+
+    /// The role of an English word or mark of punctuation, in lower case.
+    pub fn of(word: &str) -> Self {
+        match word {
+            "not" | "no" | "never" | "nothing" | "nobody" | "none" | "nowhere" | "neither" | "nor" | "without"
+            | "hardly" | "barely" | "cannot" => Self::Negation,
+            word if word.ends_with("n't") => Self::Negation,
+            "," | ";" | ":" | "(" | ")" | "\"" | "-" => Self::EndOfClause,
+            "but" => Self::Contrast,
+            "." | "!" | "?" => Self::EndOfSentence,
+            _ => Self::None,
+        }
+    }
+
+    fn ends_scope(self) -> bool {
+        matches!(self, Self::EndOfClause | Self::Contrast | Self::EndOfSentence)
+    }
+
+    fn number(self) -> f32 {
+        self as u8 as f32
+    }
+
+    fn from_number(number: f32) -> Self {
+        Self::ALL.into_iter().find(|role| role.number() == number).unwrap_or_default()
+    }
+}
+
+/// The contents of a lexicon before training.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LexiconEntries {
+    /// The pairs of words, as ids.
+    pub pairs: Vec<[u32; 2]>,
+    /// The scores of every word, then of every pair, `[vocab_size + pairs, outputs]`.
+    pub scores: Vec<f32>,
+    /// The role of every word, `[vocab_size]`.
+    pub roles: Vec<Role>,
+    /// The logits of a text without evidence, `[outputs]`.
+    pub bias: Vec<f32>,
+}
+
+/// A score for each label for every word and for frequent pairs of words.
+///
+/// The logits of a text of *n* distinct words are the bias and the sum over its words and pairs of their scores times
+///
+/// - the factor of the negation that the word or pair is in the scope of, and of the contrast before or after it,
+/// - 1 / *c*, if the word or pair is in the text *c* times: what is repeated counts once,
+/// - saturation / (*n* + saturation).
+///
+/// The score of a pair belongs to the position of its second word.
+#[derive(Module, Debug)]
+pub struct Lexicon {
+    /// The ids of the words of each pair, `[pairs, 2]`. They are not trained.
+    pub pairs: Param<Tensor<2>>,
+    /// The scores of every word, then of every pair, `[vocab_size + pairs, outputs]`.
+    pub weight: Param<Tensor<2>>,
+    /// The role of every word as a number, `[vocab_size]`. They are not trained.
+    pub roles: Param<Tensor<1>>,
+    /// The logits of a text without evidence, `[outputs]`: the shares of the labels in the training texts. They
+    /// are not trained.
+    pub bias: Param<Tensor<1>>,
+    #[module(skip)]
+    saturation: f32,
+    /// The share of the lexicon in the logits of the model.
+    #[module(skip)]
+    share: f32,
+    #[module(skip)]
+    index: Arc<OnceLock<Index>>,
+}
+
+/// The pairs and roles, to be looked up.
+#[derive(Debug)]
+struct Index {
+    /// The row of each pair in the table of scores.
+    rows: AHashMap<[u32; 2], u32>,
+    roles: Vec<Role>,
+}
+
+/// Where a text's words and pairs are in the table, and what their scores are multiplied by.
+#[derive(Debug, Default)]
+struct Found {
+    rows: Vec<i32>,
+    factors: Vec<f32>,
+    /// The position of the last word of each.
+    positions: Vec<usize>,
+    /// Whether it is a pair.
+    is_pair: Vec<bool>,
+}
+
+impl Index {
+    fn new(lexicon: &Lexicon) -> Self {
+        let ids = |number: f32| number.max(0.0) as u32;
+        let vocab_size = lexicon.roles.dims()[0];
+        let pairs: Vec<f32> = lexicon.pairs.val().into_data().iter().collect();
+        let rows = pairs.as_chunks::<2>().0.iter().enumerate();
+        Self {
+            rows: rows.map(|(at, &[one, two])| ([ids(one), ids(two)], (vocab_size + at) as u32)).collect(),
+            roles: lexicon.roles.val().into_data().iter::<f32>().map(Role::from_number).collect(),
+        }
+    }
+
+    fn roles(&self, text: &[u32]) -> Vec<Role> {
+        text.iter().map(|&id| self.roles.get(id as usize).copied().unwrap_or_default()).collect()
+    }
+
+    /// For each position, the factor of a word or pair that begins there.
+    fn factors(&self, text: &[u32]) -> Vec<f32> {
+        let roles = self.roles(text);
+        let factor = |at: usize| NEGATED.powi(negations(&roles, at).count() as i32);
+        let mut factors: Vec<f32> = (0..text.len()).map(factor).collect();
+        let mut first = 0;
+        for sentence in roles.split_inclusive(|role| *role == Role::EndOfSentence) {
+            if let Some(contrast) = sentence.iter().rposition(|role| *role == Role::Contrast) {
+                let (before, after) = factors[first..first + sentence.len()].split_at_mut(contrast);
+                before.iter_mut().for_each(|factor| *factor *= BEFORE_CONTRAST);
+                after.iter_mut().for_each(|factor| *factor *= AFTER_CONTRAST);
+            }
+            first += sentence.len();
+        }
+        factors
+    }
+
+    fn find(&self, text: &[u32], saturation: f32) -> Found {
+        let of_position = self.factors(text);
+        let mut found = Found::default();
+        for (at, &id) in text.iter().enumerate() {
+            if (id as usize) < self.roles.len() {
+                found.add(id, of_position[at], at, false);
+            }
+            let pair = at.checked_sub(1).and_then(|before| self.rows.get(&[text[before], id]));
+            if let Some(&row) = pair {
+                found.add(row, of_position[at - 1], at, true);
+            }
+        }
+        let mut counts: AHashMap<i32, f32> = AHashMap::with_capacity(found.rows.len());
+        found.rows.iter().for_each(|&row| *counts.entry(row).or_default() += 1.0);
+        let words = counts.keys().filter(|row| (**row as usize) < self.roles.len()).count();
+        let scale = saturation / (words as f32 + saturation);
+        found.factors.iter_mut().zip(&found.rows).for_each(|(factor, row)| *factor *= scale / counts[row]);
+        found
+    }
+}
+
+/// The positions of the negations in whose scope the word at a position is, last first.
+fn negations(roles: &[Role], at: usize) -> impl Iterator<Item = usize> {
+    // What ends a scope is not in it.
+    let first = if roles.get(at).is_some_and(|role| role.ends_scope()) { at } else { at.saturating_sub(SCOPE) };
+    let before = (first..at).rev().map(|at| (at, roles[at]));
+    let scope = before.take_while(|(_, role)| !role.ends_scope());
+    scope.filter(|(_, role)| *role == Role::Negation).map(|(at, _)| at)
+}
+
+impl Found {
+    fn add(&mut self, row: u32, factor: f32, position: usize, is_pair: bool) {
+        self.rows.push(row as i32);
+        self.factors.push(factor);
+        self.positions.push(position);
+        self.is_pair.push(is_pair);
+    }
+}
+
+impl Lexicon {
+    /// Puts entries into the lexicon.
+    ///
+    /// # Panics
+    ///
+    /// If their numbers are not those of the settings.
+    pub fn fill(&mut self, entries: &LexiconEntries) {
+        fn set<const D: usize>(parameter: &mut Param<Tensor<D>>, values: Vec<f32>) {
+            let (id, old, mapper) = parameter.clone().consume();
+            let new = Tensor::from_data(TensorData::new(values, old.dims()), &old.device());
+            let new = if old.is_require_grad() { new.require_grad() } else { new };
+            *parameter = Param::from_mapped_value(id, new, mapper);
+        }
+        set(&mut self.pairs, entries.pairs.iter().flatten().map(|&id| id as f32).collect());
+        set(&mut self.weight, entries.scores.clone());
+        set(&mut self.roles, entries.roles.iter().map(|role| role.number()).collect());
+        set(&mut self.bias, entries.bias.clone());
+        self.index = Arc::default();
+    }
+
+    /// The sums of the scores of each text, `[batch, outputs]`: the logits of the lexicon alone, without the bias.
+    pub fn logits(&self, batch: &Batch) -> Tensor<2> {
+        let texts = batch.texts.len();
+        self.sum(batch, texts, |text, _| text)
+    }
+
+    /// What the words and pairs that end at each position add to the logits of the model, `[batch, length, outputs]`:
+    /// their scores times the share of the lexicon.
+    pub fn scores(&self, batch: &Batch) -> Tensor<3> {
+        let [texts, length] = batch.ids.dims();
+        let sums = self.sum(batch, texts * length, |text, position| text * length + position);
+        sums.mul_scalar(self.share).reshape([texts as i64, length as i64, -1])
+    }
+
+    /// As [`scores`](Self::scores), as a function of how present each word is: a word that is there is 1, and a pair
+    /// is as present as its words on average. The gradient is the share of each word.
+    ///
+    /// # Shapes
+    ///
+    /// - `presence`: `[batch, length]`
+    /// - output: `[batch, length, outputs]`
+    pub fn scores_by_presence(&self, batch: &Batch, presence: Tensor<2>) -> Tensor<3> {
+        let [texts, length] = batch.ids.dims();
+        let (mut rows, mut factors, mut words, mut targets) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        for (text, found) in self.find(batch).into_iter().enumerate() {
+            for (at, &position) in found.positions.iter().enumerate() {
+                let count = if found.is_pair[at] { 2 } else { 1 };
+                for word in position + 1 - count..=position {
+                    rows.push(found.rows[at]);
+                    factors.push(found.factors[at] / count as f32);
+                    words.push((text * length + word) as i32);
+                    targets.push((text * length + position) as i32);
+                }
+            }
+        }
+        let device = presence.device();
+        let weight = Tensor::<2>::from_data(self.weight.val().into_data(), &device);
+        let present = presence.reshape([(texts * length) as i64, 1]).select(0, ints(words, &device));
+        let values = weight.clone().select(0, ints(rows, &device)) * floats(factors, &device) * present;
+        let zeros = Tensor::zeros([texts * length, weight.dims()[1]], &device);
+        let sums = zeros.select_assign(0, ints(targets, &device), values, IndexingUpdateOp::Add);
+        sums.mul_scalar(self.share).reshape([texts as i64, length as i64, -1])
+    }
+
+    /// The sums of the scores with equal targets, `[targets, outputs]`; `target` is given the text and the position.
+    fn sum(&self, batch: &Batch, targets: usize, target: impl Fn(usize, usize) -> usize) -> Tensor<2> {
+        let (mut rows, mut factors, mut into) = (Vec::new(), Vec::new(), Vec::new());
+        for (text, found) in self.find(batch).into_iter().enumerate() {
+            into.extend(found.positions.iter().map(|&position| target(text, position) as i32));
+            rows.extend(found.rows);
+            factors.extend(found.factors);
+        }
+        let weight = self.weight.val();
+        let device = weight.device();
+        let zeros = Tensor::zeros([targets, weight.dims()[1]], &device);
+        if rows.is_empty() {
+            return zeros;
+        }
+        let values = weight.select(0, ints(rows, &device)) * floats(factors, &device);
+        zeros.select_assign(0, ints(into, &device), values, IndexingUpdateOp::Add)
+    }
+
+    fn index(&self) -> &Index {
+        self.index.get_or_init(|| Index::new(self))
+    }
+
+    fn find(&self, batch: &Batch) -> Vec<Found> {
+        let index = self.index();
+        batch.texts.par_iter().map(|text| index.find(text, self.saturation)).collect()
+    }
+
+    /// For each position, the first of the negations in whose scope its word or pair is, or the position itself if
+    /// there is none.
+    pub fn scopes(&self, text: &[u32]) -> Vec<usize> {
+        let roles = self.index().roles(text);
+        let first = |at: usize| {
+            let begins = [at, at.saturating_sub(1)].into_iter();
+            begins.filter_map(|begin| negations(&roles, begin).last()).min().unwrap_or(at)
+        };
+        (0..text.len()).map(first).collect()
+    }
+
+    /// The pairs, as ids.
+    pub fn words_of_pairs(&self) -> Vec<[u32; 2]> {
+        let pairs: Vec<f32> = self.pairs.val().into_data().iter().collect();
+        pairs.as_chunks::<2>().0.iter().map(|pair| pair.map(|id| id.max(0.0) as u32)).collect()
+    }
+}
+
+fn ints(values: Vec<i32>, device: &Device) -> Tensor<1, Int> {
+    let count = values.len();
+    Tensor::from_data(TensorData::new(values, [count]), device)
+}
+
+/// `[values, 1]`
+fn floats(values: Vec<f32>, device: &Device) -> Tensor<2> {
+    let count = values.len();
+    Tensor::from_data(TensorData::new(values, [count, 1]), device)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WORDS: [&str; 10] = ["[PAD]", "not", "good", "bad", "film", ",", "but", ".", "a", "never"];
+
+    /// Scores of 1 for *good*, −1 for *bad*, 10 for the pair *bad film*, 0 for other words; a bias of 0.5.
+    fn lexicon() -> Lexicon {
+        let config = LexiconConfig { pairs: 1, saturation: 100.0, encoder_share: 0.25 };
+        let mut lexicon = config.init(WORDS.len(), 1, &Device::flex());
+        let mut scores = vec![0.0; WORDS.len() + 1];
+        (scores[2], scores[3], scores[10]) = (1.0, -1.0, 10.0);
+        let roles = WORDS.map(Role::of).to_vec();
+        lexicon.fill(&LexiconEntries { pairs: vec![[3, 4]], scores, roles, bias: vec![0.5] });
+        lexicon
+    }
+
+    fn ids(text: &str) -> Vec<u32> {
+        let id = |word: &str| WORDS.iter().position(|known| *known == word).expect("is known") as u32;
+        text.split(' ').map(id).collect()
+    }
+
+    /// The scores of a text's positions before they are divided because of its length.
+    fn scores(text: &str) -> Vec<f32> {
+        let ids = ids(text);
+        let mut distinct = ids.clone();
+        distinct.sort_unstable();
+        distinct.dedup();
+        let scale = 100.0 / (100.0 + distinct.len() as f32);
+        let scores: Vec<f32> =
+            lexicon().scores(&Batch::masked(&[&ids], 0, &Device::flex())).into_data().iter().collect();
+        scores.into_iter().map(|score| (score / scale / 0.75 * 1e4).round() / 1e4).collect()
+    }
+
+    #[test]
+    fn negations_reach_to_the_end_of_a_clause_and_four_words() {
+        assert_eq!(scores("not good"), [0.0, -0.3]);
+        assert_eq!(scores("not a good"), [0.0, 0.0, -0.3]);
+        assert_eq!(scores("not a a a good"), [0.0, 0.0, 0.0, 0.0, -0.3]);
+        assert_eq!(scores("not a a a a good"), [0.0, 0.0, 0.0, 0.0, 0.0, 1.0]);
+        assert_eq!(scores("not a , good"), [0.0, 0.0, 0.0, 1.0]);
+        assert_eq!(scores("never not good"), [0.0, 0.0, 0.09]);
+        // The score of a pair belongs to its second word.
+        assert_eq!(scores("not bad film"), [0.0, 0.3, -3.0]);
+    }
+
+    #[test]
+    fn what_follows_a_contrast_counts_more() {
+        assert_eq!(scores("good but bad . good"), [0.25, 0.0, -1.5, 0.0, 0.5]);
+        assert_eq!(scores("good but good but bad"), [0.25, 0.0, 0.25, 0.0, -1.5]);
+    }
+
+    #[test]
+    fn what_is_repeated_counts_once() {
+        assert_eq!(scores("good film good"), [0.5, 0.0, 0.5]);
+        assert_eq!(scores("good"), [1.0]);
+    }
+
+    #[test]
+    fn phrases_begin_with_their_negation() {
+        assert_eq!(lexicon().scopes(&ids("a not a bad film")), [0, 1, 1, 1, 1]);
+        assert_eq!(lexicon().scopes(&ids("not good . bad")), [0, 0, 0, 3]);
+    }
+
+    #[test]
+    fn logits_are_sums_of_scores_and_of_shares_of_words() {
+        let (lexicon, device) = (lexicon(), Device::flex());
+        let texts = [ids("not bad film but good good"), ids("bad film"), vec![]];
+        let texts: Vec<&[u32]> = texts.iter().map(Vec::as_slice).collect();
+        let batch = Batch::masked(&texts, 0, &device);
+        let values = |tensor: Tensor<2>| tensor.into_data().iter::<f32>().collect::<Vec<_>>();
+        let logits = values(lexicon.logits(&batch));
+        let scores = values(lexicon.scores(&batch).sum_dim(1).squeeze_dim::<2>(1));
+        // The function is linear in the presence of the words, so its gradient at 1, times 1, is the function.
+        let presence = Tensor::ones(batch.mask.dims(), &device.clone().autodiff()).require_grad();
+        let by_presence = lexicon.scores_by_presence(&batch, presence.clone());
+        let gradients = by_presence.sum().backward();
+        let shares = values(presence.grad(&gradients).expect("a gradient").sum_dim(1));
+        for ((logit, score), share) in logits.iter().zip(&scores).zip(&shares) {
+            assert!(
+                (0.75 * logit - score).abs() < 1e-5 && (score - share).abs() < 1e-5,
+                "{logits:?} {scores:?} {shares:?}"
+            );
+        }
+        assert_eq!(logits[2], 0.0);
+    }
+
+    #[test]
+    fn words_outside_the_vocabulary_are_ignored() {
+        let device = Device::flex();
+        let logits = lexicon().logits(&Batch::masked(&[&[99, 3, 99]], 0, &device));
+        assert!(logits.into_data().iter::<f32>().all(|logit| logit < 0.0));
+    }
+}
