@@ -18,8 +18,19 @@ fn the_presets_reach_the_accuracy_that_the_documentation_states() {
     }
     let place = Place::new();
     let seed = train(&place, "seed");
+    let linear = train(&place, "linear");
     let default = train(&place, "default");
     assert!(seed >= 0.875, "seed: {seed}");
-    assert!(default > seed, "default: {default}, seed: {seed}");
+    assert!(linear > seed, "linear: {linear}, seed: {seed}");
+    assert!(default >= 0.915, "default: {default}");
+    let label = |text: &str| place.succeed(&format!("predict --run runs/default '{text}'"))[..3].to_owned();
+    for (text, expected) in [
+        ("A good film, and not a boring one.", "pos"),
+        ("A bad film, and not an interesting one.", "neg"),
+        ("It is not a bad film.", "pos"),
+        ("It is not a good film.", "neg"),
+    ] {
+        assert_eq!(label(text), expected, "{text}");
+    }
     assert_eq!(place.read_json("runs/seed/metrics.json")["parameters"], 652_417);
 }

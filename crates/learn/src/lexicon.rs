@@ -24,7 +24,7 @@ const SAFE: f64 = 7.0;
 const TEXTS_FOR_RATE: usize = 1_000;
 const ITERATIONS: usize = 8;
 /// The penalty of squared weights, against the sum of the losses of all texts.
-const PENALTY: f64 = 6.0;
+const PENALTY: f64 = 1.5;
 /// A pair is in the lexicon if this many texts have it, or fewer if there are fewer than five times 5,000 texts.
 const TEXTS_OF_PAIR: usize = 5;
 /// The maximum number of pairs times labels.

@@ -55,7 +55,8 @@ pub const PRESETS: [Preset; 15] = [
         summary: "one linear convolution, masked padding, texts of any length, regularised",
         text: words,
         model: |vocab_size, outputs| linear(vocab_size, outputs, Padding::Masked),
-        training: regularised,
+        // With more decay, a product of linear layers keeps a single direction.
+        training: || TrainingConfig { learning_rate: 5e-4, word_dropout: 0.3, weight_decay: 1.0, ..regularised() },
         min_steps: 1_500,
     },
     Preset {
@@ -94,9 +95,12 @@ pub const PRESETS: [Preset; 15] = [
     },
     Preset {
         name: "best",
-        summary: "filters over one-hot words, max pooling (Johnson and Zhang 2015)",
-        text: || TextConfig { vocab_size: 30_000, ..punctuated() },
-        model: |vocab_size, outputs| one_hot(vocab_size, outputs, 500, &[2, 3]),
+        summary: "filters over one-hot words, max pooling (Johnson and Zhang 2015), and a lexicon",
+        text: contractions,
+        model: |vocab_size, outputs| ModelConfig {
+            lexicon: Some(LexiconConfig { pairs: 1, saturation: 500.0, encoder_share: 0.5 }),
+            ..one_hot(vocab_size, outputs, 500, &[2, 3])
+        },
         training: || TrainingConfig { learning_rate: 2e-3, epochs: 12, ..sparse() },
         min_steps: 1_500,
     },
@@ -225,9 +229,9 @@ fn stack(vocab_size: usize, outputs: usize, encoder: EncoderConfig) -> ModelConf
     ModelConfig { embedding: HIDDEN, encoder, ..linear(vocab_size, outputs, Padding::Masked) }
 }
 
-/// [`regularised`] with less weight decay, because the scale of the weights matters to an activation.
+/// [`regularised`] with fewer epochs.
 fn stacked() -> TrainingConfig {
-    TrainingConfig { weight_decay: 0.1, epochs: 6, ..regularised() }
+    TrainingConfig { epochs: 6, ..regularised() }
 }
 
 /// There is no preset with that name.
@@ -290,7 +294,7 @@ fn regularised() -> TrainingConfig {
         epochs: 8,
         decay: true,
         word_dropout: 0.1,
-        weight_decay: 3.0,
+        weight_decay: 0.1,
         patience: Some(3),
         ..unregularised()
     }
