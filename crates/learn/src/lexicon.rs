@@ -27,8 +27,10 @@ const ITERATIONS: usize = 8;
 const PENALTY: f64 = 1.5;
 /// A pair is in the lexicon if this many texts have it, or fewer if there are fewer than five times 5,000 texts.
 const TEXTS_OF_PAIR: usize = 5;
-/// The maximum number of pairs times labels.
+/// The maximum number of pairs times labels while counting.
 const MOST_SCORES: usize = 1 << 22;
+/// The maximum number of pairs: those whose ratios are furthest from chance.
+const MOST_PAIRS: usize = 100_000;
 /// Pairs of one text only are forgotten when there are more pairs than this while counting.
 const MOST_COUNTED: usize = 1 << 23;
 
@@ -71,7 +73,7 @@ impl CountedLexicon {
         })?;
         let texts = texts_of.iter().sum::<f32>() as usize;
         let least = (texts / 5_000).clamp(2, TEXTS_OF_PAIR) as u32;
-        let pairs = frequent(counts, least, MOST_SCORES / outputs);
+        let mut pairs = frequent(counts, least, MOST_SCORES / outputs);
         let row_of: HashMap<[u32; 2], usize, ahash::RandomState> =
             pairs.iter().enumerate().map(|(at, &pair)| (pair, vocab_size + at)).collect();
 
@@ -89,6 +91,22 @@ impl CountedLexicon {
             }
             at += 1;
         })?;
+        let kept = telling(&texts_with[vocab_size * classes..], &texts_of, MOST_PAIRS);
+        let row_now: AHashMap<usize, usize> =
+            kept.iter().enumerate().map(|(now, &before)| (vocab_size + before, vocab_size + now)).collect();
+        for rows in &mut sample {
+            rows.retain_mut(|row| match row_now.get(row) {
+                _ if *row < vocab_size => true,
+                Some(now) => {
+                    *row = *now;
+                    true
+                }
+                None => false,
+            });
+        }
+        let of_kept = kept.iter().flat_map(|&at| &texts_with[(vocab_size + at) * classes..][..classes]);
+        let texts_with: Vec<f32> = texts_with[..vocab_size * classes].iter().chain(of_kept).copied().collect();
+        pairs = kept.iter().map(|&at| pairs[at]).collect();
         let ratios: Vec<f32> =
             texts_with.chunks_exact(classes).flat_map(|with| ratios(with, &texts_of, outputs)).collect();
         let role = |id: u32| tokenizer.token(id).map(|token| Role::of(&token)).unwrap_or_default();
@@ -135,6 +153,26 @@ fn frequent(counts: AHashMap<[u32; 2], u32>, least: u32, most: usize) -> Vec<[u3
     let mut pairs: Vec<[u32; 2]> = counts.into_iter().map(|(pair, _)| pair).collect();
     pairs.sort_unstable();
     if pairs.is_empty() { vec![[0, 0]] } else { pairs }
+}
+
+/// The indices of up to `most` pairs, in ascending order, by the largest z-score of a label: the difference between the
+/// number of its texts that have the pair and the number that chance would give it, in standard deviations.
+fn telling(texts_with: &[f32], texts_of: &[f32], most: usize) -> Vec<usize> {
+    let (classes, all) = (texts_of.len(), texts_of.iter().sum::<f32>());
+    let score = |with: &[f32]| {
+        let count: f32 = with.iter().sum();
+        let of_label = |(&found, &texts): (&f32, &f32)| {
+            let share = texts / all;
+            (found - count * share).abs() / (count * share * (1.0 - share)).sqrt().max(f32::MIN_POSITIVE)
+        };
+        with.iter().zip(texts_of).map(of_label).fold(0.0, f32::max)
+    };
+    let mut scored: Vec<(usize, f32)> = texts_with.chunks_exact(classes).map(score).enumerate().collect();
+    scored.sort_by(|(at, score), (other, others)| others.total_cmp(score).then(at.cmp(other)));
+    scored.truncate(most);
+    let mut kept: Vec<usize> = scored.into_iter().map(|(at, _)| at).collect();
+    kept.sort_unstable();
+    kept
 }
 
 /// The log-ratio of the share of the texts of a label that have a word, `texts_with`, to the share of the others, for
@@ -210,6 +248,15 @@ mod tests {
         let mut expected = vec![start("good"), start("bad")];
         expected.sort_unstable();
         assert_eq!(counted.entries.pairs, expected);
+    }
+
+    #[test]
+    fn the_most_telling_pairs_are_kept() {
+        // Of ten texts of each label: in 3 and 3, in 5 and 0, in 2 and 1, in 0 and 2.
+        let texts_with = [3.0, 3.0, 5.0, 0.0, 2.0, 1.0, 0.0, 2.0];
+        assert_eq!(telling(&texts_with, &[10.0, 10.0], 2), [1, 3]);
+        assert_eq!(telling(&texts_with, &[10.0, 10.0], 9), [0, 1, 2, 3]);
+        assert_eq!(telling(&[1.0, 0.0], &[10.0, 0.0], 1), [0]);
     }
 
     #[test]

@@ -37,14 +37,15 @@ pub const PRESETS: [Preset; 15] = [
     Preset {
         name: "default",
         summary: "a lexicon of words and pairs, with rules for negation, and a small convolution with max pooling",
-        text: contractions,
+        text: || TextConfig { vocab_size: 20_000, ..contractions() },
         model: |vocab_size, outputs| ModelConfig {
+            embedding: 16,
             init_std: 0.1,
             pooling: Pooling::Max,
             dropout: 0.5,
             shrinkage: 150.0,
             lexicon: Some(LexiconConfig { pairs: 1, saturation: 500.0, encoder_share: 0.15 }),
-            encoder: EncoderConfig::Conv(ConvConfig::new(64, &[3])),
+            encoder: EncoderConfig::Conv(ConvConfig::new(32, &[3])),
             ..linear(vocab_size, outputs, Padding::Masked)
         },
         training: || TrainingConfig { learning_rate: 3e-3, epochs: 8, ..sparse() },
@@ -101,7 +102,7 @@ pub const PRESETS: [Preset; 15] = [
             lexicon: Some(LexiconConfig { pairs: 1, saturation: 500.0, encoder_share: 0.5 }),
             ..one_hot(vocab_size, outputs, 500, &[2, 3])
         },
-        training: || TrainingConfig { learning_rate: 2e-3, epochs: 12, ..sparse() },
+        training: || TrainingConfig { learning_rate: 2e-3, epochs: 12, patience: None, ..sparse() },
         min_steps: 1_500,
     },
     Preset {

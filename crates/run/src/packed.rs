@@ -1,5 +1,6 @@
 //! Weights in fewer bytes, to be sent over a network: `model.safetensors` with its largest tensor, the
-//! embeddings, as 16-bit floats or as integers with one factor per word. Opening a run unpacks them.
+//! embeddings, as 16-bit floats or as integers with one factor per word. With integers, a lexicon has its scores as
+//! bytes and its pairs, which are in ascending order, as differences. Opening a run unpacks them.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -14,6 +15,15 @@ use safetensors::{SafeTensorError, SafeTensors};
 pub(crate) const EMBEDDINGS: &str = "embed.weight";
 /// The factor of each word's integers, `[vocab_size]`, as 16-bit floats (32-bit ones in older files).
 pub(crate) const FACTORS: &str = "embed.factors";
+
+/// The pairs of a lexicon, `[pairs, 2]`. Packed, the first word of a pair is the difference to that of the pair before,
+/// and if that is zero, so is the second.
+pub(crate) const PAIRS: &str = "lexicon.pairs";
+/// The scores of a lexicon, `[rows, outputs]`. Packed, each is the square root of its share of the largest, because most
+/// are small.
+pub(crate) const SCORES: &str = "lexicon.weight";
+/// The largest score of a packed lexicon, `[1]`.
+pub(crate) const LARGEST_SCORE: &str = "lexicon.largest";
 
 /// The number format of the embeddings.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -86,6 +96,22 @@ pub(crate) fn pack(bytes: &[u8], precision: Precision) -> Result<Vec<u8>, SafeTe
                 (FACTORS.to_owned(), Dtype::F16, words, Cow::Owned(factors)),
             ]
         }
+        (PAIRS, Some(_)) => match differences(&floats(view.data()).collect::<Vec<_>>()) {
+            Some(differences) => {
+                let bytes = differences.iter().flat_map(|difference| difference.to_le_bytes()).collect();
+                vec![(name.to_owned(), Dtype::U16, view.shape().to_vec(), Cow::Owned(bytes))]
+            }
+            None => vec![kept(name, view)],
+        },
+        (SCORES, Some(_)) => {
+            let largest = floats(view.data()).fold(f32::MIN_POSITIVE, |largest, score| largest.max(score.abs()));
+            let byte = |score: f32| ((score.abs() / largest).sqrt() * 127.0).round().copysign(score) as i8 as u8;
+            let bytes = floats(view.data()).map(byte).collect();
+            vec![
+                (name.to_owned(), Dtype::I8, view.shape().to_vec(), Cow::Owned(bytes)),
+                (LARGEST_SCORE.to_owned(), Dtype::F32, vec![1], Cow::Owned(largest.to_le_bytes().to_vec())),
+            ]
+        }
         _ => vec![kept(name, view)],
     })
 }
@@ -102,8 +128,19 @@ pub(crate) fn unpack(bytes: Vec<u8>) -> Result<Vec<u8>, SafeTensorError> {
         Ok(view) => floats(view.data()).collect(),
         Err(_) => Vec::new(),
     };
+    let largest_score = tensors.tensor(LARGEST_SCORE).ok().and_then(|view| floats(view.data()).next()).unwrap_or(0.0);
     rewrite(&bytes, |name, view| match (name, view.dtype()) {
-        (FACTORS, _) => Vec::new(),
+        (FACTORS | LARGEST_SCORE, _) => Vec::new(),
+        (PAIRS, Dtype::U16) => {
+            let ids = from_differences(view.data()).flat_map(|id| (id as f32).to_le_bytes()).collect();
+            vec![(name.to_owned(), Dtype::F32, view.shape().to_vec(), Cow::Owned(ids))]
+        }
+        (SCORES, Dtype::I8) => {
+            let root = |byte: u8| f32::from(byte as i8) / 127.0;
+            let scores = view.data().iter().map(|&byte| root(byte) * root(byte).abs() * largest_score);
+            let scores = scores.flat_map(f32::to_le_bytes).collect();
+            vec![(name.to_owned(), Dtype::F32, view.shape().to_vec(), scores)]
+        }
         (EMBEDDINGS, Dtype::F16) => {
             let values = halves(view.data()).flat_map(f32::to_le_bytes).collect();
             vec![(name.to_owned(), Dtype::F32, view.shape().to_vec(), values)]
@@ -115,6 +152,33 @@ pub(crate) fn unpack(bytes: Vec<u8>) -> Result<Vec<u8>, SafeTensorError> {
             vec![(name.to_owned(), Dtype::F32, view.shape().to_vec(), values.flat_map(f32::to_le_bytes).collect())]
         }
         _ => vec![kept(name, view)],
+    })
+}
+
+/// The differences of pairs in ascending order; `None` if they are not, or an id takes more than 16 bits.
+fn differences(ids: &[f32]) -> Option<Vec<u16>> {
+    let mut before = [0.0, 0.0];
+    let mut differences = Vec::with_capacity(ids.len());
+    for pair in ids.as_chunks::<2>().0 {
+        let first = pair[0] - before[0];
+        let second = if first == 0.0 { pair[1] - before[1] } else { pair[1] };
+        for difference in [first, second] {
+            if !(0.0..=f32::from(u16::MAX)).contains(&difference) {
+                return None;
+            }
+            differences.push(difference as u16);
+        }
+        before = *pair;
+    }
+    Some(differences)
+}
+
+fn from_differences(bytes: &[u8]) -> impl Iterator<Item = u32> {
+    let mut before = [0u32, 0];
+    bytes.as_chunks::<4>().0.iter().flat_map(move |&[a, b, c, d]| {
+        let [first, second] = [[a, b], [c, d]].map(|bytes| u32::from(u16::from_le_bytes(bytes)));
+        before = [before[0].wrapping_add(first), if first == 0 { before[1].wrapping_add(second) } else { second }];
+        before
     })
 }
 
@@ -169,6 +233,16 @@ mod tests {
     use crate::testing::run;
     use burn::tensor::Device;
     use convlens_model::{ConvConfig, EncoderConfig, Padding};
+
+    #[test]
+    fn differences_give_back_the_pairs() {
+        let pairs = [0.0, 3.0, 0.0, 70.0, 2.0, 1.0, 2.0, 2.0, 40_000.0, 65_535.0];
+        let bytes: Vec<u8> =
+            differences(&pairs).expect("in order").iter().flat_map(|difference| difference.to_le_bytes()).collect();
+        assert!(from_differences(&bytes).map(|id| id as f32).eq(pairs));
+        assert_eq!(differences(&[2.0, 1.0, 1.0, 5.0]), None);
+        assert_eq!(differences(&[1.0, 65_536.0]), None);
+    }
 
     #[test]
     fn packed_runs_open_and_score_nearly_the_same() {

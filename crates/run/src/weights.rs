@@ -7,7 +7,7 @@ use convlens_model::{TextModel, parameter_name, parameter_shapes};
 use safetensors::SafeTensors;
 
 use crate::RunError;
-use crate::packed::{FACTORS, floats, unpack};
+use crate::packed::{FACTORS, LARGEST_SCORE, floats, unpack};
 
 /// The metadata entry that ties weights to the tokenizer they were trained with. It is the only entry,
 /// because the library writes several in random order, and equal weights should give equal files.
@@ -95,7 +95,7 @@ pub(crate) fn digest_of(bytes: &[u8]) -> Option<String> {
 }
 
 fn is_known(name: &str, shapes: &[(String, Vec<usize>)]) -> bool {
-    name == FACTORS || shapes.iter().any(|(known, _)| known == name)
+    name == FACTORS || name == LARGEST_SCORE || shapes.iter().any(|(known, _)| known == name)
 }
 
 /// Each parameter's name in the file, and its shape.

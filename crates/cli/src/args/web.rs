@@ -35,8 +35,8 @@ pub struct WebArgs {
     /// The port of 127.0.0.1 to serve on; 0 chooses one that is free
     #[arg(long, value_name = "N", default_value_t = 8017, conflicts_with = "no_serve")]
     pub port: u16,
-    /// How the embeddings are sent: f32, f16, int8 or int6 [default: f32; for the layers of a folded model,
-    /// which do not affect the scores, int6]
+    /// How the embeddings are sent: f32, f16, int8 or int6 [default: f32; int6 for a model with a lexicon, and for
+    /// the layers of a folded model, which do not affect the scores]
     #[arg(long, value_name = "P")]
     pub precision: Option<Precision>,
     /// A text to start from; may be repeated [default: three about films if the run was trained on

@@ -49,7 +49,9 @@ impl Parts {
                 (Self { run: RunFiles { tokenizer: own.tokenizer, ..folded.files()? }, layers }, precision)
             }
             None => {
-                let precision = args.precision.unwrap_or_default();
+                // The encoder beside a lexicon has a small share of the logits.
+                let own_choice = if run.model.lexicon.is_some() { Precision::Int6 } else { Precision::default() };
+                let precision = args.precision.unwrap_or(own_choice);
                 (Self { run: own.packed(precision)?, layers: None }, precision)
             }
         };
