@@ -141,7 +141,7 @@ async fn compare(client: &Client, place: &Place, run: &str, module: &str) -> Res
 fn the_page_gives_the_same_scores_as_the_program_and_no_text_does_harm() {
     let Some((driver, page)) = prepare("web") else { return };
     let place = Place::new();
-    place.succeed("train --dataset sample --out runs/r");
+    place.succeed("train --preset linear --dataset sample --out runs/r");
     let site = Site::serve(&place, &page, "--run runs/r");
     block_on(async {
         let client = driver.open(&[WIDE]).await;
@@ -340,7 +340,7 @@ fn a_page_takes_any_classifier_unless_it_is_too_large() {
         place.succeed(&format!(
             "train --preset {preset} --tokenizer {tokenizer} --data data.csv --epochs 1 --word-dropout 0 --out runs/{preset}"
         ));
-        let site = Site::serve(&place, &page, &format!("--run runs/{preset}"));
+        let site = Site::serve(&place, &page, &format!("--run runs/{preset} --precision f32"));
         block_on(async {
             let client = driver.open(&[WIDE]).await;
             client.goto(&site.address).await.unwrap_or_else(|error| panic!("{preset}: {error}"));
@@ -378,7 +378,7 @@ fn a_page_takes_any_classifier_unless_it_is_too_large() {
     let packed = place.succeed(&format!("web --page {page} --run runs/best --precision int8 --no-serve --out site"));
     assert!(packed.contains("site: "), "{packed}");
     place.succeed("evaluate --dataset sample --run site/run");
-    place.succeed("train --preset default --dataset sample --epochs 1 --set encoder.filters=90000 --out runs/large");
+    place.succeed("train --preset linear --dataset sample --epochs 1 --set encoder.filters=90000 --out runs/large");
     let refused = place.fail(&format!("web --page {page} --run runs/large --no-serve"));
     assert_eq!(place.fail(&format!("web --check --page {page} --run runs/large")), refused);
     assert!(refused.contains(" MB of weights as int6, and a page takes up to 32; train a smaller model"), "{refused}");
@@ -460,7 +460,7 @@ fn webgpu_gives_the_same_scores_as_the_cpu() {
     let place = Place::new();
     for preset in ["default", "relu"] {
         place.succeed(&format!("train --preset {preset} --dataset sample --epochs 1 --out runs/{preset}"));
-        let site = Site::serve(&place, &page, &format!("--run runs/{preset}"));
+        let site = Site::serve(&place, &page, &format!("--run runs/{preset} --precision f32"));
         block_on(async {
             let client = driver.open(&WEBGPU).await;
             let compared = async {

@@ -184,14 +184,12 @@ struct Found {
 }
 
 impl Index {
-    fn new(lexicon: &Lexicon) -> Self {
-        let ids = |number: f32| number.max(0.0) as u32;
-        let vocab_size = lexicon.roles.dims()[0];
-        let pairs: Vec<f32> = lexicon.pairs.val().into_data().iter().collect();
-        let rows = pairs.as_chunks::<2>().0.iter().enumerate();
+    fn new(pairs: &[f32], roles: &[f32]) -> Self {
+        let id = |number: f32| number.max(0.0) as u32;
+        let rows = pairs.as_chunks::<2>().0.iter().zip(roles.len() as u32..);
         Self {
-            rows: rows.map(|(at, &[one, two])| ([ids(one), ids(two)], (vocab_size + at) as u32)).collect(),
-            roles: lexicon.roles.val().into_data().iter::<f32>().map(Role::from_number).collect(),
+            rows: rows.map(|(&[one, two], row)| ([id(one), id(two)], row)).collect(),
+            roles: roles.iter().copied().map(Role::from_number).collect(),
         }
     }
 
@@ -281,6 +279,12 @@ impl Lexicon {
         self.sum(batch, texts, |text, _| text)
     }
 
+    /// Indexes pairs and roles that are the values of the parameters, for devices whose memory can only be read
+    /// asynchronously, such as WebGPU in a browser. Without it they are read from the device when they are needed.
+    pub fn index_values(&self, pairs: &[f32], roles: &[f32]) {
+        self.index.get_or_init(|| Index::new(pairs, roles));
+    }
+
     /// What the words and pairs that end at each position add to the logits of the model, `[batch, length, outputs]`:
     /// their scores times the share of the lexicon.
     pub fn scores(&self, batch: &Batch) -> Tensor<3> {
@@ -311,7 +315,8 @@ impl Lexicon {
             }
         }
         let device = presence.device();
-        let weight = Tensor::<2>::from_data(self.weight.val().into_data(), &device);
+        let weight = self.weight.val();
+        let weight = if weight.device().is_autodiff() { weight } else { Tensor::from_inner(weight) };
         let present = presence.reshape([(texts * length) as i64, 1]).select(0, ints(words, &device));
         let values = weight.clone().select(0, ints(rows, &device)) * floats(factors, &device) * present;
         let zeros = Tensor::zeros([texts * length, weight.dims()[1]], &device);
@@ -338,7 +343,9 @@ impl Lexicon {
     }
 
     fn index(&self) -> &Index {
-        self.index.get_or_init(|| Index::new(self))
+        let values = |data: TensorData| data.iter::<f32>().collect::<Vec<_>>();
+        self.index
+            .get_or_init(|| Index::new(&values(self.pairs.val().into_data()), &values(self.roles.val().into_data())))
     }
 
     fn find(&self, batch: &Batch) -> Vec<Found> {

@@ -7,7 +7,7 @@ use convlens_model::{TextModel, parameter_name, parameter_shapes};
 use safetensors::SafeTensors;
 
 use crate::RunError;
-use crate::packed::{FACTORS, LARGEST_SCORE, floats, unpack};
+use crate::packed::{FACTORS, LARGEST_SCORE, PAIRS, floats, unpack};
 
 /// The metadata entry that ties weights to the tokenizer they were trained with. It is the only entry,
 /// because the library writes several in random order, and equal weights should give equal files.
@@ -22,6 +22,9 @@ pub(crate) fn to_bytes(model: &TextModel, tokenizer_digest: &str) -> Result<Vec<
     model.save_into(&mut store).map_err(|error| error.to_string())?;
     store.get_bytes().map_err(|error| error.to_string())
 }
+
+/// The roles of the words of a lexicon, `[vocab_size]`.
+const ROLES: &str = "lexicon.roles";
 
 /// The maximum number of bytes of a `model.safetensors` besides the values of its tensors.
 const MOST_HEADER: u64 = 1 << 20;
@@ -84,8 +87,14 @@ pub(crate) fn load(model: &mut TextModel, bytes: Vec<u8>, tokenizer_digest: &str
             return Err(damaged(format!("{name} holds a value that is not a finite number")));
         }
     }
+    let values = |name: &str| tensors.tensor(name).map(|view| floats(view.data()).collect::<Vec<f32>>());
+    let index = values(PAIRS).ok().zip(values(ROLES).ok());
     let mut store = SafetensorsStore::from_bytes(Some(bytes)).skip_enum_variants(true);
-    model.load_from(&mut store).map(|_| ()).map_err(|error| damaged(error.to_string()))
+    model.load_from(&mut store).map_err(|error| damaged(error.to_string()))?;
+    if let (Some(lexicon), Some((pairs, roles))) = (&model.lexicon, index) {
+        lexicon.index_values(&pairs, &roles);
+    }
+    Ok(())
 }
 
 /// The digest of the tokenizer that the weights were trained with, if the file names one.
