@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::io::{Read, Write};
 use std::path::Path;
+use std::sync::OnceLock;
 
 use convlens_data::{DataError, Dataset, Examples, choose, open_file};
 use convlens_learn::CountedLexicon;
@@ -44,23 +45,30 @@ pub struct Corpus {
     pub test: Texts,
     /// The digest of the data set; see [`Dataset::fingerprint`].
     pub fingerprint: String,
+    /// The lexicon of the training texts, once it is counted.
+    lexicon: OnceLock<CountedLexicon>,
 }
 
 impl Corpus {
-    /// The lexicon of the training texts, for a model with this many logits.
+    /// The lexicon of the training texts, for a model with this many logits. It is counted at the first call; later
+    /// calls must have the same arguments.
     ///
     /// # Errors
     ///
     /// [`TrainError`] if a text cannot be read.
-    pub fn lexicon(&self, outputs: usize, max_tokens: usize) -> Result<CountedLexicon, TrainError> {
+    pub fn lexicon(&self, outputs: usize, max_tokens: usize) -> Result<&CountedLexicon, TrainError> {
+        if let Some(counted) = self.lexicon.get() {
+            return Ok(counted);
+        }
         let texts = &self.train;
-        CountedLexicon::new(&self.tokenizer, outputs, |count| {
+        let counted = CountedLexicon::new(&self.tokenizer, outputs, |count| {
             for (index, &label) in texts.labels.iter().enumerate() {
                 let ids = texts.ids(index)?;
                 count(&ids[..ids.len().min(max_tokens)], label);
             }
-            Ok(())
-        })
+            Ok::<_, TrainError>(())
+        })?;
+        Ok(self.lexicon.get_or_init(|| counted))
     }
 
     /// Trains or reads the tokenizer, encodes both splits, and cuts the validation split from the
@@ -99,7 +107,7 @@ impl Corpus {
             return Err(DataError::TooFew { name, count, purpose: "validation" }.into());
         }
         let (validation, train) = all.part(&choose(all.len(), validation_fraction, seed));
-        Ok(Self { tokenizer, tokenizer_json, train, validation, test, fingerprint })
+        Ok(Self { tokenizer, tokenizer_json, train, validation, test, fingerprint, lexicon: OnceLock::new() })
     }
 }
 

@@ -143,9 +143,11 @@ impl Trainer<'_> {
         if matches!(model.padding, Padding::Counted { .. }) && self.corpus.tokenizer.pad_id().is_none() {
             return Err(TrainError::NoPadding(self.config.preset.clone()));
         }
-        let counted = model.lexicon.is_some().then(|| self.corpus.lexicon(model.outputs, training.max_tokens));
-        let mut learner =
-            Learner::new(model, training, &self.corpus.tokenizer, counted.transpose()?, &self.device.device)?;
+        let lexicon = match &model.lexicon {
+            Some(_) => Some(self.corpus.lexicon(model.outputs, training.max_tokens)?.clone()),
+            None => None,
+        };
+        let mut learner = Learner::new(model, training, &self.corpus.tokenizer, lexicon, &self.device.device)?;
         let texts = self.corpus.train.len();
         let tokenizer = tokenizer_digest(self.corpus.tokenizer_json.as_bytes());
         let progress = checkpoint::load(self.folder, &mut learner, &self.device.device, texts, &tokenizer)?;
