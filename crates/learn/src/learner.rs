@@ -135,8 +135,8 @@ impl Learner {
         let of_encoder = self.model.forward_encoder(words.clone(), &batch);
         let of_lexicon = self.model.lexicon.as_ref().map(|lexicon| lexicon.logits(&batch));
         let loss = cross_entropy(of_encoder.clone(), labels, &self.device);
-        // Each learns as if it were alone. Trained together, the lexicon, which fits the training texts at once,
-        // leaves nothing to learn to the encoder.
+        // Each learns as if it were alone. If they are trained together, the lexicon fits the training texts at once,
+        // and the encoder has nothing left to learn.
         let (loss, logits) = match of_lexicon {
             Some(of_lexicon) => (
                 loss + cross_entropy(of_lexicon.clone(), labels, &self.device),

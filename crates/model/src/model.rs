@@ -464,8 +464,8 @@ impl TextModel {
         positions * (mask.clone() / count * self.evidence(mask)).unsqueeze_dim::<3>(2)
     }
 
-    /// The logits, from pooled features, `[batch, hidden]`, some of which are dropped in training, and the mask of
-    /// the tokens.
+    /// The logits, from pooled features, `[batch, hidden]`. In training some of them are dropped. `mask` is the mask of
+    /// the tokens, which says how long each text is.
     fn predict_pooled(&self, pooled: Tensor<2>, mask: Tensor<2>) -> Tensor<2> {
         let evidence = self.evidence(self.position_mask(mask));
         self.add_head_bias(self.dropout.forward(pooled).matmul(self.head_weight()) * evidence)
