@@ -44,6 +44,8 @@ mod sample;
 mod tokenise;
 /// `train`, `evaluate` and the cache: changed data, flags without effect, long texts, two at a time.
 mod train;
+/// Word vectors: learned from unlabelled texts, resumed, used by another run, shown in the report.
+mod vectors;
 /// The page in headless Chromium: it gives the program's scores, trains, and works without network.
 mod web;
 /// Training and prediction on wgpu, compared with the CPU.

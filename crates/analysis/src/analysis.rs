@@ -1,6 +1,6 @@
 //! A complete analysis of a run.
 
-use convlens_run::Run;
+use convlens_run::{Run, WordVectors};
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -9,8 +9,8 @@ use crate::explained::{choose, explain};
 use crate::pictures::pictures;
 use crate::{
     AnalysisError, Certificate, Corpus, Excitations, Explained, Faithfulness, Filter, FilterVectors, Histogram, Judged,
-    JudgedPhrase, LexiconWords, MinimalPairs, NamedFile, OnStage, Picture, PlaceWords, Plane, Vocabulary, excitations,
-    histograms, lexicon_words, receptive_fields, strongest_words,
+    JudgedPhrase, LexiconWords, MinimalPairs, NamedFile, OnStage, Picture, PlaceWords, Plane, VectorFeature,
+    Vocabulary, excitations, histograms, lexicon_words, receptive_fields, strongest_words, vector_features,
 };
 
 /// The maximum number of tokens of the corpus that are explained, over all texts. An explanation takes some 200 bytes
@@ -32,11 +32,21 @@ pub struct Options {
     pub tolerance: f64,
     /// The seed of the choice of texts.
     pub seed: u64,
+    /// The word vectors that training started from, if there are any.
+    pub vectors: Option<WordVectors>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { own: Vec::new(), explained: 1_000, faithfulness: 1_000, words: 10, tolerance: 1e-4, seed: 0 }
+        Self {
+            own: Vec::new(),
+            explained: 1_000,
+            faithfulness: 1_000,
+            words: 10,
+            tolerance: 1e-4,
+            seed: 0,
+            vectors: None,
+        }
     }
 }
 
@@ -51,6 +61,8 @@ pub struct Analysis {
     pub words: Option<Vec<PlaceWords>>,
     /// The strongest words and pairs of the lexicon; `None` for a model without one.
     pub lexicon: Option<Vec<LexiconWords>>,
+    /// What the features of the word vectors answer to; `None` if there are none.
+    pub vector_features: Option<Vec<VectorFeature>>,
     /// The words that excite and inhibit each filter.
     pub filters: Vec<Filter>,
     /// The phrases that excite each filter most and least.
@@ -116,6 +128,10 @@ impl Analysis {
             explained,
             words: table.as_ref().map(|table| strongest_words(run, table, &vocabulary, options.words)),
             lexicon: lexicon_words(run, &vocabulary, options.words)?,
+            vector_features: options
+                .vectors
+                .as_ref()
+                .map(|vectors| vector_features(vectors, &vocabulary, options.words)),
             filters: receptive_fields(&vectors, &vocabulary, options.words, on_stage),
             excitations: excitations(run, &texts, options.words, on_stage)?,
             plane: Plane::new(&vectors, &to_first),
@@ -153,6 +169,7 @@ impl Analysis {
         ];
         files.extend(self.words.as_ref().map(|words| json_file("words", words)).transpose()?);
         files.extend(self.lexicon.as_ref().map(|lexicon| json_file("lexicon", lexicon)).transpose()?);
+        files.extend(self.vector_features.as_ref().map(|vectors| json_file("vectors", vectors)).transpose()?);
         files.extend(self.judged.as_ref().map(|judged| json_file("sst", judged)).transpose()?);
         files.extend(self.pairs.as_ref().map(|pairs| json_file("pairs", pairs)).transpose()?);
         for picture in &self.pictures {

@@ -78,6 +78,7 @@ fn random_run_of(encoder: EncoderConfig, pooling: Pooling, labels: &[&str], padd
             validation_fraction: 0.1,
             max_tokens: TrainingConfig::MAX_TOKENS,
         },
+        vectors: None,
         temperature: 1.0,
     };
     folder.write_config(&config).expect("writes");

@@ -23,6 +23,8 @@ pub enum ColumnRole {
 pub enum DataError {
     #[error("no data set is called {:?} (known: {known})", shortened(name))]
     UnknownDataset { name: String, known: String },
+    #[error("{name}: this data set has no texts without labels")]
+    NoUnlabelled { name: String },
     #[error("{}: {source}", path.display())]
     Io { path: PathBuf, source: std::io::Error },
     #[error("{}: {source}; texts that do not fit in memory are written there: free some space, or set TMPDIR to another folder", folder.display())]

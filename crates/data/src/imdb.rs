@@ -3,12 +3,13 @@
 
 use crate::dataset::collect;
 use crate::hub::HubDataset;
-use crate::table::Pieces;
-use crate::{DataError, Dataset, Examples, Format, OnDownload, ReadOptions};
+use crate::table::{Pieces, collect_texts};
+use crate::{DataError, Dataset, Examples, Format, OnDownload, ReadOptions, TextList};
 
 const REPOSITORY: HubDataset = HubDataset { owner: "stanfordnlp", name: "imdb" };
 const TRAIN: &str = "plain_text/train-00000-of-00001.parquet";
 const TEST: &str = "plain_text/test-00000-of-00001.parquet";
+const UNLABELLED: &str = "plain_text/unsupervised-00000-of-00001.parquet";
 /// What 0 and 1 stand for in the column `label`.
 const LABELS: [&str; 2] = ["neg", "pos"];
 
@@ -27,6 +28,12 @@ pub(crate) fn load(on_download: &OnDownload) -> Result<Dataset, DataError> {
         train: read_split(&train.path)?,
         test: read_split(&test.path)?,
     })
+}
+
+/// The 50,000 reviews without labels.
+pub(crate) fn load_unlabelled(on_download: &OnDownload) -> Result<TextList, DataError> {
+    let file = REPOSITORY.fetch(UNLABELLED, None, on_download)?;
+    collect_texts(Pieces::open(Format::Parquet, &file.path, ReadOptions::texts("text"))?)
 }
 
 fn read_split(path: &std::path::Path) -> Result<Examples, DataError> {

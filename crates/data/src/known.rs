@@ -1,6 +1,8 @@
 //! The table of known data sets. A new data set is a file next to this one and an entry here.
 
-use crate::{DataError, Dataset, OnDownload, imdb, sample};
+use crate::{DataError, Dataset, OnDownload, TextList, imdb, sample};
+
+type LoadTexts = fn(&OnDownload) -> Result<TextList, DataError>;
 
 /// A data set that can be loaded by name.
 pub struct Known {
@@ -14,6 +16,7 @@ pub struct Known {
     pub licence: &'static str,
     is_cached: fn() -> bool,
     load: fn(&OnDownload) -> Result<Dataset, DataError>,
+    load_unlabelled: Option<LoadTexts>,
 }
 
 /// Every known data set.
@@ -21,10 +24,11 @@ pub const KNOWN: [Known; 2] = [
     Known {
         name: "imdb",
         summary: "movie reviews, negative or positive (Maas et al. 2011; stanfordnlp/imdb on the Hub)",
-        size: "25,000 + 25,000 texts, 42 MB to download",
+        size: "25,000 + 25,000 texts, 42 MB to download; 50,000 texts without labels, 42 MB",
         licence: "for research",
         is_cached: imdb::is_cached,
         load: imdb::load,
+        load_unlabelled: Some(imdb::load_unlabelled),
     },
     Known {
         name: "sample",
@@ -33,6 +37,7 @@ pub const KNOWN: [Known; 2] = [
         licence: "MIT OR Apache-2.0",
         is_cached: || true,
         load: |_| Ok(sample::generate(sample::SAMPLE_SEED)),
+        load_unlabelled: None,
     },
 ];
 
@@ -62,6 +67,18 @@ impl Known {
     /// downloaded file cannot be read.
     pub fn load(&self, on_download: &OnDownload) -> Result<Dataset, DataError> {
         (self.load)(on_download)
+    }
+
+    /// Loads the texts without labels that belong to the data set, and downloads them first if they are not cached.
+    ///
+    /// # Errors
+    ///
+    /// [`DataError::NoUnlabelled`] if it has none, and those of [`load`](Self::load).
+    pub fn load_unlabelled(&self, on_download: &OnDownload) -> Result<TextList, DataError> {
+        match self.load_unlabelled {
+            Some(load) => load(on_download),
+            None => Err(DataError::NoUnlabelled { name: self.name.into() }),
+        }
     }
 }
 

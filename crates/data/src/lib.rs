@@ -24,5 +24,5 @@ pub use open::open_file;
 pub use options::{Format, ReadOptions};
 pub use reader::LONGEST_ROW;
 pub use sample::{SAMPLE_SEED, generate as generate_sample};
-pub use table::{Pieces, Table, read_pieces, read_table};
+pub use table::{Pieces, Table, read_pieces, read_table, read_texts};
 pub use text_list::{TextList, read_exact_at};

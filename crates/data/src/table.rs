@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use crate::reader::{Batch, Column, Reader, Source};
-use crate::{DataError, Format, ReadOptions};
+use crate::text_list::TextListBuilder;
+use crate::{DataError, Format, ReadOptions, TextList};
 
 /// Rows of a file: the column of the texts, and that of the labels.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -49,6 +50,25 @@ pub fn read_table(path: &Path, options: &ReadOptions) -> Result<Table, DataError
         }
     }
     Ok(all)
+}
+
+/// The texts of a column, without those that are blank.
+///
+/// # Errors
+///
+/// As [`read_pieces`].
+pub fn read_texts(path: &Path, column: &str) -> Result<TextList, DataError> {
+    collect_texts(read_pieces(path, &ReadOptions::texts(column))?)
+}
+
+/// The texts of rows, without those that are blank.
+pub(crate) fn collect_texts(pieces: Pieces) -> Result<TextList, DataError> {
+    let mut texts = TextListBuilder::new();
+    for piece in pieces {
+        let rows = piece?.texts;
+        rows.iter().filter(|text| !text.trim().is_empty()).try_for_each(|text| texts.push(text))?;
+    }
+    texts.finish()
 }
 
 /// A file's rows in batches; see [`read_pieces`].

@@ -29,11 +29,11 @@ pub fn epoch_order(lengths: &[usize], batch_size: usize, by_length: bool, seed: 
     batches
 }
 
-/// Replaces each id by `unk_id` with the probability `word_dropout`, which is from 0 to 1.
-pub(crate) fn drop_words(ids: &mut [u32], unk_id: u32, word_dropout: f64, rng: &mut ChaCha8Rng) {
+/// Replaces each id by what `dropped` returns for it, with the probability `word_dropout`, which is from 0 to 1.
+pub(crate) fn drop_words(ids: &mut [u32], dropped: impl Fn(u32) -> u32, word_dropout: f64, rng: &mut ChaCha8Rng) {
     for id in ids {
         if rng.random_bool(word_dropout) {
-            *id = unk_id;
+            *id = dropped(*id);
         }
     }
 }

@@ -19,6 +19,14 @@ pub enum LearnError {
         /// The number of pairs that were counted.
         found: Option<usize>,
     },
+    /// The word vectors are of another vocabulary.
+    #[error("the model has a vocabulary of {vocab_size} tokens, but got {found} word vectors")]
+    Vectors {
+        /// The size of the vocabulary.
+        vocab_size: usize,
+        /// The number of vectors.
+        found: usize,
+    },
     /// A step got no texts.
     #[error("a training step needs at least one text")]
     EmptyBatch,

@@ -1,16 +1,17 @@
 //! A model in training, and one step of it.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use burn::module::{Module, Param};
-use burn::tensor::{Device, Gradients, Tensor, TensorData};
-use convlens_run::TrainingConfig;
-use convlens_run::model::{Batch, Lexicon, ModelConfig, Padding, TextModel};
+use burn::tensor::{Device, Distribution, Gradients, Int, Tensor, TensorData};
+use convlens_run::model::{Batch, Lexicon, ModelConfig, Padding, TextModel, parameter_shapes};
 use convlens_run::text::Tokenizer;
+use convlens_run::{TrainingConfig, WordVectors};
 
 use crate::batches::{draws, drop_words, step_seed};
 use crate::parameters::{parameters, with_parameters};
-use crate::{Adam, CountedLexicon, LearnError, cross_entropy};
+use crate::{Adam, CountedLexicon, LearnError, StateError, cross_entropy};
 
 /// A model in training, with its optimiser.
 #[derive(Debug)]
@@ -24,6 +25,7 @@ pub struct Learner {
     pad_id: u32,
     unk_id: Option<u32>,
     lexicon: Option<LexiconDescent>,
+    vectors: Option<ProjectedVectors>,
     /// The device that the model trains on, with gradients recorded.
     device: Device,
 }
@@ -35,6 +37,64 @@ struct LexiconDescent {
     /// The squares of the log-ratios, `[vocab_size + pairs, outputs]`.
     squares: Tensor<2>,
 }
+
+/// Word vectors as a part of the embeddings: the embedding of a word is what the labels teach of this word, plus its
+/// vector times a matrix that all words share. Johnson and Zhang (2015b, equation 2) add pre-trained features to a
+/// one-hot convolution in this way.
+#[derive(Debug)]
+struct ProjectedVectors {
+    /// `[vocab_size, dimensions]`; they are not trained.
+    vectors: Tensor<2>,
+    /// The matrix, `[dimensions, embedding]`.
+    projection: Tensor<2>,
+}
+
+impl ProjectedVectors {
+    /// The id of a word of which only the vector is left: word dropout takes from it what the labels teach of it.
+    fn only_vector(id: u32, vocab_size: u32) -> u32 {
+        vocab_size + id
+    }
+
+    /// The embeddings of the distinct words of a batch.
+    fn embeddings(&self, model: &TextModel, batch: &Batch, unk_id: u32, is_sparse: bool) -> Embeddings {
+        let vocab_size = model.embed.weight.dims()[0] as i32;
+        let distinct: Vec<i32> = batch.distinct.to_data().iter().collect();
+        let embedded = |id: i32| if id < vocab_size { id } else { unk_id as i32 };
+        let mut ids: Vec<i32> = distinct.iter().map(|&id| embedded(id)).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        let rows = distinct.iter().map(|&id| ids.binary_search(&embedded(id)).unwrap_or_default() as i32).collect();
+        let of_vectors = distinct.iter().map(|&id| if id < vocab_size { id } else { id - vocab_size }).collect();
+        let device = batch.distinct.device();
+        let ints = |values: Vec<i32>| {
+            let count = values.len();
+            Tensor::<1, Int>::from_data(TensorData::new(values, [count]), &device)
+        };
+        let ids = ints(ids);
+        let trained = trained_rows(model.embed.weight.val().select(0, ids.clone()), is_sparse);
+        let vectors = Tensor::from_inner(self.vectors.clone().select(0, ints(of_vectors).inner()));
+        let rows = trained.clone().select(0, ints(rows)) + vectors.matmul(self.projection.clone());
+        Embeddings { ids: ids.inner(), trained, rows }
+    }
+}
+
+/// The embeddings of the distinct words of a batch.
+struct Embeddings {
+    /// The words whose embeddings are trained, in ascending order, `[words]`.
+    ids: Tensor<1, Int>,
+    /// What is trained of them, `[words, embedding]`.
+    trained: Tensor<2>,
+    /// The embeddings of the distinct words of the batch, `[distinct, embedding]`.
+    rows: Tensor<2>,
+}
+
+/// Rows of the embeddings: those of the model, or, if only they are updated, a copy that has a gradient of its own.
+fn trained_rows(rows: Tensor<2>, is_sparse: bool) -> Tensor<2> {
+    if is_sparse { Tensor::from_inner(rows.inner()).require_grad() } else { rows }
+}
+
+/// The name of [`ProjectedVectors::projection`] in a checkpoint.
+const PROJECTION: &str = "projection";
 
 /// The position of a step in training. It decides the step's random draws and its learning rate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,8 +152,34 @@ impl Learner {
             pad_id: tokenizer.pad_id().unwrap_or(0),
             unk_id: tokenizer.unk_id(),
             lexicon,
+            vectors: None,
             device,
         })
+    }
+
+    /// The same learner, whose embeddings are made of word vectors too: for `model`, the settings that it was made
+    /// from. What the labels teach of one word then carries over to similar words. The trained model has plain
+    /// embeddings.
+    ///
+    /// # Errors
+    ///
+    /// [`LearnError::Vectors`] if there is not one vector for every word of the vocabulary.
+    pub fn with_vectors(mut self, vectors: &WordVectors, model: &ModelConfig) -> Result<Self, LearnError> {
+        let (vocab_size, width) = (model.vocab_size, vectors.dimensions.max(1));
+        let found = vectors.values.len() / width;
+        if found != vocab_size {
+            return Err(LearnError::Vectors { vocab_size, found });
+        }
+        let cpu = Device::flex();
+        cpu.seed(step_seed(self.training.seed, 0, 0));
+        let drawn = Distribution::Normal(0.0, model.init_std);
+        let drawn = Tensor::<2>::random([width, model.embedding], drawn, &cpu).into_data();
+        let values = TensorData::new(vectors.values.clone(), [found, width]);
+        self.vectors = Some(ProjectedVectors {
+            vectors: Tensor::from_data(values, &self.device.clone().inner()),
+            projection: Tensor::from_data(drawn, &self.device).require_grad(),
+        });
+        Ok(self)
     }
 
     /// Takes one step on texts, given as token ids, with one label each. The learner is passed by value,
@@ -119,7 +205,12 @@ impl Learner {
         let whole = self.lexicon.is_some().then(|| rows.clone());
         if let Some(unk_id) = self.unk_id.filter(|_| training.word_dropout > 0.0) {
             let mut rng = draws(training.seed, at.epoch, at.step);
-            rows.iter_mut().for_each(|ids| drop_words(ids.to_mut(), unk_id, training.word_dropout, &mut rng));
+            let vocab_size = self.model.embed.weight.dims()[0] as u32;
+            let dropped = |id| match self.vectors {
+                Some(_) => ProjectedVectors::only_vector(id, vocab_size),
+                None => unk_id,
+            };
+            rows.iter_mut().for_each(|ids| drop_words(ids.to_mut(), dropped, training.word_dropout, &mut rng));
         }
         let rows: Vec<&[u32]> = rows.iter().map(AsRef::as_ref).collect();
         let batch = Batch::new(&rows, self.padding, self.pad_id, &self.device);
@@ -127,12 +218,15 @@ impl Learner {
             Some(whole) => batch.with_texts_for_lexicon(&whole.iter().map(AsRef::as_ref).collect::<Vec<_>>()),
             None => batch,
         };
-        let words = if training.sparse_embedding {
-            Tensor::from_inner(self.model.rows(&batch).inner()).require_grad()
-        } else {
-            self.model.rows(&batch)
+        let is_sparse = training.sparse_embedding;
+        let Embeddings { ids, trained, rows } = match &self.vectors {
+            Some(vectors) => vectors.embeddings(&self.model, &batch, self.unk_id.unwrap_or_default(), is_sparse),
+            None => {
+                let trained = trained_rows(self.model.rows(&batch), is_sparse);
+                Embeddings { ids: batch.distinct.clone().inner(), trained: trained.clone(), rows: trained }
+            }
         };
-        let of_encoder = self.model.forward_encoder(words.clone(), &batch);
+        let of_encoder = self.model.forward_encoder(rows, &batch);
         let of_lexicon = self.model.lexicon.as_ref().map(|lexicon| lexicon.logits(&batch));
         let loss = cross_entropy(of_encoder.clone(), labels, &self.device);
         // Each learns as if it were alone. If they are trained together, the lexicon fits the training texts at once,
@@ -151,10 +245,15 @@ impl Learner {
         if let (Some(lexicon), Some(descent)) = (&mut self.model.lexicon, &self.lexicon) {
             descent.step(lexicon, &mut gradients, relative_rate);
         }
-        let words_gradient = if training.sparse_embedding { words.grad_remove(&mut gradients) } else { None };
+        let of_rows = if is_sparse { trained.grad_remove(&mut gradients) } else { None };
+        let of_projection = self.vectors.as_ref().and_then(|vectors| vectors.projection.grad_remove(&mut gradients));
         self.model = self.adam.step(self.model, gradients, rate);
-        if let Some(gradient) = words_gradient {
-            self.model = self.adam.step_rows(self.model, batch.distinct.inner(), gradient, rate);
+        if let (Some(vectors), Some(gradient)) = (&mut self.vectors, of_projection) {
+            let projection = self.adam.step_matrix(PROJECTION, vectors.projection.clone().inner(), gradient, rate);
+            vectors.projection = Tensor::from_inner(projection).require_grad();
+        }
+        if let Some(gradient) = of_rows {
+            self.model = self.adam.step_rows(self.model, ids, gradient, rate);
         }
         Ok((self, logits.inner()))
     }
@@ -182,7 +281,43 @@ impl Learner {
 
     /// The model with its present weights, without recorded gradients.
     pub fn trained(&self) -> TextModel {
-        self.model.valid()
+        let mut model = self.model.valid();
+        if let Some(ProjectedVectors { vectors, projection }) = &self.vectors {
+            let of_vectors = vectors.clone().matmul(projection.clone().inner());
+            model.embed.weight = model.embed.weight.map(|weight| weight + of_vectors);
+        }
+        model
+    }
+
+    /// Everything that is trained, by name: the parameters of the model, and the matrix that word vectors are
+    /// multiplied by.
+    pub fn weights(&self) -> Vec<(String, TensorData)> {
+        let projection = self.vectors.iter().map(|vectors| (PROJECTION.to_owned(), vectors.projection.to_data()));
+        parameters(&self.model).into_iter().chain(projection).collect()
+    }
+
+    /// The names and shapes of [`weights`](Self::weights).
+    pub fn weight_shapes(&self) -> Vec<(String, Vec<usize>)> {
+        let projection = self.vectors.iter().map(|vectors| (PROJECTION.to_owned(), vectors.projection.dims().to_vec()));
+        parameter_shapes(&self.model).into_iter().chain(projection).collect()
+    }
+
+    /// Replaces all [`weights`](Self::weights).
+    ///
+    /// # Errors
+    ///
+    /// [`StateError`] if the values of one are missing, too few, too many or not finite, or belong to none. The
+    /// learner then has no defined state.
+    pub fn set_weights(&mut self, mut values: BTreeMap<String, Vec<f32>>) -> Result<(), StateError> {
+        if let Some(vectors) = &mut self.vectors {
+            let of_projection = values.remove(PROJECTION).ok_or_else(|| StateError::Missing(PROJECTION.into()))?;
+            let shape = vectors.projection.dims();
+            StateError::check(PROJECTION, &of_projection, shape[0] * shape[1])?;
+            let data = TensorData::new(of_projection, shape);
+            vectors.projection = Tensor::from_data(data, &self.device).require_grad();
+        }
+        self.model = with_parameters(self.model.clone(), values)?;
+        Ok(())
     }
 }
 

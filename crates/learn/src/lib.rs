@@ -8,6 +8,7 @@ mod lexicon;
 mod loss;
 mod parameters;
 mod preset;
+mod vectors;
 
 pub use adam::Adam;
 pub use batches::epoch_order;
@@ -17,3 +18,4 @@ pub use lexicon::CountedLexicon;
 pub use loss::{Tally, calibrated_metrics, cross_entropy};
 pub use parameters::{parameters, with_parameters};
 pub use preset::{PRESETS, Preset, UnknownPreset, preset};
+pub use vectors::{TextPosition, VectorLearner, VectorLoss};

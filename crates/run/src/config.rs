@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::calibration::TEMPERATURES;
 use crate::folder::json_lines;
-use crate::{EpochMetrics, RunError, calibrated, probabilities};
+use crate::{EpochMetrics, MAX_VECTOR_DIMENSIONS, RunError, calibrated, probabilities};
 
 /// The version of the run folder's layout that this crate writes. It reads this one and older ones.
 pub const FORMAT: u32 = 1;
@@ -53,6 +53,9 @@ pub struct RunConfig {
     pub model: ModelConfig,
     /// How it was trained.
     pub training: TrainingConfig,
+    /// The word vectors that training starts from, if there are any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vectors: Option<VectorsConfig>,
     /// The number that logits are divided by before they become probabilities, fitted on the validation
     /// split; see [`fit_temperature`](crate::fit_temperature). It is 1 until training has ended.
     #[serde(default = "uncalibrated")]
@@ -110,6 +113,12 @@ impl RunConfig {
             let value = format_args!("{} for {} labels", model.outputs, labels.len());
             return Err(setting("model.outputs", value, "1 for two labels, otherwise the number of labels"));
         }
+        if let Some(vectors) = &self.vectors {
+            let VectorsConfig { dimensions, epochs, .. } = *vectors;
+            let are_dimensions = (1..=MAX_VECTOR_DIMENSIONS).contains(&dimensions);
+            check("vectors.dimensions", dimensions, are_dimensions, "from 1 to 4096")?;
+            check("vectors.epochs", epochs, (1..=MOST).contains(&epochs), "from 1 to 2^31 - 1")?;
+        }
         let temperature = self.temperature;
         check("temperature", temperature, TEMPERATURES.contains(&temperature), "from 0.01 to 100")?;
         self.training.check()
@@ -130,6 +139,10 @@ impl RunConfig {
         }
         if let TokenizerSource::File(path) = &mut config.text.tokenizer {
             *path = file_name(path);
+        }
+        match config.vectors.as_mut().map(|vectors| &mut vectors.source) {
+            Some(VectorsSource::File { path, .. } | VectorsSource::Run(path)) => *path = file_name(path),
+            Some(VectorsSource::Dataset(_)) | None => {}
         }
         config
     }
@@ -214,6 +227,43 @@ pub enum TokenizerSource {
     Trained(TokenizerKind),
     /// It is the user's `tokenizer.json` at this path.
     File(PathBuf),
+}
+
+/// Word vectors that are learned before the model, from texts without labels and from the training split.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VectorsConfig {
+    /// Where the texts, or the vectors, come from.
+    pub source: VectorsSource,
+    /// The number of texts that the vectors are learned from, those of the training split included.
+    pub texts: usize,
+    /// The number of dimensions of a vector.
+    pub dimensions: usize,
+    /// The number of passes over the texts.
+    pub epochs: usize,
+}
+
+impl VectorsConfig {
+    /// The default of [`dimensions`](Self::dimensions).
+    pub const DIMENSIONS: usize = 200;
+    /// The default of [`epochs`](Self::epochs).
+    pub const EPOCHS: usize = 4;
+}
+
+/// Where word vectors come from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum VectorsSource {
+    /// The unlabelled texts of a known data set.
+    Dataset(String),
+    /// A column of the user's file.
+    File {
+        /// The file.
+        path: PathBuf,
+        /// The column.
+        text_column: String,
+    },
+    /// Another run, whose vectors are used as they are.
+    Run(PathBuf),
 }
 
 /// How a run is trained. The same settings and data give the same weights on the CPU.

@@ -34,6 +34,8 @@ pub enum RunError {
     DamagedWeights { path: PathBuf, message: String },
     #[error("{}: does not fit config.json ({}); put back the run's own file", path.display(), one_line(message))]
     MisfitWeights { path: PathBuf, message: String },
+    #[error("{}: not the run's word vectors ({}); put back the run's own file", path.display(), one_line(message))]
+    Vectors { path: PathBuf, message: String },
     #[error("model.safetensors: its weights are so large that a logit is not a finite number; train the run again")]
     Overflow,
     #[error("a text of {tokens} tokens is too long for this model, which reads {most} at most; shorten it")]

@@ -18,6 +18,7 @@ mod predictor;
 mod run;
 #[cfg(test)]
 mod testing;
+mod vectors;
 mod weights;
 mod windows;
 mod word_table;
@@ -32,6 +33,7 @@ pub use card::model_card;
 pub use classes::{argmax, log_probabilities, predicted_label, probabilities};
 pub use config::{
     BURN_VERSION, DatasetConfig, FORMAT, FileConfig, RunConfig, Task, TextConfig, TokenizerSource, TrainingConfig,
+    VectorsConfig, VectorsSource,
 };
 pub use device::{ChosenDevice, DeviceChoice, to_host, to_host_async};
 pub use error::RunError;
@@ -44,6 +46,7 @@ pub use packed::Precision;
 pub use prediction::{Phrase, Prediction, Token};
 pub use predictor::{Classification, Predictor};
 pub use run::{Run, RunFiles, most_tokenizer_bytes, tokenizer_digest};
+pub use vectors::{MAX_VECTOR_DIMENSIONS, WordVectors};
 pub use windows::{LongText, MOST_TOKENS};
 pub use word_table::{Part, WordTable};
 pub use write::write_file;

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::config::file_name;
-use crate::{RunConfig, TokenizerSource};
+use crate::{RunConfig, TokenizerSource, VectorsSource};
 
 /// The file's name in a run folder.
 pub(crate) const PATHS: &str = "checkpoints/paths.json";
@@ -22,6 +22,8 @@ pub(crate) struct LocalPaths {
     test_data: Option<PathBuf>,
     #[serde(skip_serializing_if = "Option::is_none")]
     tokenizer: Option<PathBuf>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    vectors: Option<PathBuf>,
 }
 
 impl LocalPaths {
@@ -32,7 +34,12 @@ impl LocalPaths {
             TokenizerSource::File(path) => Some(path.clone()),
             TokenizerSource::Trained(_) => None,
         };
-        Self { data: file.map(|file| file.path.clone()), test_data: file.and_then(|file| file.test.clone()), tokenizer }
+        let vectors = match config.vectors.as_ref().map(|vectors| &vectors.source) {
+            Some(VectorsSource::File { path, .. } | VectorsSource::Run(path)) => Some(path.clone()),
+            Some(VectorsSource::Dataset(_)) | None => None,
+        };
+        let (data, test_data) = (file.map(|file| file.path.clone()), file.and_then(|file| file.test.clone()));
+        Self { data, test_data, tokenizer, vectors }
     }
 
     /// Whether the run uses no file of the user's.
@@ -55,6 +62,10 @@ impl LocalPaths {
         }
         if let TokenizerSource::File(name) = &mut config.text.tokenizer {
             restore(name, self.tokenizer);
+        }
+        match config.vectors.as_mut().map(|vectors| &mut vectors.source) {
+            Some(VectorsSource::File { path, .. } | VectorsSource::Run(path)) => restore(path, self.vectors),
+            Some(VectorsSource::Dataset(_)) | None => {}
         }
     }
 }

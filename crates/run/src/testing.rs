@@ -57,6 +57,7 @@ pub(crate) fn run(encoder: EncoderConfig, padding: Padding) -> Run {
         text: TextConfig { tokenizer: TokenizerSource::Trained(TokenizerKind::Words), vocab_size: 100 },
         model,
         training,
+        vectors: None,
         temperature: 1.0,
     };
     let model = config.model.init(&device).expect("a model");

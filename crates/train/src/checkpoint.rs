@@ -3,10 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use burn::module::Module;
 use burn::tensor::{Device, TensorData};
-use convlens_learn::{Learner, Tally, parameters, with_parameters};
-use convlens_run::model::parameter_shapes;
+use convlens_learn::{Learner, Tally};
 use convlens_run::{CHECKPOINTS, EpochMetrics, Run, RunError, RunFolder};
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
@@ -87,7 +85,7 @@ fn is_measured(epoch: &EpochMetrics) -> bool {
 
 /// The weights of a model and the moments of its optimiser, by name.
 fn tensors(learner: &Learner) -> impl Iterator<Item = (String, TensorData)> + '_ {
-    let weights = parameters(&learner.model).into_iter().map(|(name, data)| (format!("{WEIGHT}{name}"), data));
+    let weights = learner.weights().into_iter().map(|(name, data)| (format!("{WEIGHT}{name}"), data));
     weights.chain(learner.adam.state().map(|(name, data)| (format!("{MOMENT}{name}"), data)))
 }
 
@@ -129,7 +127,8 @@ pub(crate) fn load(
         return Ok(None);
     }
     let damaged = |message: String| TrainError::Checkpoint { path: path.clone(), message };
-    check_size(&path, learner.model.num_params()).map_err(damaged)?;
+    let parameters = learner.weight_shapes().iter().map(|(_, shape)| shape.iter().product::<usize>()).sum();
+    check_size(&path, parameters).map_err(damaged)?;
     let bytes = folder.read(FILE)?;
     let mut progress = restore(&bytes, learner, device, texts).map_err(damaged)?;
     // The weights know the digest where an earlier version wrote the checkpoint.
@@ -164,7 +163,7 @@ fn restore(bytes: &[u8], learner: &mut Learner, device: &Device, texts: usize) -
     progress.check(texts)?;
 
     let shapes: BTreeMap<String, Vec<usize>> =
-        parameter_shapes(&learner.model).into_iter().map(|(path, shape)| (format!("{WEIGHT}{path}"), shape)).collect();
+        learner.weight_shapes().into_iter().map(|(path, shape)| (format!("{WEIGHT}{path}"), shape)).collect();
     let (mut weights, mut moments) = (BTreeMap::new(), BTreeMap::new());
     for (name, view) in tensors.iter() {
         let values = values(name, &view)?;
@@ -179,10 +178,9 @@ fn restore(bytes: &[u8], learner: &mut Learner, device: &Device, texts: usize) -
             return Err(format!("{name:?} is neither a weight nor a moment"));
         }
     }
-    let model = with_parameters(learner.model.clone(), weights).map_err(|error| format!("{WEIGHT}{error}"))?;
-    let restored = learner.adam.restore(&model, progress.steps, moments, device);
+    learner.set_weights(weights).map_err(|error| format!("{WEIGHT}{error}"))?;
+    let restored = learner.adam.restore(learner.weight_shapes(), progress.steps, moments, device);
     restored.map_err(|error| format!("{MOMENT}{error}"))?;
-    learner.model = model;
     Ok(progress)
 }
 
@@ -265,7 +263,7 @@ mod tests {
         let bytes = to_bytes(&one, &progress()).expect("a checkpoint");
         assert_eq!(restore(&bytes, &mut other, &Device::flex(), TEXTS).expect("restores"), progress());
         // The step counts of both optimisers differ, so only the weights are compared.
-        assert_eq!(parameters(&one.model), parameters(&other.model));
+        assert_eq!(one.weights(), other.weights());
         assert!(is_finite(&one));
     }
 
@@ -389,7 +387,8 @@ mod tests {
         assert!(check_size(&path, 1_000_000).expect_err("too large").contains("1099511627776 bytes"));
         assert!(check_size(folder.path(), 1).is_err());
         std::fs::write(&path, checkpoint()).expect("writes");
-        check_size(&path, learner().model.num_params()).expect("has the right size");
+        let parameters = learner().weight_shapes().iter().map(|(_, shape)| shape.iter().product::<usize>()).sum();
+        check_size(&path, parameters).expect("has the right size");
     }
 
     proptest! {

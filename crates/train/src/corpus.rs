@@ -5,7 +5,7 @@ use std::io::{Read, Write};
 use std::path::Path;
 use std::sync::OnceLock;
 
-use convlens_data::{DataError, Dataset, Examples, choose, open_file};
+use convlens_data::{DataError, Dataset, Examples, TextList, choose, open_file};
 use convlens_learn::CountedLexicon;
 use convlens_run::text::{TextError, Tokenizer, train};
 use convlens_run::{TextConfig, TokenizerSource, most_tokenizer_bytes};
@@ -43,6 +43,8 @@ pub struct Corpus {
     pub validation: Texts,
     /// The texts to measure the trained model with, once.
     pub test: Texts,
+    /// Texts without labels, to learn word vectors from; there are none at first.
+    pub unlabelled: Texts,
     /// The digest of the data set; see [`Dataset::fingerprint`].
     pub fingerprint: String,
     /// The lexicon of the training texts, once it is counted.
@@ -107,7 +109,19 @@ impl Corpus {
             return Err(DataError::TooFew { name, count, purpose: "validation" }.into());
         }
         let (validation, train) = all.part(&choose(all.len(), validation_fraction, seed));
-        Ok(Self { tokenizer, tokenizer_json, train, validation, test, fingerprint, lexicon: OnceLock::new() })
+        let (unlabelled, lexicon) = (Texts::from_rows(&[], Vec::new()), OnceLock::new());
+        Ok(Self { tokenizer, tokenizer_json, train, validation, test, unlabelled, fingerprint, lexicon })
+    }
+
+    /// Encodes texts without labels, which are kept as [`unlabelled`](Self::unlabelled).
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError`] if a text cannot be read or encoded.
+    pub fn add_unlabelled(&mut self, texts: TextList, on_stage: &(dyn Fn(Stage) + Sync)) -> Result<(), TrainError> {
+        let labels = vec![0; texts.len()];
+        self.unlabelled = encode(&self.tokenizer, &Examples { texts, labels }, on_stage)?;
+        Ok(())
     }
 }
 

@@ -34,6 +34,8 @@ pub enum TrainError {
         "the {quantity} is no longer a finite number (epoch {epoch}, step {step}, learning rate {learning_rate}); the weights of the last good epoch, if any, are kept"
     )]
     NotFinite { quantity: &'static str, epoch: usize, step: usize, learning_rate: f64 },
+    #[error("the word vectors are no longer finite numbers; leave --unlabelled out, or use other texts")]
+    VectorsNotFinite,
     #[error("preset {0:?} counts padding, and the tokenizer has no padding token")]
     NoPadding(String),
     #[error("cannot read from the device: {0}")]

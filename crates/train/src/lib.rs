@@ -10,6 +10,7 @@ mod gradients;
 mod memory;
 mod texts;
 mod trainer;
+mod vectors;
 
 pub use cache::{Cache, CacheEntry, CacheEntryKind};
 pub use convlens_learn::{Adam, PRESETS, Preset, UnknownPreset, epoch_order, preset};

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use convlens_learn::{Learner, StepPosition};
 use convlens_run::model::Padding;
 use convlens_run::{
-    ChosenDevice, EpochMetrics, METRICS, METRICS_BY_EPOCH, Run, RunConfig, RunError, RunFolder, RunMetrics, model_card,
-    to_host, tokenizer_digest,
+    ChosenDevice, EpochMetrics, METRICS, METRICS_BY_EPOCH, Run, RunConfig, RunError, RunFolder, RunMetrics,
+    VectorsConfig, WordVectors, model_card, to_host, tokenizer_digest,
 };
 
 use crate::batches::{batches, most_tokens};
@@ -38,6 +38,15 @@ pub enum Event<'a> {
         texts: usize,
         /// How many tokens of each are read.
         max_tokens: usize,
+    },
+    /// Word vectors are being learned.
+    Vectors {
+        /// How many texts were read, in all epochs.
+        done: usize,
+        /// How many there are to read, in all epochs.
+        total: usize,
+        /// The mean loss of the epoch so far, in nats per neighbour.
+        loss: f64,
     },
     /// A step is done.
     Step {
@@ -72,6 +81,13 @@ pub enum Outcome {
         epoch: usize,
         /// How many of its steps are done.
         step: usize,
+    },
+    /// Training was asked to stop while word vectors were learned, and wrote a checkpoint.
+    InterruptedVectors {
+        /// How many texts were read, in all epochs.
+        done: usize,
+        /// How many there are to read, in all epochs.
+        total: usize,
     },
 }
 
@@ -116,6 +132,9 @@ impl Trainer<'_> {
     /// - [`TrainError::NoPadding`] if the model counts padding and the tokenizer has none.
     /// - [`TrainError::Run`] if a file of the folder cannot be read or written.
     pub fn train(&self, stop: &AtomicBool, on_event: &mut dyn FnMut(Event)) -> Result<Outcome, TrainError> {
+        if let Some(interrupted) = self.learn_vectors(stop, on_event)? {
+            return Ok(interrupted);
+        }
         let mut state = self.start()?;
         if state.progress.steps > 0 {
             on_event(Event::Resumed { epoch: state.progress.epoch, step: state.progress.step });
@@ -148,6 +167,10 @@ impl Trainer<'_> {
             None => None,
         };
         let mut learner = Learner::new(model, training, &self.corpus.tokenizer, lexicon, &self.device.device)?;
+        if let Some(VectorsConfig { dimensions, .. }) = self.config.vectors {
+            let vectors = WordVectors::read(self.folder, model.vocab_size, dimensions)?;
+            learner = learner.with_vectors(&vectors, model)?;
+        }
         let texts = self.corpus.train.len();
         let tokenizer = tokenizer_digest(self.corpus.tokenizer_json.as_bytes());
         let progress = checkpoint::load(self.folder, &mut learner, &self.device.device, texts, &tokenizer)?;

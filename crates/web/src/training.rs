@@ -231,6 +231,7 @@ impl Training {
             text: TextConfig { tokenizer: TokenizerSource::Trained(kind), vocab_size: settings.vocab_size },
             model,
             training,
+            vectors: None,
             temperature: 1.0,
         };
         config.check()?;

@@ -16,7 +16,7 @@ use crate::pictures::{color, strongest};
 use crate::plot::{AGAINST, FOR, NEITHER, without_control_characters};
 use crate::{
     Agreement, Analysis, AnalysisError, FailedPair, Faithfulness, Filter, Judged, LexiconWords, MinimalPairs, PassRate,
-    Picture, WordScore,
+    Picture, VectorFeature, WordScore,
 };
 
 use coloured::coloured;
@@ -25,6 +25,8 @@ use run_facts::{certificate, facts, folded, logits};
 
 /// The number of explained texts in the page.
 const TEXTS: usize = 40;
+/// The number of features of word vectors in the page.
+const VECTOR_FEATURES: usize = 30;
 
 /// The report of a run, as HTML.
 ///
@@ -53,6 +55,7 @@ pub fn report(
         "points": points(run, analysis),
         "words": analysis.words.is_some(),
         "lexicon": analysis.lexicon.iter().flatten().map(lexicon_part).collect::<Value>(),
+        "vector_features": analysis.vector_features.iter().flatten().take(VECTOR_FEATURES).map(vector_feature).collect::<Value>(),
         "effective_rank": format!("{:.1}", analysis.plane.pca.effective_rank),
         "dimensions": analysis.plane.pca.mean.len(),
         "folded": folded(&analysis.certificate),
@@ -229,6 +232,10 @@ fn lexicon_part(words: &LexiconWords) -> Value {
             ["Pairs against it", word_list(&words.pairs_lower)],
         ],
     })
+}
+
+fn vector_feature(feature: &VectorFeature) -> Value {
+    json!({ "dimension": feature.dimension, "words": word_list(&feature.words) })
 }
 
 fn word_list(words: &[WordScore]) -> Value {

@@ -58,7 +58,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Verb {
     /// Train a model and write a run folder.
-    Train(TrainArgs),
+    Train(Box<TrainArgs>),
     /// Evaluate a trained model on labelled texts.
     Evaluate(EvaluateArgs),
     /// Classify texts and show the phrases that decide.

@@ -13,6 +13,8 @@ Examples:
   convlens train
   convlens train --preset seed --dataset imdb --out runs/seed
   convlens train --data reviews.csv --text-column review --label-column stars --epochs 5
+  convlens train --preset best --unlabelled imdb   learn word vectors from unlabelled texts first
+  convlens train --data reviews.csv --init RUN     start from the word vectors of an earlier run
   convlens train --preset plain --set encoder.layers=8 --set encoder.layer.weight_norm=true
   convlens train --resume                          continue a run that was stopped or killed
   convlens train --config run.toml                 read flags from a file, such as epochs = 5")]
@@ -23,6 +25,16 @@ pub struct TrainArgs {
     pub preset: Option<String>,
     #[command(flatten)]
     pub source: SourceArgs,
+    /// Learn word vectors first, from these texts and the training texts, without labels: the name of a known data
+    /// set, or a CSV, TSV, Parquet or JSON Lines file
+    #[arg(long, value_name = "D|FILE", conflicts_with = "init")]
+    pub unlabelled: Option<String>,
+    /// The column of the file of --unlabelled that holds the texts [default: text]
+    #[arg(long, value_name = "T", requires = "unlabelled")]
+    pub unlabelled_column: Option<String>,
+    /// Start from the word vectors of a run that was trained with --unlabelled, and use its tokenizer
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["tokenizer", "vocab_size"])]
+    pub init: Option<PathBuf>,
     /// Change a setting of the model, named by its path in config.json, such as encoder.layer.causal=true;
     /// may be repeated
     #[arg(long = "set", value_name = "KEY=VALUE")]

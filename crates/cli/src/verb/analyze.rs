@@ -8,7 +8,7 @@ use convlens_analysis::{
     check_writable, comparison, read_treebank, report, write_analyses,
 };
 use convlens_data::{Examples, TextList};
-use convlens_run::{ChosenDevice, DeviceChoice, Run, RunFolder, RunMetrics};
+use convlens_run::{ChosenDevice, DeviceChoice, Run, RunFolder, RunMetrics, WordVectors};
 use convlens_train::Stage;
 
 use crate::args::AnalyzeArgs;
@@ -140,7 +140,14 @@ impl Subject {
     ) -> Result<Analyzed, Failure> {
         let stages = Stages::default();
         let on_stage = |name, done, total| stages.show(Stage { name, done, total });
-        let analysis = Analysis::new(&self.run, corpus, treebank, options, &on_stage)?;
+        let vectors = match &self.run.config.vectors {
+            Some(vectors) if WordVectors::are_in(&self.folder) => {
+                Some(WordVectors::read(&self.folder, self.run.config.model.vocab_size, vectors.dimensions)?)
+            }
+            _ => None,
+        };
+        let options = Options { vectors, ..options.clone() };
+        let analysis = Analysis::new(&self.run, corpus, treebank, &options, &on_stage)?;
         analysis.left_out.iter().for_each(|note| log::warn!("{}: {note}", self.name));
         Ok(Analyzed { subject: self, analysis })
     }

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 
 use burn::module::Module;
 use burn::tensor::{DType, Device, Gradients, Tensor, TensorData};
-use convlens_run::model::{ParameterMapper, map_parameters, parameter_shapes};
+use convlens_run::model::{ParameterMapper, map_parameters};
 use rayon::prelude::*;
 
 use crate::StateError;
@@ -48,6 +48,12 @@ impl Adam {
         map_parameters(model, &mut step)
     }
 
+    /// Updates a matrix that is no parameter of the model, and whose moments have the name `path`. The update is
+    /// part of the previous [`step`](Self::step) and is not counted.
+    pub fn step_matrix(&mut self, path: &str, weight: Tensor<2>, gradient: Tensor<2>, rate: f64) -> Tensor<2> {
+        self.update(path, weight, gradient, rate as f32)
+    }
+
     /// The number of steps taken.
     pub fn steps(&self) -> usize {
         self.steps
@@ -60,8 +66,8 @@ impl Adam {
             .flat_map(|(path, [m, v])| [(format!("{path}.m"), m.to_data()), (format!("{path}.v"), v.to_data())])
     }
 
-    /// Restores what [`state`](Self::state) returned after `steps` steps, for `model`. The optimiser is
-    /// unchanged if there is an error.
+    /// Restores what [`state`](Self::state) returned after `steps` steps, for parameters of the given paths and
+    /// shapes. The optimiser is unchanged if there is an error.
     ///
     /// # Errors
     ///
@@ -70,14 +76,13 @@ impl Adam {
     /// are no moments.
     pub fn restore(
         &mut self,
-        model: &impl Module,
+        mut shapes: Vec<(String, Vec<usize>)>,
         steps: usize,
         mut state: BTreeMap<String, Vec<f32>>,
         device: &Device,
     ) -> Result<(), StateError> {
         let mut moments = BTreeMap::new();
-        let mut shapes = if steps == 0 { Vec::new() } else { parameter_shapes(model) };
-        shapes.retain(|(path, _)| !path.starts_with(OF_LEXICON));
+        shapes.retain(|(path, _)| steps > 0 && !path.starts_with(OF_LEXICON));
         for (path, shape) in shapes {
             let count = shape.iter().product();
             let mut take = |moment: &str| {
@@ -229,7 +234,7 @@ impl ParameterMapper for Step<'_> {
 mod tests {
     use super::*;
     use burn::nn::{Linear, LinearConfig};
-    use convlens_run::model::{ConvLayer, LayerConfig};
+    use convlens_run::model::{ConvLayer, LayerConfig, parameter_shapes};
 
     use crate::parameters;
 
@@ -333,7 +338,7 @@ mod tests {
     fn a_restored_optimiser_continues_with_the_same_weights() {
         let (model, mut one) = trained();
         let mut other = Adam::new(1e-7, 0.0);
-        other.restore(&model, one.steps(), saved(&one), &Device::flex()).expect("fits");
+        other.restore(parameter_shapes(&model), one.steps(), saved(&one), &Device::flex()).expect("fits");
         let next = [&mut one, &mut other].map(|adam| parameters(&step(model.clone(), adam)));
         assert_eq!(next[0], next[1]);
     }
@@ -347,7 +352,8 @@ mod tests {
             let mut state = saved(&adam);
             change(&mut state);
             let mut other = Adam::new(1e-7, 0.0);
-            let error = other.restore(&model, steps, state, &Device::flex()).expect_err("does not fit");
+            let error =
+                other.restore(parameter_shapes(&model), steps, state, &Device::flex()).expect_err("does not fit");
             assert_eq!((other.steps(), other.state().count()), (0, 0), "unchanged");
             error.to_string()
         };

@@ -3,6 +3,7 @@
 mod display;
 mod plan;
 mod settings;
+mod vectors;
 
 use std::path::Path;
 use std::time::Duration;
@@ -41,6 +42,12 @@ pub fn run(args: &TrainArgs) -> Result<(), Failure> {
     let path = folder.path().display();
     let metrics = match outcome? {
         Outcome::Finished(metrics) => metrics,
+        Outcome::InterruptedVectors { done, total } => {
+            let (done, total) = (thousands(done), thousands(total));
+            return Err(Failure::Interrupted(format!(
+                "stopped after reading {done} of {total} texts for the word vectors; nothing is lost. Continue with: convlens train --resume --out {path}"
+            )));
+        }
         Outcome::Interrupted { epoch, step } => {
             return Err(Failure::Interrupted(format!(
                 "stopped at epoch {epoch}, step {step}; nothing is lost. Continue with: convlens train --resume --out {path}"

@@ -16,6 +16,7 @@ use crate::failure::Failure;
 use crate::progress::Stages;
 use crate::source::{RUNS, absolute, absolute_path, check_labels, dataset, dataset_to_resume};
 use crate::verb::train::settings::with_settings;
+use crate::verb::train::vectors::{self, Origin};
 
 /// A run to train, and its data.
 pub struct Plan {
@@ -46,6 +47,10 @@ fn begin(args: &TrainArgs) -> Result<Plan, Failure> {
     if let Some(tokenizer) = &args.tokenizer {
         text.tokenizer = tokenizer_source(tokenizer);
     }
+    let origin = Origin::new(args)?;
+    if let Some(tokenizer) = origin.as_ref().and_then(Origin::tokenizer) {
+        text.tokenizer = tokenizer;
+    }
     check_effects(args, &text, model.padding)?;
     let mut training = (preset.training)();
     training.seed = args.seed.unwrap_or(training.seed);
@@ -63,8 +68,9 @@ fn begin(args: &TrainArgs) -> Result<Plan, Failure> {
     let dataset = dataset(args.source.dataset.as_deref(), file.as_ref(), training.seed)?;
     let stages = Stages::default();
     let show = |stage| stages.show(stage);
-    let corpus =
+    let mut corpus =
         Corpus::prepare(&dataset, &text, training.validation_fraction, training.seed, &Cache::for_user(), &show)?;
+    let vectors = origin.as_ref().map(|origin| origin.config(&mut corpus, &show)).transpose()?;
     if args.word_dropout.is_some_and(|chance| chance > 0.0) && corpus.tokenizer.unk_id().is_none() {
         return Err(no_effect("word-dropout", "the tokenizer has no unknown token"));
     }
@@ -87,12 +93,16 @@ fn begin(args: &TrainArgs) -> Result<Plan, Failure> {
         text: TextConfig { tokenizer: absolute_source(text.tokenizer), ..text },
         model,
         training,
+        vectors,
         temperature: 1.0,
     };
     config.check()?;
     let folder = new_folder(args, &config)?;
     let lock = folder.lock()?;
     folder.tidy();
+    if let Some(origin) = &origin {
+        origin.copy_into(&folder)?;
+    }
     folder.write_config(&config)?;
     folder.write_tokenizer(&corpus.tokenizer_json)?;
     Ok(Plan { folder, config, corpus, dataset, lock })
@@ -218,7 +228,7 @@ fn resume(args: &TrainArgs) -> Result<Plan, Failure> {
         folder.read_tokenizer(&config)?; // a file that is too large is refused before it is parsed
         text.tokenizer = TokenizerSource::File(path);
     }
-    let corpus =
+    let mut corpus =
         Corpus::prepare(&dataset, &text, training.validation_fraction, training.seed, &Cache::for_user(), &show)?;
     let (tokenizer, model) = (corpus.tokenizer.vocab_size(), config.model.vocab_size);
     if tokenizer != model {
@@ -228,6 +238,7 @@ fn resume(args: &TrainArgs) -> Result<Plan, Failure> {
     if folder.tokenizer().is_none() {
         folder.write_tokenizer(&corpus.tokenizer_json)?;
     }
+    vectors::resume(&folder, &config, &mut corpus, &show)?;
     Ok(Plan { folder, config, corpus, dataset, lock })
 }
 
@@ -250,6 +261,7 @@ fn disagreement(args: &TrainArgs, config: &RunConfig, model: &ModelConfig) -> Op
     let own_map = file.map_or(&[][..], |file| &file.label_map);
     let flags = [
         ("set", *model != config.model),
+        (if args.init.is_some() { "init" } else { "unlabelled" }, !vectors::is_source(args, config)),
         ("preset", differs(&args.preset, &config.preset)),
         ("dataset", source.dataset.as_ref().is_some_and(|name| !is_dataset(name, &config.dataset))),
         ("data", differs_from(path(&source.file.data), file.map(|file| file.path.clone()))),
