@@ -1,12 +1,13 @@
 //! The phrases of a corpus that excite each filter of the first layer most and least.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 
+use burn::tensor::Tensor;
 use burn::tensor::module::conv1d;
 use burn::tensor::ops::ConvOptions;
-use burn::tensor::{Int, Tensor};
 use convlens_run::model::{Encode, FilterWeights, Filters, Padding};
-use convlens_run::{Run, RunError, batches_by_length, to_host};
+use convlens_run::{Run, RunError, batches_by_length, padded, to_host};
 use rayon::prelude::*;
 use serde::Serialize;
 
@@ -52,11 +53,19 @@ pub fn excitations(
     let Some(Filters { weights, left, .. }) = run.model.encoder.filters() else { return Ok(Vec::new()) };
     let [filters, kernel_size] = weights.shape();
     let (windows, texts_of): (Vec<&[u32]>, Vec<usize>) = windows(run, texts, kernel_size).into_iter().unzip();
+    // Only filters over one-hot words are read on the host.
+    let embeddings = match &weights {
+        FilterWeights::Vectors(_) => Vec::new(),
+        FilterWeights::Dimensions(_) => to_host(run.model.embed.weight.val())?,
+    };
     let mut best = vec![(Best::new(count), Best::new(count)); filters];
     let mut done = 0;
     for batch in batches_by_length(&windows, run.config.model.padding) {
         let ids: Vec<&[u32]> = batch.iter().map(|&index| windows[index]).collect();
-        let (outputs, shape) = responses(run, &ids, &weights, left)?; // [batch, filters, length]
+        let (outputs, shape) = match &weights {
+            FilterWeights::Vectors(vectors) => responses(run, &ids, vectors.clone(), left)?,
+            FilterWeights::Dimensions(dimensions) => weights_of_words(run, &ids, &embeddings, dimensions, left),
+        }; // [batch, filters, length]
         let of_text = |(row, &index): (usize, &usize)| {
             let phrases = phrases(windows[index], kernel_size, left, shape[2], run);
             phrases.map(move |(at, phrase)| (row, at, index, phrase))
@@ -98,40 +107,51 @@ fn windows<'a>(run: &Run, texts: &'a Texts, kernel_size: usize) -> Vec<(&'a [u32
     texts.ids.iter().enumerate().flat_map(cut).collect()
 }
 
-/// The outputs of the first layer's filters, `[batch, filters, length]`, before any activation.
-fn responses(
-    run: &Run,
-    ids: &[&[u32]],
-    weights: &FilterWeights,
-    left: usize,
-) -> Result<(Vec<f32>, [usize; 3]), RunError> {
+/// The outputs of filters that are vectors, `[filters, embedding, kernel_size]`, before any activation:
+/// `[batch, filters, length]`, flattened, and this shape.
+fn responses(run: &Run, ids: &[&[u32]], filters: Tensor<3>, left: usize) -> Result<(Vec<f32>, [usize; 3]), RunError> {
     let batch = run.batch(ids);
     let mask = batch.mask.unsqueeze_dim::<3>(1); // [batch, 1, length]
     let x = run.model.embed.forward(batch.ids).swap_dims(1, 2) * mask; // [batch, embedding, length]
-    let ([_, _, length], [_, kernel_size]) = (x.dims(), weights.shape());
+    let [_, _, kernel_size] = filters.dims();
     let x: Tensor<3> = x.pad([(0, 0), (0, 0), (left, kernel_size - 1 - left)], 0.0);
-    let outputs = match weights {
-        FilterWeights::Vectors(filters) => conv1d(x, filters.clone(), None, ConvOptions::new([1], [0], [1], 1)),
-        FilterWeights::Dimensions(of_filters) => {
-            let of_place = |place: usize| {
-                let dimensions: Vec<i32> = of_filters.iter().map(|of| of[place].map_or(-1, |at| at as i32)).collect();
-                own_dimensions(&x, &dimensions).narrow(2, place, length)
-            };
-            (1..kernel_size).fold(of_place(0), |sum, place| sum + of_place(place))
-        }
-    };
+    let outputs = conv1d(x, filters, None, ConvOptions::new([1], [0], [1], 1));
     let shape = outputs.dims();
     Ok((to_host(outputs)?, shape))
 }
 
-/// The embedding dimension that belongs to each filter, or zeros if that is -1: from
-/// `[batch, embedding, length]` to `[batch, filters, length]`.
-fn own_dimensions(x: &Tensor<3>, dimensions: &[i32]) -> Tensor<3> {
-    let kept: Vec<f32> = dimensions.iter().map(|&at| if at < 0 { 0.0 } else { 1.0 }).collect();
-    let chosen: Vec<i32> = dimensions.iter().map(|&at| at.max(0)).collect();
-    let chosen = Tensor::<1, Int>::from_data(chosen.as_slice(), &x.device());
-    let kept = Tensor::<1>::from_data(kept.as_slice(), &x.device()).reshape([1, dimensions.len(), 1]);
-    x.clone().select(1, chosen) * kept
+/// The same for filters over one-hot words: the sums of the words' weights, which are the dimensions of their
+/// embeddings that `of_filters` names for each filter and place. Embeddings have thousands of dimensions then, so
+/// they are read where they lie.
+fn weights_of_words(
+    run: &Run,
+    ids: &[&[u32]],
+    embeddings: &[f32],
+    of_filters: &[Vec<Option<usize>>],
+    left: usize,
+) -> (Vec<f32>, [usize; 3]) {
+    let width = run.config.model.embedding;
+    let texts: Vec<Cow<'_, [u32]>> =
+        ids.iter().map(|ids| padded(ids, run.config.model.padding, run.pad_id())).collect();
+    let length = texts.iter().map(|ids| ids.len()).max().unwrap_or(0).max(1);
+    let shape = [texts.len(), of_filters.len(), length];
+    let mut outputs = vec![0.0; shape.iter().product()];
+    let of_texts = outputs.par_chunks_mut(shape[1] * length);
+    of_texts.zip(&texts).for_each(|(outputs, ids)| {
+        for (at, &id) in ids.iter().enumerate() {
+            let word = &embeddings[id as usize * width..][..width];
+            for (filter, places) in of_filters.iter().enumerate() {
+                for (place, dimension) in places.iter().enumerate() {
+                    // The filter at `center` reads this word at this place.
+                    let center = (at + left).checked_sub(place).filter(|&center| center < ids.len());
+                    if let (Some(center), Some(dimension)) = (center, dimension) {
+                        outputs[filter * length + center] += word[*dimension];
+                    }
+                }
+            }
+        }
+    });
+    (outputs, shape)
 }
 
 /// The whole phrases of a text that contain no special token, each with the position, of the `length`

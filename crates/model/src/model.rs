@@ -10,7 +10,7 @@ use crate::dropout;
 use crate::encoder::{Encode, downsampled};
 use crate::limits::{self, MAX_PARAMETERS, MAX_SIZE, MAX_VOCABULARY, product};
 use crate::masking::zero_padding;
-use crate::pooling::{max_over_positions, mean_over_positions, only_the_largest};
+use crate::pooling::{max_over_positions, mean_over_positions, shares_of_the_largest};
 use crate::{Batch, Encoder, EncoderConfig, Folded, Lexicon, LexiconConfig, Pooling, ReceptiveField, Words};
 
 /// How a model treats padding.
@@ -438,7 +438,7 @@ impl TextModel {
             Pooling::Mean => self.shares(self.predict_encoded(x), mask),
             Pooling::Max => {
                 let mask = self.position_mask(mask);
-                let scores = self.predict_encoded(only_the_largest(x, mask.clone()));
+                let scores = shares_of_the_largest(x, mask.clone(), self.head_weight());
                 scores * self.evidence(mask).unsqueeze_dim::<3>(2)
             }
         }

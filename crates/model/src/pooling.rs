@@ -1,6 +1,6 @@
 //! The last step: the values at every position become one value per channel.
 
-use burn::tensor::{Int, Tensor};
+use burn::tensor::{IndexingUpdateOp, Tensor};
 use serde::{Deserialize, Serialize};
 
 use crate::masking::{lower_padding, lowest, zero_padding};
@@ -41,21 +41,24 @@ pub(crate) fn max_over_positions(positions: Tensor<3>, mask: Tensor<2>) -> Tenso
     largest.clamp_min(lowest / 2.0) * is_counted
 }
 
-/// Each channel at the position where it is largest, and zero elsewhere. Summed over the positions it
-/// gives the same as [`max_over_positions`].
+/// What each position contributes to the largest values of the channels times `weight`: each channel, where it is
+/// largest. Summed over the positions it gives the same as [`max_over_positions`] times `weight`.
 ///
 /// # Shapes
 ///
 /// - `x`: `[batch, positions, channels]`
 /// - `mask`: `[batch, positions]`, 1 where a position counts and 0 elsewhere
-/// - output: the same as `x`
-pub(crate) fn only_the_largest(x: Tensor<3>, mask: Tensor<2>) -> Tensor<3> {
-    let shape = x.dims();
-    let mask = mask.unsqueeze_dim::<3>(2);
-    let largest = lower_padding(x.clone(), mask.clone()).argmax(1); // [batch, 1, channels]
-    let places = Tensor::<1, Int>::arange(0..shape[1] as i64, &x.device()).reshape([1, -1, 1]);
-    let is_largest = places.expand(shape).equal(largest.expand(shape));
-    zero_padding(x * is_largest.float(), mask)
+/// - `weight`: `[channels, outputs]`
+/// - output: `[batch, positions, outputs]`
+pub(crate) fn shares_of_the_largest(x: Tensor<3>, mask: Tensor<2>, weight: Tensor<2>) -> Tensor<3> {
+    let ([batch, positions, channels], [_, outputs]) = (x.dims(), weight.dims());
+    let places = lower_padding(x.clone(), mask.clone().unsqueeze_dim(2)).argmax(1); // [batch, 1, channels]
+    let counts = mask.gather(1, places.clone().squeeze_dim(1)); // [batch, channels]
+    let largest = x.gather(1, places.clone()).squeeze_dim::<2>(1) * counts;
+    let parts = largest.unsqueeze_dim::<3>(2) * weight.unsqueeze_dim(0); // [batch, channels, outputs]
+    let places = places.swap_dims(1, 2).expand([batch, channels, outputs]);
+    let zeros = Tensor::zeros([batch, positions, outputs], &parts.device());
+    zeros.scatter(1, places, parts, IndexingUpdateOp::Add)
 }
 
 #[cfg(test)]

@@ -40,7 +40,7 @@ pub use error::RunError;
 pub use folded_run::FoldedRun;
 pub use folder::{CHECKPOINTS, METRICS, METRICS_BY_EPOCH, RunFolder};
 pub use lock::RunLock;
-pub use logits::{batches_by_length, logits};
+pub use logits::{batches_by_length, logits, padded};
 pub use metrics::{ClassMetrics, EpochMetrics, RunMetrics};
 pub use packed::Precision;
 pub use prediction::{Phrase, Prediction, Token};

@@ -82,7 +82,7 @@ pub(crate) fn positions(text: &[u32], padding: Padding) -> usize {
 }
 
 /// The ids at a text's positions: the text, or what is left of it after padding that counts.
-pub(crate) fn padded(text: &[u32], padding: Padding, pad_id: u32) -> std::borrow::Cow<'_, [u32]> {
+pub fn padded(text: &[u32], padding: Padding, pad_id: u32) -> std::borrow::Cow<'_, [u32]> {
     let seen = padding.visible(text.len());
     let kept = &text[seen.first..];
     if seen.padding == 0 { kept.into() } else { [&vec![pad_id; seen.padding], kept].concat().into() }
