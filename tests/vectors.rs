@@ -47,7 +47,7 @@ fn vectors_are_learned_first_and_used_by_another_run() {
     assert!(text(&place.read("next/analysis/report.html")).contains("id=\"vectors\""));
     let features = place.read("next/analysis/vectors.json");
     let features: serde_json::Value = serde_json::from_slice(&features).expect("JSON");
-    assert_eq!(features.as_array().map(Vec::len), Some(200));
+    assert_eq!(features.as_array().map(Vec::len), Some(300));
 }
 
 #[test]
@@ -80,7 +80,10 @@ fn bad_input_is_one_line() {
         ("--unlabelled missing.csv", "missing.csv: No such file"),
         ("--unlabelled sample", "sample: this data set has no texts without labels"),
         ("--unlabelled empty.csv", "empty.csv: has no texts"),
-        ("--unlabelled labels.csv", "labels.csv: there is no column \"text\""),
+        (
+            "--unlabelled labels.csv",
+            "labels.csv: no column \"text\" (it has: review, label); name it with --unlabelled-column",
+        ),
         ("--unlabelled sample --unlabelled-column text", "--unlabelled-column: sample is not a file"),
         ("--init plain", "--init plain: this run has no word vectors"),
         ("--init missing", "missing: not a run folder"),

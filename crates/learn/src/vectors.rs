@@ -30,7 +30,7 @@ const FUNCTION_WORDS: usize = 50;
 /// The number of entries in the table that random words are drawn from.
 const TABLE: usize = 1 << 20;
 /// The size of the first step. It falls linearly.
-const RATE: f32 = 0.0025;
+const RATE: f32 = 0.004;
 /// Changes the seed, so that the draws differ from those of the training that follows.
 const SALT: u64 = 0x7665_6374_6f72_7321;
 /// The number of sums that the compiler can add side by side.

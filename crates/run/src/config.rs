@@ -244,9 +244,9 @@ pub struct VectorsConfig {
 
 impl VectorsConfig {
     /// The default of [`dimensions`](Self::dimensions).
-    pub const DIMENSIONS: usize = 200;
+    pub const DIMENSIONS: usize = 300;
     /// The default of [`epochs`](Self::epochs).
-    pub const EPOCHS: usize = 4;
+    pub const EPOCHS: usize = 6;
 }
 
 /// Where word vectors come from.

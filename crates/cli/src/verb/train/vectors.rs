@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use convlens_data::{Format, KNOWN, TextList, known, read_texts};
+use convlens_data::{DataError, Format, KNOWN, TextList, known, read_texts};
 use convlens_run::{RunConfig, RunFolder, TokenizerSource, VectorsConfig, VectorsSource, WordVectors};
 use convlens_train::{Corpus, Stage};
 
@@ -112,13 +112,23 @@ fn source(name: &str, column: Option<&str>) -> Result<VectorsSource, Failure> {
 fn load(source: &VectorsSource) -> Result<TextList, Failure> {
     let texts = match source {
         VectorsSource::Dataset(name) => known(name)?.load_unlabelled(&downloads())?,
-        VectorsSource::File { path, text_column } => read_texts(path, text_column)?,
+        VectorsSource::File { path, text_column } => read_texts(path, text_column).map_err(naming_the_flag)?,
         VectorsSource::Run(_) => TextList::default(),
     };
     if texts.is_empty() {
         return Err(Failure::Input(format!("{}: has no texts; leave --unlabelled out", name(source))));
     }
     Ok(texts)
+}
+
+/// The error of a file of `--unlabelled`, with the flag that names its column.
+fn naming_the_flag(error: DataError) -> Failure {
+    match error {
+        DataError::NoColumn { .. } | DataError::NoKey { .. } => {
+            Failure::Input(format!("{error}; name it with --unlabelled-column"))
+        }
+        error => error.into(),
+    }
 }
 
 fn of_run(path: &Path) -> Result<(VectorsConfig, WordVectors), Failure> {
