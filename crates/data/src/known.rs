@@ -24,7 +24,7 @@ pub const KNOWN: [Known; 2] = [
     Known {
         name: "imdb",
         summary: "movie reviews, negative or positive (Maas et al. 2011; stanfordnlp/imdb on the Hub)",
-        size: "25,000 + 25,000 texts, 42 MB to download; 50,000 texts without labels, 42 MB",
+        size: "25,000 + 25,000 texts, 42 MB to download; 50,000 texts without labels, 21 MB",
         licence: "for research",
         is_cached: imdb::is_cached,
         load: imdb::load,

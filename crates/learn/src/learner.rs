@@ -372,6 +372,70 @@ mod tests {
         assert_eq!(no_probability, LearnError::WordDropout(7.0));
     }
 
+    /// A learner for the words *a*, *bad*, *film* and *good*, with word vectors of two dimensions.
+    fn with_vectors(change: impl Fn(&mut TrainingConfig)) -> Learner {
+        let learner = learner(2, change).expect("a learner");
+        let vocab_size = learner.model.embed.weight.dims()[0];
+        let model = (preset("linear").expect("a preset").model)(vocab_size, 1);
+        let values = (0..2 * vocab_size).map(|at| (at as f32).sin()).collect();
+        learner.with_vectors(&WordVectors { dimensions: 2, values }, &model).expect("vectors")
+    }
+
+    fn take(learner: Learner, ids: &[u32], step: usize) -> (Learner, f32) {
+        let at = StepPosition { epoch: 1, step, done: step - 1, steps: 9 };
+        let (learner, logits) = learner.step(vec![Cow::Borrowed(ids)], &[1], at).expect("a step");
+        (learner, logits.into_data().iter().next().expect("a logit"))
+    }
+
+    #[test]
+    fn vectors_become_a_part_of_the_trained_embeddings() {
+        for is_sparse in [false, true] {
+            let mut learner = with_vectors(|training| {
+                (training.sparse_embedding, training.word_dropout, training.learning_rate) = (is_sparse, 0.0, 0.1);
+            });
+            for step in 1..=4 {
+                let trained = learner.trained();
+                let batch = Batch::masked(&[&[2, 3, 4]], 0, &Device::flex());
+                let expected: f32 = trained.forward(&batch).into_data().iter().next().expect("a logit");
+                let found;
+                (learner, found) = take(learner, &[2, 3, 4], step);
+                assert!((found - expected).abs() < 1e-5, "{found} is not {expected}");
+            }
+            let projection = |learner: &Learner| learner.weights().pop().expect("weights");
+            let start = with_vectors(|_| {});
+            assert_eq!(projection(&learner).0, PROJECTION);
+            assert_ne!(projection(&learner), projection(&start), "the matrix is trained");
+            assert!(learner.adam.state().any(|(name, _)| name == "projection.m"));
+
+            // What is saved is restored.
+            let mut restored = with_vectors(|_| {});
+            let values = |(name, data): (String, TensorData)| (name, data.iter::<f32>().collect());
+            restored.set_weights(learner.weights().into_iter().map(values).collect()).expect("its own weights");
+            assert_eq!(restored.weights(), learner.weights());
+            let error = restored.set_weights(BTreeMap::new()).expect_err("nothing is there");
+            assert_eq!(error, StateError::Missing("projection".into()));
+        }
+    }
+
+    #[test]
+    fn a_dropped_word_keeps_its_vector() {
+        let all_dropped = |training: &mut TrainingConfig| training.word_dropout = 1.0;
+        let logit = |learner: Learner, ids: &[u32]| take(learner, ids, 1).1;
+        let without = |ids: &[u32]| logit(learner(2, all_dropped).expect("a learner"), ids);
+        assert_eq!(without(&[2, 3]), without(&[4, 4]));
+        let with = |ids: &[u32]| logit(with_vectors(all_dropped), ids);
+        assert_ne!(with(&[2, 3]), with(&[4, 4]));
+    }
+
+    #[test]
+    fn vectors_of_another_vocabulary_are_refused() {
+        let learner = learner(2, |_| {}).expect("a learner");
+        let vocab_size = learner.model.embed.weight.dims()[0];
+        let model = (preset("linear").expect("a preset").model)(vocab_size, 1);
+        let error = learner.with_vectors(&WordVectors { dimensions: 2, values: vec![0.0; 6] }, &model);
+        assert_eq!(error.expect_err("three vectors"), LearnError::Vectors { vocab_size, found: 3 });
+    }
+
     #[test]
     fn a_text_without_tokens_is_learned_from() {
         let (_, logits) =

@@ -16,6 +16,8 @@ pub const FORMAT: u32 = 1;
 
 /// The most ids, positions or epochs that a setting may ask for.
 const MOST: usize = i32::MAX as usize;
+/// The maximum number of values of all word vectors.
+const MOST_VECTOR_VALUES: usize = 1 << 28;
 /// The maximum number of positions that texts are padded to.
 const MOST_PADDING: usize = 1 << 20;
 
@@ -117,6 +119,8 @@ impl RunConfig {
             let VectorsConfig { dimensions, epochs, .. } = *vectors;
             let are_dimensions = (1..=MAX_VECTOR_DIMENSIONS).contains(&dimensions);
             check("vectors.dimensions", dimensions, are_dimensions, "from 1 to 4096")?;
+            let is_small = model.vocab_size <= MOST_VECTOR_VALUES / dimensions;
+            check("vectors.dimensions", dimensions, is_small, "less: times vocab_size, at most 2^28")?;
             check("vectors.epochs", epochs, (1..=MOST).contains(&epochs), "from 1 to 2^31 - 1")?;
         }
         let temperature = self.temperature;
@@ -414,6 +418,22 @@ pub(crate) mod tests {
             assert!(error.starts_with("runs/r/config.json: ") && error.contains(expected), "{error}");
         }
         config().check().expect("valid");
+    }
+
+    #[test]
+    fn word_vectors_have_a_bounded_size() {
+        let with = |dimensions| {
+            let source = VectorsSource::Run("/home/me/run".into());
+            let vectors = VectorsConfig { source, texts: 3, dimensions, epochs: 1 };
+            RunConfig { vectors: Some(vectors), ..config() }
+        };
+        with(4_096).check().expect("valid");
+        for dimensions in [0, 4_097] {
+            let error = with(dimensions).check().expect_err("out of range").to_string();
+            assert_eq!(error, format!("vectors.dimensions is {dimensions}; it must be from 1 to 4096"));
+        }
+        let published = String::from_utf8(with(2).without_paths().to_json()).expect("JSON");
+        assert!(published.contains("\"run\": \"run\""), "{published}");
     }
 
     #[test]
