@@ -2,6 +2,7 @@
 //! Bolte's post on convolutional sentiment models has this picture (code:
 //! codekansas/language_conv_visualizations).
 
+use burn::tensor::{Device, Tensor, TensorData};
 use nalgebra::{DMatrix, SymmetricEigen};
 use serde::Serialize;
 
@@ -28,25 +29,22 @@ impl Pca {
     /// covariance. The sign of a component is arbitrary; here its coordinate of largest absolute value is
     /// positive.
     pub fn fit(points: &[f32], dimensions: usize, count: usize) -> Self {
-        let rows = points.len() / dimensions;
-        let points = DMatrix::from_row_iterator(rows, dimensions, points.iter().map(|&value| f64::from(value)));
-        let mean = points.row_mean();
-        let centered = DMatrix::from_fn(rows, dimensions, |row, column| points[(row, column)] - mean[column]);
-        let covariance = centered.tr_mul(&centered) / rows.saturating_sub(1).max(1) as f64;
+        let (mean, covariance) = mean_and_covariance(points, dimensions);
         let total = covariance.trace();
-        let eigen = SymmetricEigen::new(covariance);
-        let mut order: Vec<usize> = (0..dimensions).collect();
-        order.sort_by(|&a, &b| eigen.eigenvalues[b].total_cmp(&eigen.eigenvalues[a]));
-        let effective_rank = effective_rank(eigen.eigenvalues.as_slice());
+        let Eigen { values, vectors } =
+            if dimensions > MANY_DIMENSIONS { Eigen::first(covariance, count) } else { Eigen::all(covariance) };
+        let mut order: Vec<usize> = (0..vectors.ncols()).collect();
+        order.sort_by(|&a, &b| values[b].total_cmp(&values[a]));
+        let effective_rank = effective_rank(&values);
         order.truncate(count);
         let component = |&index: &usize| {
-            let vector = eigen.eigenvectors.column(index);
+            let vector = vectors.column(index);
             let largest = vector[vector.iamax()];
             vector.iter().map(|value| value * largest.signum()).collect()
         };
-        let variance: Vec<f64> = order.iter().map(|&index| eigen.eigenvalues[index].max(0.0)).collect();
+        let variance: Vec<f64> = order.iter().map(|&index| values[index].max(0.0)).collect();
         Self {
-            mean: mean.iter().copied().collect(),
+            mean,
             components: order.iter().map(component).collect(),
             explained_variance_ratio: variance
                 .iter()
@@ -69,6 +67,71 @@ impl Pca {
     /// Changes the sign of a component.
     fn flip(&mut self, component: usize) {
         self.components[component].iter_mut().for_each(|value| *value = -*value);
+    }
+}
+
+/// The number of dimensions from which on only the first eigenvectors are computed. All of them take seven times as
+/// long as the eigenvalues alone, minutes for the thousands of dimensions of filters over one-hot words.
+const MANY_DIMENSIONS: usize = 512;
+/// The number of points whose products are added up at a time.
+const POINTS: usize = 4_096;
+
+/// The mean of points, and their covariance with divisor n − 1. Differences from the mean are multiplied as 32-bit
+/// numbers, and the sums of every 4,096 products are added up as 64-bit numbers.
+fn mean_and_covariance(points: &[f32], dimensions: usize) -> (Vec<f64>, DMatrix<f64>) {
+    let rows = points.len() / dimensions;
+    let mut mean = vec![0.0; dimensions];
+    for point in points.chunks_exact(dimensions) {
+        mean.iter_mut().zip(point).for_each(|(mean, &value)| *mean += f64::from(value) / rows as f64);
+    }
+    let mut sums = DMatrix::zeros(dimensions, dimensions);
+    for points in points.chunks(POINTS * dimensions) {
+        let centered: Vec<f32> = points
+            .chunks_exact(dimensions)
+            .flat_map(|point| point.iter().zip(&mean).map(|(&value, mean)| (f64::from(value) - mean) as f32))
+            .collect();
+        let count = centered.len() / dimensions;
+        let centered = Tensor::<2>::from_data(TensorData::new(centered, [count, dimensions]), &Device::flex());
+        let products = centered.clone().swap_dims(0, 1).matmul(centered).into_data();
+        sums.iter_mut().zip(products.iter::<f64>()).for_each(|(sum, product)| *sum += product);
+    }
+    (mean, sums / rows.saturating_sub(1).max(1) as f64)
+}
+
+/// Eigenvalues, and the eigenvectors of some of them as columns, in the same order.
+struct Eigen {
+    values: Vec<f64>,
+    vectors: DMatrix<f64>,
+}
+
+impl Eigen {
+    fn all(matrix: DMatrix<f64>) -> Self {
+        let eigen = SymmetricEigen::new(matrix);
+        Self { values: eigen.eigenvalues.as_slice().to_vec(), vectors: eigen.eigenvectors }
+    }
+
+    /// All eigenvalues, the largest first, and the eigenvectors of the first `count`, by subspace iteration (Golub and
+    /// Van Loan, *Matrix Computations*, 4th edition, section 8.2.4) with a few vectors more.
+    fn first(matrix: DMatrix<f64>, count: usize) -> Self {
+        const MORE: usize = 8;
+        const ITERATIONS: usize = 200;
+        let size = matrix.nrows();
+        let width = (count + MORE).min(size);
+        // Any start will do that is not orthogonal to the eigenvectors.
+        let start = DMatrix::from_fn(size, width, |row, column| ((row * (column + 3)) as f64).sin() + 0.01);
+        let mut basis = start.qr().q();
+        for _ in 0..ITERATIONS {
+            basis = (&matrix * basis).qr().q();
+        }
+        // The eigenvectors within the subspace (Rayleigh and Ritz).
+        let within = SymmetricEigen::new(basis.tr_mul(&(&matrix * &basis)));
+        let mut order: Vec<usize> = (0..width).collect();
+        order.sort_by(|&a, &b| within.eigenvalues[b].total_cmp(&within.eigenvalues[a]));
+        let columns: Vec<_> = order.iter().take(count).map(|&at| within.eigenvectors.column(at)).collect();
+        let vectors = basis * DMatrix::from_columns(&columns);
+        let mut values: Vec<f64> = matrix.symmetric_eigenvalues().as_slice().to_vec();
+        values.sort_by(|a, b| b.total_cmp(a));
+        Self { values, vectors }
     }
 }
 
@@ -154,6 +217,23 @@ mod tests {
         assert!((effective_rank(&[0.5, 0.5, 0.5, 0.5]) - 4.0).abs() < 1e-12);
         // scipy.stats.entropy([3, 1])  ->  0.5623351446188083
         assert!((effective_rank(&[3.0, 1.0, -1e-17]) - 0.562_335_144_618_808_3_f64.exp()).abs() < 1e-12);
+    }
+
+    #[test]
+    fn the_first_eigenvectors_are_those_of_all() {
+        let points: Vec<f32> = (0..40 * 12).map(|at| ((at * at) as f32 * 0.37).sin() * (1 + at % 12) as f32).collect();
+        let (_, covariance) = mean_and_covariance(&points, 12);
+        let (all, first) = (Eigen::all(covariance.clone()), Eigen::first(covariance, 2));
+        let mut order: Vec<usize> = (0..12).collect();
+        order.sort_by(|&a, &b| all.values[b].total_cmp(&all.values[a]));
+        for (place, &at) in order.iter().enumerate() {
+            assert!((all.values[at] - first.values[place]).abs() < 1e-9);
+        }
+        assert_eq!(first.vectors.ncols(), 2);
+        for (place, &at) in order.iter().take(2).enumerate() {
+            let cosine = first.vectors.column(place).dot(&all.vectors.column(at)).abs();
+            assert!((cosine - 1.0).abs() < 1e-9, "{cosine}");
+        }
     }
 
     #[test]
