@@ -70,8 +70,8 @@ impl Pca {
     }
 }
 
-/// The number of dimensions from which on only the first eigenvectors are computed. All of them take seven times as
-/// long as the eigenvalues alone, minutes for the thousands of dimensions of filters over one-hot words.
+/// The number of dimensions above which only the first eigenvectors are computed. All of them take minutes for the
+/// thousands of dimensions of filters over one-hot words.
 const MANY_DIMENSIONS: usize = 512;
 /// The number of points whose products are added up at a time.
 const POINTS: usize = 4_096;

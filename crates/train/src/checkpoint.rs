@@ -185,7 +185,7 @@ fn restore(bytes: &[u8], learner: &mut Learner, device: &Device, texts: usize) -
 }
 
 /// The values of a tensor; only finite numbers of 32 bits are accepted.
-fn values(name: &str, view: &TensorView) -> Result<Vec<f32>, String> {
+pub(crate) fn values(name: &str, view: &TensorView) -> Result<Vec<f32>, String> {
     if view.dtype() != Dtype::F32 {
         return Err(format!("{name} is {:?}, not F32", view.dtype()));
     }

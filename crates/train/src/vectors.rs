@@ -10,7 +10,7 @@ use safetensors::tensor::{Dtype, TensorView};
 use serde::{Deserialize, Serialize};
 
 use crate::trainer::{Event, Outcome, Trainer};
-use crate::{Corpus, Texts, TrainError};
+use crate::{Corpus, Texts, TrainError, checkpoint};
 
 const FILE: &str = "checkpoints/vectors.safetensors";
 /// The metadata entry that holds [`Progress`] as JSON.
@@ -159,14 +159,7 @@ fn restore(bytes: &[u8], learner: &mut VectorLearner, total: usize) -> Result<Pr
     let mut values = Vec::new();
     for name in NAMES {
         let view = tensors.tensor(name).map_err(|error| error.to_string())?;
-        if view.dtype() != Dtype::F32 {
-            return Err(format!("{name} is {:?}, not F32", view.dtype()));
-        }
-        let numbers: Vec<f32> = view.data().as_chunks().0.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect();
-        if !numbers.iter().all(|value| value.is_finite()) {
-            return Err(format!("{name} has values that are not finite"));
-        }
-        values.push(numbers);
+        values.push(checkpoint::values(name, &view)?);
     }
     let fits = <[Vec<f32>; 2]>::try_from(values).is_ok_and(|values| learner.restore(values));
     if fits { Ok(progress) } else { Err("its vectors have another size".into()) }
