@@ -1,5 +1,8 @@
 //! The order in which training reads texts, and its other random draws.
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use burn::tensor::Device;
 use rand::rngs::ChaCha8Rng;
 use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
@@ -51,6 +54,15 @@ pub(crate) fn draws(seed: u64, epoch: usize, step: usize) -> ChaCha8Rng {
 /// A seed for each step, for what a device draws.
 pub(crate) fn step_seed(seed: u64, epoch: usize, step: usize) -> u64 {
     draws(seed, epoch, step).random()
+}
+
+/// Seeds the random state of a device, which no other learner seeds or draws from while the guard is held: the CPU
+/// backend has one state per process.
+pub(crate) fn seeded(device: &Device, seed: u64) -> MutexGuard<'static, ()> {
+    static DRAWING: Mutex<()> = Mutex::new(());
+    let drawing = DRAWING.lock().unwrap_or_else(PoisonError::into_inner);
+    device.seed(seed);
+    drawing
 }
 
 #[cfg(test)]
