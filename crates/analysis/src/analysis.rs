@@ -4,8 +4,8 @@ use convlens_run::{Run, WordVectors};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::contributions::contributions;
-use crate::explained::{choose, explain};
+use crate::contributions;
+use crate::decisions::explained::{choose, explain};
 use crate::pictures::pictures;
 use crate::{
     AnalysisError, Certificate, Corpus, Excitations, Explained, Faithfulness, Filter, FilterVectors, Histogram, Judged,

@@ -6,7 +6,7 @@ use plotters::style::RGBColor;
 use crate::plot::{
     AGAINST, CATEGORIES, Dot, FOR, Histograms, Line, LineCharts, NEITHER, Panel, Scale, Scatter, WordBars,
 };
-use crate::vocabulary::extremes;
+use crate::words::vocabulary::extremes;
 use crate::{Agreement, Analysis, AnalysisError, Faithfulness, Judged, Picture, PlaceWords};
 
 /// The number of words in the scatter plot: the first of the vocabulary, which are the most frequent.

@@ -58,7 +58,7 @@ fn without_control_characters(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::phrases::tests::prediction;
+    use crate::decisions::phrases::tests::prediction;
 
     #[test]
     fn strong_words_are_coloured_and_control_characters_are_replaced() {

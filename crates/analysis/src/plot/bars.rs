@@ -4,8 +4,8 @@ use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 use super::{AGAINST, Area, Draw, Drawn, FONT, FOR, INK, message, text};
-use crate::vocabulary::WordScore;
-use crate::words::PlaceWords;
+use crate::PlaceWords;
+use crate::words::vocabulary::WordScore;
 
 /// One column per place of the phrase, each with its own scale: the words that raise the score, and below
 /// them those that lower it.

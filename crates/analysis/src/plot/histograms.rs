@@ -3,7 +3,7 @@
 use plotters::prelude::*;
 
 use super::{Area, Draw, Drawn, FONT, FOR, GRID, INK, axis_number, message};
-use crate::weights::Histogram;
+use crate::Histogram;
 
 /// One panel per histogram.
 pub(crate) struct Histograms<'a>(pub &'a [Histogram]);

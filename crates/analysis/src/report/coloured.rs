@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::explained::PHRASES_WITH_PARTS;
-use crate::phrases::near;
+use crate::decisions::explained::PHRASES_WITH_PARTS;
+use crate::decisions::phrases::near;
 use crate::{Explained, explained_output};
 
 /// A word is not coloured below this share of the strongest score.
@@ -87,7 +87,7 @@ fn tip(explained: &Explained, index: usize, output: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::phrases::tests::prediction;
+    use crate::decisions::phrases::tests::prediction;
 
     #[test]
     fn the_page_is_linear_in_the_length_of_a_text() {

@@ -6,9 +6,9 @@ use serde_json::{Value, json};
 use super::coloured::coloured;
 use super::run_facts::{certificate, facts, logits as logits_of_labels};
 use super::{as_image, faithfulness_table, judged_table, legend, pairs_table, render};
-use crate::explained::explain;
-use crate::faithfulness::probability;
-use crate::judged::rank_correlation;
+use crate::decisions::explained::explain;
+use crate::decisions::faithfulness::probability;
+use crate::people::judged::rank_correlation;
 use crate::{Analysis, AnalysisError, Corpus, Explained, OnStage, Side};
 
 /// The number of texts and words that are shown.

@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 use convlens_run::{Run, RunError};
 use serde::Serialize;
 
-use crate::treebank::JudgedPhrase;
+use crate::JudgedPhrase;
 use crate::{AnalysisError, OnStage};
 
 /// Negations.

@@ -6,7 +6,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use nalgebra::{DMatrix, SymmetricEigen};
 use serde::Serialize;
 
-use crate::receptive_fields::FilterVectors;
+use crate::FilterVectors;
 
 /// The principal components of some points.
 #[derive(Clone, Debug, PartialEq, Serialize)]

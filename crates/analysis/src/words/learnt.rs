@@ -4,7 +4,7 @@
 use convlens_run::{Run, RunError, WordTable};
 use serde_json::{Value, json};
 
-use crate::vocabulary::WordScore;
+use crate::words::vocabulary::WordScore;
 use crate::{FilterPosition, FilterVectors, Plane, Vocabulary, contributions, receptive_fields};
 
 /// Coordinates are rounded to integers up to this, which is finer than the pixels of a screen.

@@ -8,7 +8,7 @@ use rand::{RngExt, SeedableRng};
 use serde::Serialize;
 
 use crate::Texts;
-use crate::gradient::gradient_times_input;
+use crate::decisions::gradient::gradient_times_input;
 
 /// A way to measure the importance of a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]

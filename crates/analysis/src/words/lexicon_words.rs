@@ -3,7 +3,7 @@
 use convlens_run::{Run, RunError, to_host};
 use serde::Serialize;
 
-use crate::vocabulary::{Vocabulary, WordScore, extremes};
+use crate::words::vocabulary::{Vocabulary, WordScore, extremes};
 
 /// The strongest entries of a lexicon for one logit. The scores are those before the factors of negation, contrast
 /// and length.

@@ -3,7 +3,7 @@
 use convlens_run::{Run, WordTable};
 use serde::Serialize;
 
-use crate::vocabulary::{Vocabulary, WordScore};
+use crate::words::vocabulary::{Vocabulary, WordScore};
 
 /// The strongest words of one place of a phrase, for one logit.
 #[derive(Clone, Debug, PartialEq, Serialize)]

@@ -9,7 +9,7 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use crate::OnStage;
-use crate::vocabulary::{Vocabulary, WordScore};
+use crate::words::vocabulary::{Vocabulary, WordScore};
 
 /// One filter.
 #[derive(Clone, Debug, PartialEq, Serialize)]

@@ -6,7 +6,7 @@ use std::time::Instant;
 use convlens_run::{Run, RunError, WordTable};
 use serde::Serialize;
 
-use crate::attributions::{Method, Side, attributions};
+use crate::decisions::attributions::{Method, Side, attributions};
 use crate::{OnStage, Texts};
 
 /// The shares of a text's tokens that are removed or kept, the most important tokens first (ERASER,

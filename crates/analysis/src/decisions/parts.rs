@@ -4,7 +4,7 @@ use convlens_run::model::VisibleTokens;
 use convlens_run::{Part, Prediction, Run, RunError, WordTable};
 
 use crate::FilterVectors;
-use crate::gradient::gradient_times_input;
+use crate::decisions::gradient::gradient_times_input;
 
 /// Phrases of longer texts, in tokens, have no parts if that takes a gradient for each phrase.
 const MOST_TOKENS: usize = 4_000;
