@@ -1,5 +1,6 @@
 //! A complete analysis of a run.
 
+use convlens_run::model::EncoderSettings;
 use convlens_run::{Run, WordVectors};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -95,8 +96,8 @@ impl Analysis {
     /// - [`AnalysisError::NotBinary`] if there are judged phrases and the model does not have two labels
     /// - [`AnalysisError::Residual`] if the parts do not add up
     /// - [`AnalysisError::Texts`] or [`AnalysisError::Run`]
-    pub fn new(
-        run: &Run,
+    pub fn new<S: EncoderSettings>(
+        run: &Run<S>,
         corpus: &Corpus<'_>,
         judged: Option<&[JudgedPhrase]>,
         options: &Options,

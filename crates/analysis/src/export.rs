@@ -1,6 +1,6 @@
 //! The folded table of a linear model as a file: the whole model except its tokenizer.
 
-use convlens_run::model::Padding;
+use convlens_run::model::{EncoderSettings, Padding};
 use convlens_run::{Run, WordTable};
 use safetensors::tensor::{Dtype, TensorView};
 use serde_json::json;
@@ -23,7 +23,11 @@ pub enum FoldedFormat {
 /// # Errors
 ///
 /// [`AnalysisError::Report`] if the format cannot hold it.
-pub fn folded(run: &Run, table: &WordTable, format: FoldedFormat) -> Result<Vec<u8>, AnalysisError> {
+pub fn folded<S: EncoderSettings>(
+    run: &Run<S>,
+    table: &WordTable,
+    format: FoldedFormat,
+) -> Result<Vec<u8>, AnalysisError> {
     match format {
         FoldedFormat::Csv => csv(run, table),
         FoldedFormat::SafeTensors => safetensors(run, table),
@@ -31,7 +35,7 @@ pub fn folded(run: &Run, table: &WordTable, format: FoldedFormat) -> Result<Vec<
     .map_err(AnalysisError::Report)
 }
 
-fn csv(run: &Run, table: &WordTable) -> Result<Vec<u8>, String> {
+fn csv<S: EncoderSettings>(run: &Run<S>, table: &WordTable) -> Result<Vec<u8>, String> {
     let message = |error: csv::Error| error.to_string();
     let columns = (0..table.places()).flat_map(|place| {
         let offset = table.offset(place);
@@ -52,7 +56,7 @@ fn csv(run: &Run, table: &WordTable) -> Result<Vec<u8>, String> {
     writer.into_inner().map_err(|error| error.to_string())
 }
 
-fn safetensors(run: &Run, table: &WordTable) -> Result<Vec<u8>, String> {
+fn safetensors<S: EncoderSettings>(run: &Run<S>, table: &WordTable) -> Result<Vec<u8>, String> {
     let bytes = |values: &[f32]| -> Vec<u8> { values.iter().flat_map(|value| value.to_le_bytes()).collect() };
     let bias: Vec<f32> = table.bias().iter().map(|&bias| bias as f32).collect();
     let (values, bias) = (bytes(table.values()), bytes(&bias));

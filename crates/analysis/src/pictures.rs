@@ -1,6 +1,7 @@
 //! The pictures of an analysis.
 
 use convlens_run::Run;
+use convlens_run::model::EncoderSettings;
 use plotters::style::RGBColor;
 
 use crate::plot::{
@@ -16,7 +17,7 @@ const LABELS: (usize, usize) = (24, 6);
 /// The maximum number of logits that have a picture of their words.
 const OUTPUTS: usize = 10;
 
-pub(crate) fn pictures(run: &Run, analysis: &Analysis) -> Result<Vec<Picture>, AnalysisError> {
+pub(crate) fn pictures<S: EncoderSettings>(run: &Run<S>, analysis: &Analysis) -> Result<Vec<Picture>, AnalysisError> {
     let mut pictures = vec![
         plane(run, analysis)?,
         Picture::draw(
@@ -72,7 +73,7 @@ fn drawn(analysis: &Analysis) -> &[usize] {
     &ids[..ids.len().min(WORDS)]
 }
 
-fn plane(run: &Run, analysis: &Analysis) -> Result<Picture, AnalysisError> {
+fn plane<S: EncoderSettings>(run: &Run<S>, analysis: &Analysis) -> Result<Picture, AnalysisError> {
     let (ids, strongest) = (drawn(analysis), strongest(analysis));
     let at = |id: usize| coordinates(&analysis.plane.words[id]);
     let dot = |&id: &usize| Dot { at: at(id), color: color(&analysis.contributions[id], strongest) };
@@ -111,7 +112,7 @@ fn coordinates(at: &[f64]) -> (f64, f64) {
     (at.first().copied().unwrap_or(0.0), at.get(1).copied().unwrap_or(0.0))
 }
 
-fn legend(run: &Run) -> Vec<(RGBColor, String)> {
+fn legend<S: EncoderSettings>(run: &Run<S>) -> Vec<(RGBColor, String)> {
     let labels = &run.config.labels;
     let mut legend: Vec<(RGBColor, String)> = match run.outputs() {
         [_] => vec![(FOR, labels[1].clone()), (AGAINST, labels[0].clone())],

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use convlens_run::model::EncoderSettings;
 use convlens_run::{Run, RunError};
 
 use crate::AnalysisError;
@@ -115,7 +116,7 @@ impl<'a> Corpus<'a> {
     /// # Errors
     ///
     /// [`AnalysisError::Texts`] or [`RunError::Text`].
-    pub fn encode(&self, run: &Run, indices: &[usize]) -> Result<Texts, AnalysisError> {
+    pub fn encode<S: EncoderSettings>(&self, run: &Run<S>, indices: &[usize]) -> Result<Texts, AnalysisError> {
         let texts: Vec<String> =
             indices.iter().map(|&index| self.text(index).map(Cow::into_owned)).collect::<Result<_, _>>()?;
         let borrowed: Vec<&str> = texts.iter().map(String::as_str).collect();
@@ -127,7 +128,12 @@ impl<'a> Corpus<'a> {
     /// Reads and encodes the texts at `indices`, in that order, and skips each text that would bring
     /// the number of tokens above `tokens`.
     #[cfg(feature = "report")]
-    pub(crate) fn encode_within(&self, run: &Run, indices: &[usize], tokens: usize) -> Result<Texts, AnalysisError> {
+    pub(crate) fn encode_within<S: EncoderSettings>(
+        &self,
+        run: &Run<S>,
+        indices: &[usize],
+        tokens: usize,
+    ) -> Result<Texts, AnalysisError> {
         let (mut kept, mut rest) = (Texts::default(), tokens);
         for piece in self.pieces(indices) {
             let Texts { indices, texts, labels, ids } = self.encode(run, piece)?;
@@ -142,9 +148,9 @@ impl<'a> Corpus<'a> {
     }
 
     /// Calls `read` with every text, a piece at a time, and reports progress.
-    pub(crate) fn in_pieces(
+    pub(crate) fn in_pieces<S: EncoderSettings>(
         &self,
-        run: &Run,
+        run: &Run<S>,
         stage: &'static str,
         on_stage: OnStage<'_>,
         mut read: impl FnMut(&Texts) -> Result<(), AnalysisError>,
@@ -162,7 +168,11 @@ impl<'a> Corpus<'a> {
 
     /// The logits of every text, one row per text.
     #[cfg(feature = "report")]
-    pub(crate) fn logits(&self, run: &Run, on_stage: OnStage<'_>) -> Result<Vec<Vec<f32>>, AnalysisError> {
+    pub(crate) fn logits<S: EncoderSettings>(
+        &self,
+        run: &Run<S>,
+        on_stage: OnStage<'_>,
+    ) -> Result<Vec<Vec<f32>>, AnalysisError> {
         let mut logits = Vec::with_capacity(self.len());
         self.in_pieces(run, "logits of all texts", on_stage, |texts| {
             logits.extend(run.logits(&texts.rows())?);

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Distribution, Gradients, Int, Tensor, TensorData};
-use convlens_run::model::{Batch, Lexicon, ModelConfig, Padding, TextModel, parameter_shapes};
+use convlens_run::model::{
+    Batch, Encode, Encoder, EncoderSettings, Lexicon, ModelConfig, Padding, TextModel, parameter_shapes,
+};
 use convlens_run::text::Tokenizer;
 use convlens_run::{TrainingConfig, WordVectors};
 
@@ -15,9 +17,9 @@ use crate::{Adam, CountedLexicon, LearnError, StateError, cross_entropy};
 
 /// A model in training, with its optimiser.
 #[derive(Debug)]
-pub struct Learner {
+pub struct Learner<E: Encode = Encoder> {
     /// The model.
-    pub model: TextModel,
+    pub model: TextModel<E>,
     /// Its optimiser.
     pub adam: Adam,
     training: TrainingConfig,
@@ -56,7 +58,7 @@ impl ProjectedVectors {
     }
 
     /// The embeddings of the distinct words of a batch.
-    fn embeddings(&self, model: &TextModel, batch: &Batch, unk_id: u32, is_sparse: bool) -> Embeddings {
+    fn embeddings<E: Encode>(&self, model: &TextModel<E>, batch: &Batch, unk_id: u32, is_sparse: bool) -> Embeddings {
         let vocab_size = model.embed.weight.dims()[0] as i32;
         let distinct: Vec<i32> = batch.distinct.to_data().iter().collect();
         let embedded = |id: i32| if id < vocab_size { id } else { unk_id as i32 };
@@ -109,7 +111,7 @@ pub struct StepPosition {
     pub steps: usize,
 }
 
-impl Learner {
+impl<E: Encode> Learner<E> {
     /// A model with its initial weights, on `device`. They are drawn on the CPU, so that they are the
     /// same on every device. A model with a lexicon needs one that was counted on the training texts.
     ///
@@ -117,8 +119,8 @@ impl Learner {
     ///
     /// [`LearnError::Model`] if no model can be built from the settings, [`LearnError::WordDropout`],
     /// [`LearnError::Lexicon`] if a lexicon is missing or does not fit.
-    pub fn new(
-        model: &ModelConfig,
+    pub fn new<S: EncoderSettings<Encoder = E>>(
+        model: &ModelConfig<S>,
         training: &TrainingConfig,
         tokenizer: &Tokenizer,
         lexicon: Option<CountedLexicon>,
@@ -165,7 +167,11 @@ impl Learner {
     /// # Errors
     ///
     /// [`LearnError::Vectors`] if there is not one vector for every word of the vocabulary.
-    pub fn with_vectors(mut self, vectors: &WordVectors, model: &ModelConfig) -> Result<Self, LearnError> {
+    pub fn with_vectors<S: EncoderSettings<Encoder = E>>(
+        mut self,
+        vectors: &WordVectors,
+        model: &ModelConfig<S>,
+    ) -> Result<Self, LearnError> {
         let (vocab_size, width) = (model.vocab_size, vectors.dimensions.max(1));
         let found = vectors.values.len() / width;
         if found != vocab_size {
@@ -283,7 +289,7 @@ impl Learner {
     }
 
     /// The model with its present weights, without recorded gradients.
-    pub fn trained(&self) -> TextModel {
+    pub fn trained(&self) -> TextModel<E> {
         let mut model = self.model.valid();
         if let Some(ProjectedVectors { vectors, projection }) = &self.vectors {
             let of_vectors = vectors.clone().matmul(projection.clone().inner());

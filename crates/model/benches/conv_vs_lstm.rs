@@ -10,7 +10,8 @@ use std::time::Instant;
 use burn::module::Module;
 use burn::tensor::{Device, Distribution, Tensor};
 use convlens_model::{
-    Branch, ConvConfig, Encode, Encoder, EncoderConfig, LayerConfig, PlainConfig, RecurrentConfig, ResidualConfig,
+    Branch, ConvConfig, Encode, Encoder, EncoderConfig, EncoderSettings, LayerConfig, PlainConfig, RecurrentConfig,
+    ResidualConfig,
 };
 
 /// The allocator of the program.
@@ -75,7 +76,7 @@ fn times(config: &EncoderConfig, batch: usize, length: usize) -> [f64; 3] {
         _ = run(&training, x).sum().backward();
     });
     // One more token needs the window that it sees for a convolution, and one step for an LSTM.
-    let field = config.settings().receptive_field();
+    let field = config.receptive_field();
     let window = input(if field.is_unbounded() { 1 } else { (field.left + 1).min(length) });
     let token = time(|| _ = run(&encoder, window.clone()));
     [forward, both, token]

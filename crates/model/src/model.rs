@@ -7,7 +7,7 @@ use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
 use crate::dropout;
-use crate::encoder::{Encode, downsampled};
+use crate::encoder::{Encode, EncoderSettings, downsampled};
 use crate::limits::{self, MAX_PARAMETERS, MAX_SIZE, MAX_VOCABULARY, product};
 use crate::masking::zero_padding;
 use crate::pooling::{max_over_positions, mean_over_positions, shares_of_the_largest};
@@ -52,8 +52,11 @@ pub struct VisibleTokens {
 }
 
 /// The settings of a model: everything but its weights.
+///
+/// The encoder is one of this crate's, unless `S` is another crate's.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct ModelConfig {
+#[serde(bound = "")]
+pub struct ModelConfig<S: EncoderSettings = EncoderConfig> {
     /// The number of ids.
     pub vocab_size: usize,
     /// The number of dimensions of an embedding.
@@ -61,7 +64,7 @@ pub struct ModelConfig {
     /// The standard deviation of the normal distribution that the embeddings are drawn from.
     pub init_std: f64,
     /// The encoder.
-    pub encoder: EncoderConfig,
+    pub encoder: S,
     /// The number of logits: one for two classes (sigmoid), otherwise one per class (softmax).
     pub outputs: usize,
     /// How padding is treated.
@@ -95,15 +98,34 @@ impl ModelConfig {
     pub fn outputs_for(classes: usize) -> usize {
         if classes == 2 { 1 } else { classes }
     }
+}
+
+impl<S: EncoderSettings> ModelConfig<S> {
+    /// The same settings with another encoder.
+    pub fn with_encoder<T: EncoderSettings>(self, encoder: T) -> ModelConfig<T> {
+        let Self {
+            vocab_size,
+            embedding,
+            init_std,
+            encoder: _,
+            outputs,
+            padding,
+            pooling,
+            dropout,
+            shrinkage,
+            lexicon,
+        } = self;
+        ModelConfig { vocab_size, embedding, init_std, encoder, outputs, padding, pooling, dropout, shrinkage, lexicon }
+    }
 
     /// Initializes the model. The weights are drawn from the random state of `device`.
     ///
     /// # Errors
     ///
     /// As [`check`](Self::check).
-    pub fn init(&self, device: &Device) -> Result<TextModel, ConfigError> {
+    pub fn init(&self, device: &Device) -> Result<TextModel<S::Encoder>, ConfigError> {
         self.check()?;
-        let head = Conv1dConfig::new(self.encoder.settings().hidden(), self.outputs, 1)
+        let head = Conv1dConfig::new(self.encoder.hidden(), self.outputs, 1)
             .with_initializer(Initializer::XavierUniform { gain: 1.0 })
             .init(device);
         // The lexicon has the bias.
@@ -116,7 +138,7 @@ impl ModelConfig {
             head: Conv1d { bias, ..head },
             dropout: DropoutConfig::new(self.dropout).init(),
             field: self.receptive_field(),
-            stride: self.encoder.settings().stride(),
+            stride: self.encoder.stride(),
             pooling: self.pooling,
             shrinkage: self.shrinkage as f32,
             encoder_share: self.lexicon.as_ref().map_or(1.0, |lexicon| lexicon.encoder_share as f32),
@@ -129,7 +151,7 @@ impl ModelConfig {
     /// With a lexicon it includes the word before, with which a word makes a pair, but neither the negations nor the
     /// contrasts in whose scope the phrase is.
     pub fn receptive_field(&self) -> ReceptiveField {
-        let field = self.encoder.settings().receptive_field();
+        let field = self.encoder.receptive_field();
         if self.lexicon.is_some() { field.or(ReceptiveField { left: 1, right: 0 }) } else { field }
     }
 
@@ -145,7 +167,7 @@ impl ModelConfig {
 
     fn head_parameters(&self) -> u64 {
         let bias = if self.lexicon.is_none() { self.outputs } else { 0 };
-        product([self.outputs, self.encoder.settings().hidden()]).saturating_add(bias as u64)
+        product([self.outputs, self.encoder.hidden()]).saturating_add(bias as u64)
     }
 
     fn lexicon_parameters(&self) -> u64 {
@@ -171,7 +193,7 @@ impl ModelConfig {
         limits::check_factor("shrinkage", self.shrinkage)?;
         if let Some(lexicon) = &self.lexicon {
             lexicon.check()?;
-            if self.padding != Padding::Masked || self.encoder.settings().stride() > 1 {
+            if self.padding != Padding::Masked || self.encoder.stride() > 1 {
                 return Err("padding must be \"masked\", and the encoder without downsampling, for a lexicon".into());
             }
         }
@@ -179,19 +201,11 @@ impl ModelConfig {
             limits::check_size("padding.counted.length", length)?;
         }
         self.encoder.check()?;
-        if self.encoder.settings().stride() > 1 && self.padding != Padding::Masked {
+        if self.encoder.stride() > 1 && self.padding != Padding::Masked {
             return Err("padding must be \"masked\" for an encoder with downsampling".into());
         }
-        if let EncoderConfig::OneHot(one_hot) = &self.encoder
-            && self.embedding != one_hot.weights()
-        {
-            let weights = one_hot.weights();
-            return Err(format!(
-                "embedding must be {weights} (filters times the sum of kernel_sizes) for one-hot words, but is {}",
-                self.embedding
-            ));
-        }
-        let window = product([self.embedding, self.encoder.settings().kernel_size()]);
+        self.encoder.check_embedding(self.embedding)?;
+        let window = product([self.embedding, self.encoder.kernel_size()]);
         if window > MAX_SIZE as u64 {
             return Err(format!("embedding times kernel_size must be {MAX_SIZE} or less, but is {window}"));
         }
@@ -222,11 +236,11 @@ impl ModelConfig {
 /// encoder has `encoder.conv.weight` `[hidden, embedding, kernel_size]`. A model with a [`Lexicon`] has no
 /// `head.bias`, but `lexicon.bias`.
 #[derive(Module, Debug)]
-pub struct TextModel {
+pub struct TextModel<E: Module = Encoder> {
     /// One vector per token.
     pub embed: Embedding,
     /// One vector per position.
-    pub encoder: Encoder,
+    pub encoder: E,
     /// One prediction per position: a convolution of width 1.
     pub head: Conv1d,
     /// The scores of words and pairs of words beside the encoder, if there are any.
@@ -245,7 +259,7 @@ pub struct TextModel {
     encoder_share: f32,
 }
 
-impl TextModel {
+impl<E: Encode> TextModel<E> {
     /// The logits of each text, `[batch, outputs]`, by the fastest path: through the table if the model
     /// is linear, through a kernel that pools as it goes if there is one, otherwise layer by layer.
     pub fn forward(&self, batch: &Batch) -> Tensor<2> {

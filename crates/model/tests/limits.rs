@@ -4,9 +4,9 @@
 use burn::module::Module;
 use burn::tensor::Device;
 use convlens_model::{
-    Activation, Branch, ByteNetConfig, ConvConfig, DenseConfig, Downsampling, EncoderConfig, GatedConfig, LayerConfig,
-    LexiconConfig, LinearConvConfig, ModelConfig, OneHotConfig, Padding, PlainConfig, Pooling, RecurrentConfig,
-    ResidualConfig,
+    Activation, Branch, ByteNetConfig, ConvConfig, DenseConfig, Downsampling, EncoderConfig, EncoderSettings,
+    GatedConfig, LayerConfig, LexiconConfig, LinearConvConfig, ModelConfig, OneHotConfig, Padding, PlainConfig,
+    Pooling, RecurrentConfig, ResidualConfig,
 };
 use proptest::prelude::*;
 
@@ -122,7 +122,7 @@ proptest! {
             return Ok(());
         };
         prop_assert!(config.parameters() <= 1 << 30);
-        let (field, settings) = (config.receptive_field(), config.encoder.settings());
+        let (field, settings) = (config.receptive_field(), config.encoder);
         prop_assert!(field.is_unbounded() || field.size() <= 1 << 31);
         prop_assert!(settings.stride() <= 1 << 31 && settings.hidden() <= 1 << 20);
         if config.parameters() < 100_000 {

@@ -1,9 +1,11 @@
 //! The model card: a run's `README.md`.
 
+use convlens_model::EncoderSettings;
+
 use crate::{RunConfig, RunMetrics};
 
 /// A model card in the Hugging Face format. It names the user's files but not their paths.
-pub fn model_card(config: &RunConfig, metrics: &RunMetrics) -> String {
+pub fn model_card<S: EncoderSettings>(config: &RunConfig<S>, metrics: &RunMetrics) -> String {
     let dataset = escape(&config.dataset.short_name());
     let percent = |share: f64| format!("{:.2} %", 100.0 * share);
     let rows = [

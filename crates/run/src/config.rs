@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
-use convlens_model::{ModelConfig, Padding};
+use convlens_model::{EncoderConfig, EncoderSettings, ModelConfig, Padding};
 use convlens_text::TokenizerKind;
 use serde::{Deserialize, Serialize};
 
@@ -34,7 +34,8 @@ pub enum Task {
 
 /// The settings that rebuild the model and repeat the run, and the temperature of its probabilities.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct RunConfig {
+#[serde(bound = "")]
+pub struct RunConfig<S: EncoderSettings = EncoderConfig> {
     /// The version of the run folder's layout.
     pub format: u32,
     /// The version of convlens that wrote it.
@@ -52,7 +53,7 @@ pub struct RunConfig {
     /// How texts become ids.
     pub text: TextConfig,
     /// The model.
-    pub model: ModelConfig,
+    pub model: ModelConfig<S>,
     /// How it was trained.
     pub training: TrainingConfig,
     /// The word vectors that training starts from, if there are any.
@@ -68,7 +69,7 @@ fn uncalibrated() -> f64 {
     1.0
 }
 
-impl RunConfig {
+impl<S: EncoderSettings> RunConfig<S> {
     /// Reads `config.json`, whose path is `path`.
     ///
     /// # Errors
@@ -413,7 +414,8 @@ pub(crate) mod tests {
         for (pointer, value, expected) in cases {
             let mut json = serde_json::to_value(config()).expect("JSON");
             *json.pointer_mut(pointer).expect("a setting") = value;
-            let read = RunConfig::from_json(json.to_string().as_bytes(), Path::new("runs/r/config.json"));
+            let read =
+                RunConfig::<EncoderConfig>::from_json(json.to_string().as_bytes(), Path::new("runs/r/config.json"));
             let error = read.expect_err(pointer).to_string();
             assert!(error.starts_with("runs/r/config.json: ") && error.contains(expected), "{error}");
         }

@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use convlens_model::EncoderSettings;
 use serde::Serialize;
 
 use crate::local_paths::{LocalPaths, PATHS};
@@ -248,7 +249,7 @@ impl RunFolder {
     /// # Errors
     ///
     /// As [`RunConfig::check`] and [`write`](Self::write).
-    pub fn write_config(&self, config: &RunConfig) -> Result<(), RunError> {
+    pub fn write_config<S: EncoderSettings>(&self, config: &RunConfig<S>) -> Result<(), RunError> {
         config.check()?;
         self.write_json(CONFIG, &config.without_paths())?;
         let paths = LocalPaths::new(config);
@@ -284,7 +285,7 @@ impl RunFolder {
     /// # Errors
     ///
     /// As [`read_up_to`](Self::read_up_to).
-    pub fn read_tokenizer(&self, config: &RunConfig) -> Result<Vec<u8>, RunError> {
+    pub fn read_tokenizer<S: EncoderSettings>(&self, config: &RunConfig<S>) -> Result<Vec<u8>, RunError> {
         self.read_up_to(TOKENIZER, most_tokenizer_bytes(config.model.vocab_size))
     }
 
@@ -309,6 +310,15 @@ impl RunFolder {
     /// [`RunError::Newer`] if a newer version wrote it, [`RunError::Config`] if its settings are not
     /// valid.
     pub fn config(&self) -> Result<RunConfig, RunError> {
+        self.config_as()
+    }
+
+    /// As [`config`](Self::config), for a run with the encoder whose settings are `S`.
+    ///
+    /// # Errors
+    ///
+    /// As [`config`](Self::config).
+    pub fn config_as<S: EncoderSettings>(&self) -> Result<RunConfig<S>, RunError> {
         let mut config = RunConfig::from_json(&self.read_config()?, &self.file(CONFIG))?;
         if self.file(PATHS).exists() {
             let invalid =

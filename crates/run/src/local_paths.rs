@@ -5,6 +5,7 @@
 
 use std::path::PathBuf;
 
+use convlens_model::EncoderSettings;
 use serde::{Deserialize, Serialize};
 
 use crate::config::file_name;
@@ -28,7 +29,7 @@ pub(crate) struct LocalPaths {
 
 impl LocalPaths {
     /// The paths in a configuration.
-    pub fn new(config: &RunConfig) -> Self {
+    pub fn new<S: EncoderSettings>(config: &RunConfig<S>) -> Self {
         let file = config.dataset.file.as_ref();
         let tokenizer = match &config.text.tokenizer {
             TokenizerSource::File(path) => Some(path.clone()),
@@ -48,7 +49,7 @@ impl LocalPaths {
     }
 
     /// Puts the paths into a configuration that holds the files' names. A path of another file is ignored.
-    pub fn restore(self, config: &mut RunConfig) {
+    pub fn restore<S: EncoderSettings>(self, config: &mut RunConfig<S>) {
         let restore = |name: &mut PathBuf, path: Option<PathBuf>| {
             if let Some(path) = path.filter(|path| file_name(path) == file_name(name)) {
                 *name = path;

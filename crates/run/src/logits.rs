@@ -1,7 +1,7 @@
 //! The logits of many texts: batches of similar length, bounded by their positions.
 
 use burn::tensor::Device;
-use convlens_model::{Batch, Padding, TextModel};
+use convlens_model::{Batch, Encode, Padding, TextModel};
 
 use crate::windows::Windows;
 use crate::{RunError, to_host};
@@ -36,8 +36,8 @@ pub fn batches_by_length(texts: &[&[u32]], padding: Padding) -> Vec<Vec<usize>> 
 ///
 /// [`RunError::Device`], or [`RunError::TooLong`] for a text that the model can only read as a whole and
 /// that has more than [`MOST_TOKENS`](crate::MOST_TOKENS) tokens.
-pub fn logits(
-    model: &TextModel,
+pub fn logits<E: Encode>(
+    model: &TextModel<E>,
     texts: &[&[u32]],
     padding: Padding,
     pad_id: u32,

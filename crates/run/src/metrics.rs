@@ -1,6 +1,7 @@
 //! `metrics.json` and `metrics.jsonl`: how well a run does.
 
 use burn::module::Module;
+use convlens_model::EncoderSettings;
 use serde::{Deserialize, Serialize};
 
 use crate::Run;
@@ -81,8 +82,8 @@ impl RunMetrics {
     /// The metrics of a run that was trained on `texts` texts for the epochs in `history`, with those of
     /// its splits. The caller fills in the device and the memory. None if there is no epoch with a finite
     /// validation loss.
-    pub fn new(
-        run: &Run,
+    pub fn new<S: EncoderSettings>(
+        run: &Run<S>,
         history: &[EpochMetrics],
         texts: usize,
         validation: ClassMetrics,

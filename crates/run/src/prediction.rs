@@ -1,6 +1,6 @@
 //! A text's prediction as the sum of its phrases' scores.
 
-use convlens_model::{ModelConfig, VisibleTokens};
+use convlens_model::{EncoderSettings, ModelConfig, VisibleTokens};
 use convlens_text::{Encoding, Tokenizer};
 use serde::ser::SerializeStruct;
 use serde::{Serialize, Serializer};
@@ -63,15 +63,15 @@ pub struct Prediction {
 }
 
 impl Prediction {
-    pub(crate) fn new(run: &Run, text: &str) -> Result<Self, RunError> {
+    pub(crate) fn new<S: EncoderSettings>(run: &Run<S>, text: &str) -> Result<Self, RunError> {
         now(Self::read(run, text, Transfer::Blocking))
     }
 
-    pub(crate) async fn new_async(run: &Run, text: &str) -> Result<Self, RunError> {
+    pub(crate) async fn new_async<S: EncoderSettings>(run: &Run<S>, text: &str) -> Result<Self, RunError> {
         Self::read(run, text, Transfer::Async).await
     }
 
-    async fn read(run: &Run, text: &str, transfer: Transfer) -> Result<Self, RunError> {
+    async fn read<S: EncoderSettings>(run: &Run<S>, text: &str, transfer: Transfer) -> Result<Self, RunError> {
         let encoding = run.tokenizer.encode(text)?;
         let bias = match run.model.bias() {
             Some(bias) => to_f64(transfer.read(bias).await?),
@@ -105,8 +105,8 @@ impl Prediction {
     /// # Errors
     ///
     /// [`RunError::Overflow`] if a value is not finite.
-    pub(crate) fn from_values(
-        config: &RunConfig,
+    pub(crate) fn from_values<S: EncoderSettings>(
+        config: &RunConfig<S>,
         tokenizer: &Tokenizer,
         text: &str,
         encoding: &Encoding,
@@ -285,7 +285,7 @@ fn to_f64(values: Vec<f32>) -> Vec<f64> {
 }
 
 /// The phrases of a text from its positions' scores, `[positions, outputs]`.
-fn phrases(scores: &[f64], seen: VisibleTokens, config: &ModelConfig) -> Vec<Phrase> {
+fn phrases<S: EncoderSettings>(scores: &[f64], seen: VisibleTokens, config: &ModelConfig<S>) -> Vec<Phrase> {
     let (outputs, field) = (config.outputs, config.receptive_field());
     let tokens = seen.positions - seen.padding;
     let score = |position: usize| scores[position * outputs..(position + 1) * outputs].to_vec();
@@ -296,7 +296,7 @@ fn phrases(scores: &[f64], seen: VisibleTokens, config: &ModelConfig) -> Vec<Phr
             .map(score)
             .fold(vec![0.0; outputs], |sum, score| sum.iter().zip(score).map(|(sum, score)| sum + score).collect()),
     });
-    let words = (0..tokens).step_by(config.encoder.settings().stride()).enumerate().map(|(position, center)| Phrase {
+    let words = (0..tokens).step_by(config.encoder.stride()).enumerate().map(|(position, center)| Phrase {
         center: Some(center),
         tokens: field.phrase(center, tokens),
         score: score(seen.padding + position),

@@ -1,5 +1,6 @@
 //! Many texts, fast: labels and probabilities without the phrases behind them.
 
+use convlens_model::{EncoderConfig, EncoderSettings};
 use rayon::prelude::*;
 
 use crate::{Run, RunConfig, RunError, WordTable, predicted_label};
@@ -10,8 +11,8 @@ const CHUNK: usize = 256;
 /// A run prepared for many texts. A linear model is folded into its table; any other model reads the
 /// texts in batches of similar length. Uses all cores.
 #[derive(Debug)]
-pub struct Predictor {
-    run: Run,
+pub struct Predictor<S: EncoderSettings = EncoderConfig> {
+    run: Run<S>,
     table: Option<WordTable>,
 }
 
@@ -24,19 +25,19 @@ pub struct Classification {
     pub probabilities: Vec<f64>,
 }
 
-impl Predictor {
+impl<S: EncoderSettings> Predictor<S> {
     /// Prepares a run.
     ///
     /// # Errors
     ///
     /// [`RunError::Device`].
-    pub fn new(run: Run) -> Result<Self, RunError> {
+    pub fn new(run: Run<S>) -> Result<Self, RunError> {
         let table = run.word_table()?;
         Ok(Self { run, table })
     }
 
     /// The run.
-    pub fn run(&self) -> &Run {
+    pub fn run(&self) -> &Run<S> {
         &self.run
     }
 
@@ -83,7 +84,7 @@ impl Predictor {
 }
 
 impl Classification {
-    fn new(config: &RunConfig, logits: &[f64]) -> Result<Self, RunError> {
+    fn new<S: EncoderSettings>(config: &RunConfig<S>, logits: &[f64]) -> Result<Self, RunError> {
         if logits.iter().all(|logit| logit.is_finite()) {
             Ok(Self { label: predicted_label(logits), probabilities: config.probabilities(logits) })
         } else {

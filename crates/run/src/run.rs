@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use burn::tensor::Device;
-use convlens_model::{Batch, ModelConfig, TextModel};
+use convlens_model::{Batch, Encode, EncoderConfig, EncoderSettings, ModelConfig, TextModel};
 use convlens_text::Tokenizer;
 use safetensors::SafeTensorError;
 use serde_json::Value;
@@ -34,7 +34,7 @@ pub struct RunFiles {
 
 impl RunFiles {
     /// The settings, and the tokenizer that goes with them.
-    pub(crate) fn read_texts(&self, folder: &Path) -> Result<(RunConfig, Tokenizer), RunError> {
+    pub(crate) fn read_texts<S: EncoderSettings>(&self, folder: &Path) -> Result<(RunConfig<S>, Tokenizer), RunError> {
         let config = RunConfig::from_json(&self.config, &folder.join(CONFIG))?;
         let tokenizer = read_tokenizer(&config, &self.tokenizer, folder)?;
         Ok((config, tokenizer))
@@ -53,14 +53,16 @@ impl RunFiles {
 }
 
 /// A trained model with its configuration and tokenizer.
-#[derive(Debug)]
-pub struct Run {
+///
+/// The model's encoder is one of the crate [`convlens_model`]'s, unless `S` is another crate's.
+#[derive(Clone, Debug)]
+pub struct Run<S: EncoderSettings = EncoderConfig> {
     /// Its configuration.
-    pub config: RunConfig,
+    pub config: RunConfig<S>,
     /// Its tokenizer.
     pub tokenizer: Tokenizer,
     /// Its model.
-    pub model: TextModel,
+    pub model: TextModel<S::Encoder>,
     /// The device that it computes on.
     pub device: Device,
 }
@@ -84,14 +86,7 @@ impl Run {
     ///
     /// As [`open`](Self::open).
     pub fn open_on(folder: &RunFolder, device: &Device) -> Result<Self, RunError> {
-        let config = folder.config()?;
-        let json = folder.read_tokenizer(&config)?;
-        if !folder.file(WEIGHTS).exists() {
-            return Err(RunError::Untrained { path: folder.path().into() });
-        }
-        let tokenizer = read_tokenizer(&config, &json, folder.path())?;
-        let weights = folder.read_up_to(WEIGHTS, weights::most_bytes(&unallocated(&config, device)?))?;
-        Self::with_weights(config, tokenizer, weights, &tokenizer_digest(&json), folder.path(), device)
+        Self::open_as(folder, device)
     }
 
     /// Opens a run from the contents of its files.
@@ -105,8 +100,42 @@ impl Run {
         Self::with_weights(config, tokenizer, files.weights, &digest, Path::new(""), device)
     }
 
+    /// Writes a model's weights into a folder that already holds the tokenizer.
+    ///
+    /// # Errors
+    ///
+    /// [`RunError::Io`], naming the file.
+    pub fn save_weights<E: Encode>(folder: &RunFolder, model: &TextModel<E>) -> Result<(), RunError> {
+        let bytes = weights::to_bytes(model, &tokenizer_digest(&folder.read(TOKENIZER)?));
+        folder.write(WEIGHTS, &bytes.map_err(RunError::Device)?)
+    }
+
+    /// The [`tokenizer_digest`] that a folder's weights name; `None` if there are no weights of `model`,
+    /// or they name none.
+    pub fn digest_of_weights<E: Encode>(folder: &RunFolder, model: &TextModel<E>) -> Option<String> {
+        weights::digest_of(&folder.read_up_to(WEIGHTS, weights::most_bytes(model)).ok()?)
+    }
+}
+
+impl<S: EncoderSettings> Run<S> {
+    /// Opens a run folder on `device`, as a run with the encoder whose settings are `S`.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Run::open).
+    pub fn open_as(folder: &RunFolder, device: &Device) -> Result<Self, RunError> {
+        let config = folder.config_as()?;
+        let json = folder.read_tokenizer(&config)?;
+        if !folder.file(WEIGHTS).exists() {
+            return Err(RunError::Untrained { path: folder.path().into() });
+        }
+        let tokenizer = read_tokenizer(&config, &json, folder.path())?;
+        let weights = folder.read_up_to(WEIGHTS, weights::most_bytes(&unallocated(&config, device)?))?;
+        Self::with_weights(config, tokenizer, weights, &tokenizer_digest(&json), folder.path(), device)
+    }
+
     fn with_weights(
-        config: RunConfig,
+        config: RunConfig<S>,
         tokenizer: Tokenizer,
         weights: Vec<u8>,
         tokenizer_digest: &str,
@@ -130,22 +159,6 @@ impl Run {
         let tokenizer = self.tokenizer.to_json()?.into_bytes();
         let weights = weights::to_bytes(&self.model, &tokenizer_digest(&tokenizer)).map_err(RunError::Device)?;
         Ok(RunFiles { config: self.config.without_paths().to_json(), tokenizer, weights })
-    }
-
-    /// Writes a model's weights into a folder that already holds the tokenizer.
-    ///
-    /// # Errors
-    ///
-    /// [`RunError::Io`], naming the file.
-    pub fn save_weights(folder: &RunFolder, model: &TextModel) -> Result<(), RunError> {
-        let bytes = weights::to_bytes(model, &tokenizer_digest(&folder.read(TOKENIZER)?));
-        folder.write(WEIGHTS, &bytes.map_err(RunError::Device)?)
-    }
-
-    /// The [`tokenizer_digest`] that a folder's weights name; `None` if there are no weights of `model`,
-    /// or they name none.
-    pub fn digest_of_weights(folder: &RunFolder, model: &TextModel) -> Option<String> {
-        weights::digest_of(&folder.read_up_to(WEIGHTS, weights::most_bytes(model)).ok()?)
     }
 
     /// Classifies a text and scores its phrases.
@@ -233,7 +246,11 @@ impl Run {
     }
 }
 
-fn read_tokenizer(config: &RunConfig, json: &[u8], folder: &Path) -> Result<Tokenizer, RunError> {
+fn read_tokenizer<S: EncoderSettings>(
+    config: &RunConfig<S>,
+    json: &[u8],
+    folder: &Path,
+) -> Result<Tokenizer, RunError> {
     let path = folder.join(TOKENIZER);
     let invalid = |message: String| RunError::Tokenizer { path: path.clone(), message };
     // The tokenizers library panics on some files that are not JSON.
@@ -245,7 +262,7 @@ fn read_tokenizer(config: &RunConfig, json: &[u8], folder: &Path) -> Result<Toke
 
 /// The model without weight normalisation. Its weights are drawn only when they are first read, while the
 /// norms of the filters would be computed from them at once.
-fn unallocated(config: &RunConfig, device: &Device) -> Result<TextModel, RunError> {
+fn unallocated<S: EncoderSettings>(config: &RunConfig<S>, device: &Device) -> Result<TextModel<S::Encoder>, RunError> {
     fn turn_off(settings: &mut Value) {
         match settings {
             Value::Object(settings) => settings.iter_mut().for_each(|(name, value)| {
@@ -261,7 +278,7 @@ fn unallocated(config: &RunConfig, device: &Device) -> Result<TextModel, RunErro
     let invalid = |error: serde_json::Error| RunError::Config { path: CONFIG.into(), message: error.to_string() };
     let mut settings = serde_json::to_value(&config.model).map_err(invalid)?;
     turn_off(&mut settings);
-    Ok(serde_json::from_value::<ModelConfig>(settings).map_err(invalid)?.init(device)?)
+    Ok(serde_json::from_value::<ModelConfig<S>>(settings).map_err(invalid)?.init(device)?)
 }
 
 /// The digest that ties weights to the `tokenizer.json` that they were trained with: the SHA-256 of the

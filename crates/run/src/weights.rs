@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use burn::store::{ModuleSnapshot, SafetensorsStore};
-use convlens_model::{TextModel, parameter_name, parameter_shapes};
+use convlens_model::{Encode, TextModel, parameter_name, parameter_shapes};
 use safetensors::SafeTensors;
 
 use crate::RunError;
@@ -14,7 +14,7 @@ use crate::packed::{FACTORS, LARGEST_SCORE, PAIRS, floats, unpack};
 const TOKENIZER_KEY: &str = "tokenizer";
 
 /// The weights as SafeTensors, with the digest of the tokenizer that they belong to.
-pub(crate) fn to_bytes(model: &TextModel, tokenizer_digest: &str) -> Result<Vec<u8>, String> {
+pub(crate) fn to_bytes<E: Encode>(model: &TextModel<E>, tokenizer_digest: &str) -> Result<Vec<u8>, String> {
     let mut store = SafetensorsStore::from_bytes(None)
         .skip_enum_variants(true)
         .clear_metadata()
@@ -31,7 +31,7 @@ const MOST_HEADER: u64 = 1 << 20;
 
 /// The maximum number of bytes of a file of a model's weights, packed or not. Twice the weights leave room for the
 /// norms that a model without weight normalisation lacks.
-pub(crate) fn most_bytes(model: &TextModel) -> u64 {
+pub(crate) fn most_bytes<E: Encode>(model: &TextModel<E>) -> u64 {
     let size = |shape: &[usize]| shape.iter().fold(8u64, |size, &length| size.saturating_mul(length as u64));
     shapes(model)
         .iter()
@@ -43,7 +43,7 @@ pub(crate) fn most_bytes(model: &TextModel) -> u64 {
 /// # Errors
 ///
 /// [`RunError::DamagedWeights`] or [`RunError::MisfitWeights`].
-pub(crate) fn check_shapes(model: &TextModel, bytes: &[u8], path: &Path) -> Result<(), RunError> {
+pub(crate) fn check_shapes<E: Encode>(model: &TextModel<E>, bytes: &[u8], path: &Path) -> Result<(), RunError> {
     let misfit = |message: String| RunError::MisfitWeights { path: path.into(), message };
     let tensors = SafeTensors::deserialize(bytes)
         .map_err(|error| RunError::DamagedWeights { path: path.into(), message: error.to_string() })?;
@@ -61,7 +61,12 @@ pub(crate) fn check_shapes(model: &TextModel, bytes: &[u8], path: &Path) -> Resu
 /// # Errors
 ///
 /// [`RunError::DamagedWeights`] or [`RunError::MisfitWeights`].
-pub(crate) fn load(model: &mut TextModel, bytes: Vec<u8>, tokenizer_digest: &str, path: &Path) -> Result<(), RunError> {
+pub(crate) fn load<E: Encode>(
+    model: &mut TextModel<E>,
+    bytes: Vec<u8>,
+    tokenizer_digest: &str,
+    path: &Path,
+) -> Result<(), RunError> {
     let damaged = |message: String| RunError::DamagedWeights { path: path.into(), message };
     let misfit = |message: String| RunError::MisfitWeights { path: path.into(), message };
 
@@ -108,6 +113,6 @@ fn is_known(name: &str, shapes: &[(String, Vec<usize>)]) -> bool {
 }
 
 /// Each parameter's name in the file, and its shape.
-fn shapes(model: &TextModel) -> Vec<(String, Vec<usize>)> {
+fn shapes<E: Encode>(model: &TextModel<E>) -> Vec<(String, Vec<usize>)> {
     parameter_shapes(model).into_iter().map(|(path, shape)| (parameter_name(&path), shape)).collect()
 }

@@ -57,7 +57,7 @@ impl Windows {
     ///
     /// [`RunError::TooLong`] if the model cannot read the text in windows and it is too long to be
     /// read as a whole.
-    pub fn new(model: &TextModel, tokens: usize) -> Result<Option<Self>, RunError> {
+    pub fn new<E: Encode>(model: &TextModel<E>, tokens: usize) -> Result<Option<Self>, RunError> {
         if tokens <= WINDOW {
             return Ok(None);
         }
@@ -85,7 +85,7 @@ impl Windows {
     }
 
     /// The logits of a text given as ids.
-    pub fn logits(self, model: &TextModel, ids: &[u32], device: &Device) -> Result<Vec<f64>, RunError> {
+    pub fn logits<E: Encode>(self, model: &TextModel<E>, ids: &[u32], device: &Device) -> Result<Vec<f64>, RunError> {
         let bias = match model.bias() {
             Some(bias) => to_host(bias)?,
             None => vec![0.0; model.head.weight.dims()[0]],
@@ -109,9 +109,9 @@ impl Windows {
     }
 
     /// The scores and logits of a text given as ids.
-    pub async fn explain(
+    pub async fn explain<E: Encode>(
         self,
-        model: &TextModel,
+        model: &TextModel<E>,
         ids: &[u32],
         bias: &[f64],
         device: &Device,
@@ -152,9 +152,9 @@ impl Windows {
 }
 
 /// A text that is being read in windows.
-struct Reading<'a> {
+struct Reading<'a, E: Encode> {
     windows: Windows,
-    model: &'a TextModel,
+    model: &'a TextModel<E>,
     ids: &'a [u32],
     device: &'a Device,
     transfer: Transfer,
@@ -168,7 +168,7 @@ struct Largest {
 
 type OfBatch<'a> = &'a dyn Fn(&Batch) -> Tensor<3>;
 
-impl Reading<'_> {
+impl<E: Encode> Reading<'_, E> {
     /// Hands on what `of_batch` gives, `[1, positions, channels]`, at the positions of each window
     /// that count, with the index of the first of them.
     async fn each(&self, of_batch: OfBatch<'_>, on_window: &mut dyn FnMut(usize, &[f32])) -> Result<(), RunError> {
@@ -255,12 +255,12 @@ fn add_sums(logits: &mut [f64], positions: &[f64]) {
 }
 
 /// `[batch, positions, hidden]`
-fn features(model: &TextModel, batch: &Batch) -> Tensor<3> {
+fn features<E: Encode>(model: &TextModel<E>, batch: &Batch) -> Tensor<3> {
     model.encode(batch)
 }
 
 /// As [`features`], always layer by layer.
-fn features_by_layer(model: &TextModel, batch: &Batch) -> Tensor<3> {
+fn features_by_layer<E: Encode>(model: &TextModel<E>, batch: &Batch) -> Tensor<3> {
     let x = model.embed.forward(batch.ids.clone()) * batch.mask.clone().unsqueeze_dim::<3>(2);
     model.encoder.forward(x, batch.mask.clone())
 }

@@ -1,6 +1,6 @@
 //! A linear model as a table: the score of each word at each place of a phrase.
 
-use convlens_model::{ModelConfig, Padding, ReceptiveField, VisibleTokens};
+use convlens_model::{EncoderSettings, ModelConfig, Padding, ReceptiveField, VisibleTokens};
 
 use crate::{Prediction, Run, RunError, to_host};
 
@@ -30,14 +30,19 @@ pub struct Part {
 }
 
 impl WordTable {
-    pub(crate) fn new(run: &Run) -> Result<Option<Self>, RunError> {
+    pub(crate) fn new<S: EncoderSettings>(run: &Run<S>) -> Result<Option<Self>, RunError> {
         let Some(folded) = run.model.fold() else { return Ok(None) };
         Ok(Some(Self::from_values(to_host(folded.table)?, run.bias()?, &run.config.model, run.pad_id())))
     }
 
     /// A table from its values, `[vocab_size, places, outputs]`.
-    pub(crate) fn from_values(values: Vec<f32>, bias: Vec<f64>, config: &ModelConfig, pad_id: u32) -> Self {
-        let (outputs, field) = (config.outputs, config.encoder.settings().receptive_field());
+    pub(crate) fn from_values<S: EncoderSettings>(
+        values: Vec<f32>,
+        bias: Vec<f64>,
+        config: &ModelConfig<S>,
+        pad_id: u32,
+    ) -> Self {
+        let (outputs, field) = (config.outputs, config.encoder.receptive_field());
         let contributions = values
             .chunks_exact(field.size() * outputs)
             .flat_map(|word| (0..outputs).map(move |output| of_output(word, output, outputs).sum::<f64>() as f32))

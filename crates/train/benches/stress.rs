@@ -11,7 +11,8 @@ use burn::nn::loss::{CrossEntropyLossConfig, MseLoss, Reduction};
 use burn::nn::{Initializer, Linear, LinearConfig};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use convlens_run::model::{
-    Activation, Block, Branch, Encode, Encoder, EncoderConfig, LayerConfig, RecurrentConfig, ResidualConfig,
+    Activation, Block, Branch, Encode, Encoder, EncoderConfig, EncoderSettings, LayerConfig, RecurrentConfig,
+    ResidualConfig,
 };
 use convlens_train::Adam;
 use rand::rngs::ChaCha8Rng;

@@ -1,6 +1,7 @@
 //! What the page is told about a run and about a text.
 
 use convlens_analysis::{Parts, explained_output, strongest_phrases};
+use convlens_run::model::EncoderSettings;
 use convlens_run::text::Tokenizer;
 use convlens_run::{Part, Prediction, RunConfig};
 use serde_json::{Value, json};
@@ -46,7 +47,7 @@ pub struct Reading {
 
 /// What the page must know about a run, as JSON: see [`Reader::facts`](crate::Reader::facts).
 pub(crate) fn facts(config: &RunConfig, is_linear: bool) -> String {
-    let field = config.model.encoder.settings().receptive_field();
+    let field = config.model.encoder.receptive_field();
     let width = if field.is_unbounded() { Value::Null } else { field.size().into() };
     json!({
         "labels": config.labels,

@@ -1,7 +1,7 @@
 //! The importance of each token of a text for its label, by several methods.
 
 use burn::tensor::Tensor;
-use convlens_run::model::{Padding, ReceptiveField};
+use convlens_run::model::{EncoderSettings, Padding, ReceptiveField};
 use convlens_run::{Run, RunError, WordTable, batches_by_length, predicted_label, to_host};
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
@@ -57,8 +57,8 @@ impl Method {
 /// # Errors
 ///
 /// [`RunError::Device`].
-pub fn attributions(
-    run: &Run,
+pub fn attributions<S: EncoderSettings>(
+    run: &Run<S>,
     table: Option<&WordTable>,
     texts: &Texts,
     sides: &[Side],
@@ -123,13 +123,13 @@ impl Side {
 }
 
 /// Computes one number per position, `[batch, length]`, from the ids and sides of a batch.
-type BatchFn = fn(&Run, &[&[u32]], &[Side]) -> Result<(Vec<f32>, usize), RunError>;
+type BatchFn<S> = fn(&Run<S>, &[&[u32]], &[Side]) -> Result<(Vec<f32>, usize), RunError>;
 
-fn by_batch(
-    run: &Run,
+fn by_batch<S: EncoderSettings>(
+    run: &Run<S>,
     texts: &Texts,
     sides: &[Side],
-    compute: BatchFn,
+    compute: BatchFn<S>,
     on_done: &dyn Fn(usize),
 ) -> Result<Vec<Vec<f64>>, RunError> {
     let rows = texts.rows();
@@ -158,7 +158,7 @@ fn by_batch(
 }
 
 /// The sign of each text's side at its output, zero at the others, `[batch, 1, outputs]`.
-fn selector(sides: &[Side], run: &Run, device: &burn::tensor::Device) -> Tensor<3> {
+fn selector<S: EncoderSettings>(sides: &[Side], run: &Run<S>, device: &burn::tensor::Device) -> Tensor<3> {
     let outputs = run.config.model.outputs;
     let row =
         |side: &Side| (0..outputs).map(|output| if output == side.output { side.sign as f32 } else { 0.0 }).collect();
@@ -166,7 +166,11 @@ fn selector(sides: &[Side], run: &Run, device: &burn::tensor::Device) -> Tensor<
     Tensor::<1>::from_floats(rows.concat().as_slice(), device).reshape([sides.len(), 1, outputs])
 }
 
-fn phrase_scores(run: &Run, ids: &[&[u32]], sides: &[Side]) -> Result<(Vec<f32>, usize), RunError> {
+fn phrase_scores<S: EncoderSettings>(
+    run: &Run<S>,
+    ids: &[&[u32]],
+    sides: &[Side],
+) -> Result<(Vec<f32>, usize), RunError> {
     let batch = run.batch(ids);
     let [count, length] = batch.ids.dims();
     let scores = run.model.scores(&batch); // [batch, positions, outputs]
@@ -180,14 +184,19 @@ fn phrase_scores(run: &Run, ids: &[&[u32]], sides: &[Side]) -> Result<(Vec<f32>,
     Ok((found, length))
 }
 
-fn gradients(run: &Run, ids: &[&[u32]], sides: &[Side]) -> Result<(Vec<f32>, usize), RunError> {
+fn gradients<S: EncoderSettings>(run: &Run<S>, ids: &[&[u32]], sides: &[Side]) -> Result<(Vec<f32>, usize), RunError> {
     gradient_times_input(run, ids, |scores| {
         let device = scores.device();
         (scores * selector(sides, run, &device)).sum()
     })
 }
 
-fn occlusion(run: &Run, texts: &Texts, sides: &[Side], on_done: &dyn Fn(usize)) -> Result<Vec<Vec<f64>>, RunError> {
+fn occlusion<S: EncoderSettings>(
+    run: &Run<S>,
+    texts: &Texts,
+    sides: &[Side],
+    on_done: &dyn Fn(usize),
+) -> Result<Vec<Vec<f64>>, RunError> {
     let mut found = Vec::with_capacity(texts.len());
     for (ids, side) in texts.ids.iter().zip(sides) {
         let without = |index: usize| [&ids[..index], &ids[index + 1..]].concat();

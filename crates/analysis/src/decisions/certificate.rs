@@ -1,7 +1,7 @@
 //! A check that the explanations add up: for every text, the logit that the layers compute is compared
 //! with the sum of its parts.
 
-use convlens_run::model::Pooling;
+use convlens_run::model::{EncoderSettings, Pooling};
 use convlens_run::{LongText, Run, RunError, WordTable, batches_by_length, to_host};
 use serde::Serialize;
 
@@ -81,8 +81,8 @@ impl Certificate {
     /// # Errors
     ///
     /// [`AnalysisError::Texts`] or [`AnalysisError::Run`].
-    pub fn new(
-        run: &Run,
+    pub fn new<S: EncoderSettings>(
+        run: &Run<S>,
         table: Option<&WordTable>,
         corpus: &Corpus<'_>,
         tolerance: f64,
@@ -172,7 +172,7 @@ struct Sums {
 }
 
 impl Sums {
-    fn new(run: &Run, ids: &[&[u32]], folds: bool) -> Result<Self, RunError> {
+    fn new<S: EncoderSettings>(run: &Run<S>, ids: &[&[u32]], folds: bool) -> Result<Self, RunError> {
         let batch = run.batch(ids);
         let scores = run.model.scores_by_layer(&batch); // [batch, positions, outputs]
         let [count, positions, outputs] = scores.dims();

@@ -1,5 +1,6 @@
 //! Texts explained phrase by phrase and, if the model folds into a table, word by word.
 
+use convlens_run::model::EncoderSettings;
 use convlens_run::{Part, Prediction, Run, RunError, WordTable};
 use rand::SeedableRng;
 use rand::rngs::ChaCha8Rng;
@@ -32,8 +33,8 @@ pub(crate) fn choose(texts: usize, count: usize, seed: u64) -> Vec<usize> {
 /// # Errors
 ///
 /// [`RunError`].
-pub fn explain(
-    run: &Run,
+pub fn explain<S: EncoderSettings>(
+    run: &Run<S>,
     table: Option<&WordTable>,
     own: &[String],
     texts: &Texts,

@@ -3,6 +3,7 @@
 
 use std::time::Instant;
 
+use convlens_run::model::EncoderSettings;
 use convlens_run::{Run, RunError, WordTable};
 use serde::Serialize;
 
@@ -60,8 +61,8 @@ impl Faithfulness {
     /// # Errors
     ///
     /// [`RunError::Device`].
-    pub fn new(
-        run: &Run,
+    pub fn new<S: EncoderSettings>(
+        run: &Run<S>,
         table: Option<&WordTable>,
         texts: &Texts,
         seed: u64,
@@ -114,14 +115,14 @@ fn affordable(texts: &[Vec<u32>]) -> Vec<usize> {
 }
 
 /// The positions of a text's tokens, the most important first, equal ones in the order of the text.
-fn ranking(importance: &[f64], ids: &[u32], run: &Run) -> Vec<usize> {
+fn ranking<S: EncoderSettings>(importance: &[f64], ids: &[u32], run: &Run<S>) -> Vec<usize> {
     let mut places: Vec<usize> = (0..ids.len()).filter(|&place| !run.tokenizer.is_special(ids[place])).collect();
     places.sort_by(|&a, &b| importance[b].total_cmp(&importance[a]));
     places
 }
 
-fn measure(
-    run: &Run,
+fn measure<S: EncoderSettings>(
+    run: &Run<S>,
     texts: &Texts,
     sides: &[Side],
     whole: &[f64],

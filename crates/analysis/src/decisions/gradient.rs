@@ -2,6 +2,7 @@
 
 use burn::module::Module;
 use burn::tensor::Tensor;
+use convlens_run::model::EncoderSettings;
 use convlens_run::{Run, RunError, to_host};
 
 /// For each token, the dot product of its embedding and the gradient of a target with respect to that
@@ -14,8 +15,8 @@ use convlens_run::{Run, RunError, to_host};
 /// # Errors
 ///
 /// [`RunError::Device`].
-pub(crate) fn gradient_times_input(
-    run: &Run,
+pub(crate) fn gradient_times_input<S: EncoderSettings>(
+    run: &Run<S>,
     ids: &[&[u32]],
     target: impl FnOnce(Tensor<3>) -> Tensor<1>,
 ) -> Result<(Vec<f32>, usize), RunError> {

@@ -1,6 +1,6 @@
 //! The parts of one phrase: what each of its words adds, and which filters respond to it.
 
-use convlens_run::model::VisibleTokens;
+use convlens_run::model::{EncoderSettings, VisibleTokens};
 use convlens_run::{Part, Prediction, Run, RunError, WordTable};
 
 use crate::FilterVectors;
@@ -26,8 +26,8 @@ pub struct Parts {
 /// # Errors
 ///
 /// [`RunError::Device`].
-pub fn phrase_parts(
-    run: &Run,
+pub fn phrase_parts<S: EncoderSettings>(
+    run: &Run<S>,
     table: Option<&WordTable>,
     prediction: &Prediction,
     phrase: usize,
@@ -70,8 +70,8 @@ pub struct FilterShare {
 
 /// The `count` filters that respond most to a phrase, by their share or, if that is unknown, by their
 /// activation; strongest first.
-pub fn filters_behind(
-    run: &Run,
+pub fn filters_behind<S: EncoderSettings>(
+    run: &Run<S>,
     vectors: &FilterVectors,
     prediction: &Prediction,
     phrase: usize,

@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use burn::tensor::Tensor;
 use burn::tensor::module::conv1d;
 use burn::tensor::ops::ConvOptions;
-use convlens_run::model::{Encode, FilterWeights, Filters, Padding};
+use convlens_run::model::{Encode, EncoderSettings, FilterWeights, Filters, Padding};
 use convlens_run::{Run, RunError, batches_by_length, padded, to_host};
 use rayon::prelude::*;
 use serde::Serialize;
@@ -44,8 +44,8 @@ pub struct Excitations {
 /// # Errors
 ///
 /// [`RunError::Device`].
-pub fn excitations(
-    run: &Run,
+pub fn excitations<S: EncoderSettings>(
+    run: &Run<S>,
     texts: &Texts,
     count: usize,
     on_stage: OnStage<'_>,
@@ -96,7 +96,7 @@ pub fn excitations(
 
 /// The texts, each with its position in the list. Long ones are cut into windows that overlap so that
 /// every phrase is in one of them; a model with counted padding sees only the end of a text anyway.
-fn windows<'a>(run: &Run, texts: &'a Texts, kernel_size: usize) -> Vec<(&'a [u32], usize)> {
+fn windows<'a, S: EncoderSettings>(run: &Run<S>, texts: &'a Texts, kernel_size: usize) -> Vec<(&'a [u32], usize)> {
     let cut = |(text, ids): (usize, &'a Vec<u32>)| -> Vec<(&'a [u32], usize)> {
         if run.config.model.padding != Padding::Masked || ids.len() <= WINDOW + kernel_size {
             return vec![(ids.as_slice(), text)];
@@ -109,7 +109,12 @@ fn windows<'a>(run: &Run, texts: &'a Texts, kernel_size: usize) -> Vec<(&'a [u32
 
 /// The outputs of filters that are vectors, `[filters, embedding, kernel_size]`, before any activation:
 /// `[batch, filters, length]`, flattened, and this shape.
-fn responses(run: &Run, ids: &[&[u32]], filters: Tensor<3>, left: usize) -> Result<(Vec<f32>, [usize; 3]), RunError> {
+fn responses<S: EncoderSettings>(
+    run: &Run<S>,
+    ids: &[&[u32]],
+    filters: Tensor<3>,
+    left: usize,
+) -> Result<(Vec<f32>, [usize; 3]), RunError> {
     let batch = run.batch(ids);
     let mask = batch.mask.unsqueeze_dim::<3>(1); // [batch, 1, length]
     let x = run.model.embed.forward(batch.ids).swap_dims(1, 2) * mask; // [batch, embedding, length]
@@ -123,8 +128,8 @@ fn responses(run: &Run, ids: &[&[u32]], filters: Tensor<3>, left: usize) -> Resu
 /// The same for filters over one-hot words: the sums of the words' weights, which are the dimensions of their
 /// embeddings that `of_filters` names for each filter and place. Embeddings have thousands of dimensions then, so
 /// they are read where they lie.
-fn weights_of_words(
-    run: &Run,
+fn weights_of_words<S: EncoderSettings>(
+    run: &Run<S>,
     ids: &[&[u32]],
     embeddings: &[f32],
     of_filters: &[Vec<Option<usize>>],
@@ -156,12 +161,12 @@ fn weights_of_words(
 
 /// The whole phrases of a text that contain no special token, each with the position, of the `length`
 /// positions in the batch, at which a filter reads it.
-fn phrases<'a>(
+fn phrases<'a, S: EncoderSettings>(
     ids: &'a [u32],
     kernel_size: usize,
     left: usize,
     length: usize,
-    run: &'a Run,
+    run: &'a Run<S>,
 ) -> impl Iterator<Item = (usize, &'a [u32])> {
     let kept = &ids[ids.len().saturating_sub(length)..];
     let before = match run.config.model.padding {

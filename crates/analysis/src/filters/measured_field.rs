@@ -3,7 +3,7 @@
 
 use burn::module::Module;
 use burn::tensor::{Device, Distribution, Tensor};
-use convlens_run::model::{Encode, EncoderConfig, ReceptiveField};
+use convlens_run::model::{Encode, EncoderConfig, EncoderSettings, ReceptiveField};
 use convlens_run::{RunError, to_host};
 use serde::Serialize;
 
@@ -69,7 +69,7 @@ impl MeasuredField {
         let embedding = if let EncoderConfig::OneHot(one_hot) = config { one_hot.weights() } else { embedding };
         let device = Device::flex();
         device.seed(seed);
-        let (formula, stride) = (config.settings().receptive_field(), config.settings().stride());
+        let (formula, stride) = (config.receptive_field(), config.stride());
         let has_no_end = matches!(config, EncoderConfig::Lstm(_) | EncoderConfig::Gru(_));
         let side = |side: usize| match side {
             ReceptiveField::ALL if has_no_end => UNBOUNDED / 2,

@@ -3,7 +3,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use convlens_run::model::{Encode, FilterWeights, Pooling};
+use convlens_run::model::{Encode, EncoderSettings, FilterWeights, Pooling};
 use convlens_run::{Run, RunError, to_host};
 use rayon::prelude::*;
 use serde::Serialize;
@@ -72,7 +72,7 @@ impl FilterVectors {
     /// # Errors
     ///
     /// [`RunError::Device`].
-    pub fn new(run: &Run) -> Result<Self, RunError> {
+    pub fn new<S: EncoderSettings>(run: &Run<S>) -> Result<Self, RunError> {
         let filters = run.model.encoder.filters();
         let (left, is_last) = filters.as_ref().map_or((0, false), |filters| (filters.left, filters.is_last));
         let [count, kernel_size] = filters.as_ref().map_or([0, 1], |filters| filters.weights.shape());

@@ -1,6 +1,6 @@
 //! Histograms of a model's weights.
 
-use convlens_run::model::{Encode, FilterWeights};
+use convlens_run::model::{Encode, EncoderSettings, FilterWeights};
 use convlens_run::{Run, RunError, to_host};
 use serde::Serialize;
 
@@ -31,7 +31,7 @@ pub struct Histogram {
 /// # Errors
 ///
 /// [`RunError::Device`].
-pub fn histograms(run: &Run) -> Result<Vec<Histogram>, RunError> {
+pub fn histograms<S: EncoderSettings>(run: &Run<S>) -> Result<Vec<Histogram>, RunError> {
     let model = &run.model;
     // Filters over one-hot words have no weights besides the embeddings.
     let filters = match model.encoder.filters().map(|filters| filters.weights) {

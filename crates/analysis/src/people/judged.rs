@@ -2,6 +2,7 @@
 
 use std::ops::RangeInclusive;
 
+use convlens_run::model::EncoderSettings;
 use convlens_run::{Run, RunError};
 use serde::Serialize;
 
@@ -60,7 +61,7 @@ impl Judged {
     /// # Errors
     ///
     /// [`AnalysisError::NotBinary`].
-    pub fn check(run: &Run) -> Result<(), AnalysisError> {
+    pub fn check<S: EncoderSettings>(run: &Run<S>) -> Result<(), AnalysisError> {
         if run.config.model.outputs == 1 {
             Ok(())
         } else {
@@ -74,7 +75,11 @@ impl Judged {
     /// # Errors
     ///
     /// [`RunError`].
-    pub fn new(run: &Run, phrases: &[JudgedPhrase], on_stage: OnStage<'_>) -> Result<Self, RunError> {
+    pub fn new<S: EncoderSettings>(
+        run: &Run<S>,
+        phrases: &[JudgedPhrase],
+        on_stage: OnStage<'_>,
+    ) -> Result<Self, RunError> {
         let empty = f64::from(run.logits(&[&run.tokenizer.encode("")?.ids])?[0][0]);
         let mut scores = Vec::with_capacity(phrases.len());
         for chunk in phrases.chunks(CHUNK) {

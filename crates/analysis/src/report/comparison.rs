@@ -1,5 +1,6 @@
 //! A comparison of two runs on the same texts.
 
+use convlens_run::model::EncoderSettings;
 use convlens_run::{Run, RunMetrics};
 use serde_json::{Value, json};
 
@@ -34,7 +35,7 @@ pub struct Compared<'a> {
 /// # Errors
 ///
 /// [`AnalysisError::OtherLabels`].
-pub fn check_labels(ours: &Run, theirs: &Run) -> Result<(), AnalysisError> {
+pub fn check_labels<S: EncoderSettings>(ours: &Run<S>, theirs: &Run<S>) -> Result<(), AnalysisError> {
     if ours.config.labels == theirs.config.labels {
         return Ok(());
     }

@@ -7,6 +7,7 @@ mod run_facts;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
+use convlens_run::model::EncoderSettings;
 use convlens_run::{Run, RunMetrics};
 use minijinja::Environment;
 use serde_json::{Value, json};
@@ -33,8 +34,8 @@ const VECTOR_FEATURES: usize = 30;
 /// # Errors
 ///
 /// [`AnalysisError::Report`].
-pub fn report(
-    run: &Run,
+pub fn report<S: EncoderSettings>(
+    run: &Run<S>,
     analysis: &Analysis,
     metrics: Option<&RunMetrics>,
     name: &str,
@@ -124,7 +125,7 @@ fn as_image(picture: &Picture) -> Value {
 }
 
 /// The meanings of the colours of words in texts.
-fn legend(run: &Run) -> Value {
+fn legend<S: EncoderSettings>(run: &Run<S>) -> Value {
     match run.outputs() {
         [_] => json!([
             { "class": "for", "name": format!("evidence for “{}”", run.config.labels[1]) },
@@ -148,7 +149,7 @@ fn agreement(analysis: &Analysis) -> String {
 }
 
 /// What the script draws: one row per word and one row per position of a filter.
-fn points(run: &Run, analysis: &Analysis) -> Value {
+fn points<S: EncoderSettings>(run: &Run<S>, analysis: &Analysis) -> Value {
     let strongest = strongest(analysis);
     let kind = |contribution: &[f64]| match color(contribution, strongest) {
         FOR if contribution.len() == 1 => json!("for"),
@@ -193,7 +194,7 @@ fn place_name(place: isize) -> String {
     }
 }
 
-fn filter_page(filter: &Filter, analysis: &Analysis, run: &Run) -> Value {
+fn filter_page<S: EncoderSettings>(filter: &Filter, analysis: &Analysis, run: &Run<S>) -> Value {
     let positions = filter.positions.iter().map(|position| {
         json!({
             "name": place_name(position.place),

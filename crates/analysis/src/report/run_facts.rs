@@ -1,13 +1,13 @@
 //! The facts about a run, in words.
 
-use convlens_run::model::Padding;
+use convlens_run::model::{EncoderSettings, Padding};
 use convlens_run::{Run, RunMetrics};
 use serde_json::{Value, json};
 
 use crate::{Analysis, Certificate, Exactness};
 
 /// Rows of a name and a value.
-pub(super) fn facts(run: &Run, metrics: Option<&RunMetrics>, analysis: &Analysis) -> Value {
+pub(super) fn facts<S: EncoderSettings>(run: &Run<S>, metrics: Option<&RunMetrics>, analysis: &Analysis) -> Value {
     let config = &run.config;
     let mut facts = vec![
         ("preset", config.preset.clone()),
@@ -30,14 +30,14 @@ pub(super) fn facts(run: &Run, metrics: Option<&RunMetrics>, analysis: &Analysis
     facts.into_iter().map(|(name, value)| json!([name, value])).collect()
 }
 
-fn bias(run: &Run) -> String {
+fn bias<S: EncoderSettings>(run: &Run<S>) -> String {
     let bias = run.bias().unwrap_or_default();
     let bias = run.outputs().iter().zip(bias).map(|(name, bias)| format!("{bias:+.4} for the logit of “{name}”"));
     bias.collect::<Vec<_>>().join(", ")
 }
 
 /// What the scores add to.
-pub(super) fn logits(run: &Run) -> String {
+pub(super) fn logits<S: EncoderSettings>(run: &Run<S>) -> String {
     let labels = &run.config.labels;
     let mut text = match run.outputs() {
         [only] => format!(

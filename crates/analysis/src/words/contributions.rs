@@ -1,5 +1,6 @@
 //! What each word contributes to each logit on its own.
 
+use convlens_run::model::EncoderSettings;
 use convlens_run::{Run, RunError, WordTable};
 
 /// The contribution of each id to each logit, `[vocab_size][outputs]`. For a model that folds into a
@@ -9,7 +10,7 @@ use convlens_run::{Run, RunError, WordTable};
 /// # Errors
 ///
 /// [`RunError::Device`].
-pub fn contributions(run: &Run, table: Option<&WordTable>) -> Result<Vec<Vec<f64>>, RunError> {
+pub fn contributions<S: EncoderSettings>(run: &Run<S>, table: Option<&WordTable>) -> Result<Vec<Vec<f64>>, RunError> {
     let ids = 0..run.tokenizer.vocab_size() as u32;
     if let Some(table) = table {
         return Ok(ids.map(|id| table.contribution(id)).collect());

@@ -1,6 +1,7 @@
 //! What a run has learnt in few bytes, for a web page: words and filters in one plane, and the words of
 //! each filter.
 
+use convlens_run::model::EncoderSettings;
 use convlens_run::{Run, RunError, WordTable};
 use serde_json::{Value, json};
 
@@ -24,7 +25,12 @@ const SCALE: f64 = 2_000.0;
 /// # Errors
 ///
 /// [`RunError::Device`].
-pub fn learnt(run: &Run, table: Option<&WordTable>, count: usize, outputs: usize) -> Result<Value, RunError> {
+pub fn learnt<S: EncoderSettings>(
+    run: &Run<S>,
+    table: Option<&WordTable>,
+    count: usize,
+    outputs: usize,
+) -> Result<Value, RunError> {
     let vocabulary = Vocabulary::new(run);
     let vectors = FilterVectors::new(run)?;
     let contributions = contributions(run, table)?;

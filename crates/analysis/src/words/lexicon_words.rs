@@ -1,5 +1,6 @@
 //! The words and pairs of words with the largest scores in a lexicon.
 
+use convlens_run::model::EncoderSettings;
 use convlens_run::{Run, RunError, to_host};
 use serde::Serialize;
 
@@ -26,7 +27,11 @@ pub struct LexiconWords {
 /// # Errors
 ///
 /// [`RunError::Device`].
-pub fn lexicon_words(run: &Run, words: &Vocabulary, count: usize) -> Result<Option<Vec<LexiconWords>>, RunError> {
+pub fn lexicon_words<S: EncoderSettings>(
+    run: &Run<S>,
+    words: &Vocabulary,
+    count: usize,
+) -> Result<Option<Vec<LexiconWords>>, RunError> {
     let Some(lexicon) = &run.model.lexicon else { return Ok(None) };
     let (scores, pairs) = (to_host(lexicon.weight.val())?, lexicon.words_of_pairs());
     let (outputs, vocab_size) = (run.config.model.outputs, run.config.model.vocab_size);

@@ -1,5 +1,6 @@
 //! The words with the largest entries in the folded table of a linear model.
 
+use convlens_run::model::EncoderSettings;
 use convlens_run::{Run, WordTable};
 use serde::Serialize;
 
@@ -21,7 +22,12 @@ pub struct PlaceWords {
 
 /// The `count` strongest words over all places and at each place, for each logit. The scores are those
 /// before the division by the number of positions.
-pub fn strongest_words(run: &Run, table: &WordTable, words: &Vocabulary, count: usize) -> Vec<PlaceWords> {
+pub fn strongest_words<S: EncoderSettings>(
+    run: &Run<S>,
+    table: &WordTable,
+    words: &Vocabulary,
+    count: usize,
+) -> Vec<PlaceWords> {
     let places = || std::iter::once(None).chain((0..table.places()).map(Some));
     let strongest = |(output, name): (usize, &String), place: Option<usize>| {
         let score = |id: usize| match place {

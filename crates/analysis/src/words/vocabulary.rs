@@ -1,6 +1,7 @@
 //! The words of a model, and the ones with the highest and lowest scores.
 
 use convlens_run::Run;
+use convlens_run::model::EncoderSettings;
 use serde::Serialize;
 
 /// A word and its score.
@@ -22,7 +23,7 @@ pub struct Vocabulary {
 
 impl Vocabulary {
     /// The vocabulary of a run.
-    pub fn new(run: &Run) -> Self {
+    pub fn new<S: EncoderSettings>(run: &Run<S>) -> Self {
         let all = 0..run.tokenizer.vocab_size() as u32;
         let words = all.clone().map(|id| run.tokenizer.token(id).unwrap_or_default()).collect();
         let ids = all.filter(|&id| !run.tokenizer.is_special(id)).map(|id| id as usize).collect();

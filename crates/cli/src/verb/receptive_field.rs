@@ -4,8 +4,8 @@ use std::path::Path;
 
 use convlens_analysis::{Chart, MeasuredField, Scale};
 use convlens_run::model::{
-    Activation, Branch, ByteNetConfig, ConvConfig, DenseConfig, Downsampling, EncoderConfig, GatedConfig, LayerConfig,
-    LinearConvConfig, OneHotConfig, PlainConfig, RecurrentConfig, ResidualConfig,
+    Activation, Branch, ByteNetConfig, ConvConfig, DenseConfig, Downsampling, EncoderConfig, EncoderSettings,
+    GatedConfig, LayerConfig, LinearConvConfig, OneHotConfig, PlainConfig, RecurrentConfig, ResidualConfig,
 };
 use convlens_train::Stage;
 

@@ -2,7 +2,7 @@
 
 use burn::module::Param;
 use burn::tensor::{DType, IndexingUpdateOp, Int, Tensor};
-use convlens_run::model::TextModel;
+use convlens_run::model::{Encode, TextModel};
 
 use super::{Adam, Rule, is_on_host};
 
@@ -15,13 +15,13 @@ impl Adam {
     ///
     /// - `ids`: `[words]`
     /// - `gradient`: `[words, embedding]`
-    pub fn step_rows(
+    pub fn step_rows<E: Encode>(
         &mut self,
-        mut model: TextModel,
+        mut model: TextModel<E>,
         ids: Tensor<1, Int>,
         gradient: Tensor<2>,
         rate: f64,
-    ) -> TextModel {
+    ) -> TextModel<E> {
         const PATH: &str = "embed.weight";
         let (id, weight, mapper) = model.embed.weight.consume();
         let weight = weight.inner();

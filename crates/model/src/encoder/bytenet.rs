@@ -8,7 +8,7 @@ use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
 use super::layer::{ConvLayer, LayerConfig, dilation};
-use super::{Activation, Encode, EncoderSettings, Filters};
+use super::{Activation, Encode, Filters, Settings};
 use crate::kernels::{Epilogue, layer_norm};
 use crate::limits::{check_size, product};
 use crate::{ReceptiveField, Words};
@@ -61,7 +61,7 @@ impl ByteNetConfig {
     }
 }
 
-impl EncoderSettings for ByteNetConfig {
+impl Settings for ByteNetConfig {
     fn hidden(&self) -> usize {
         self.hidden
     }

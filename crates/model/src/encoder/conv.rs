@@ -5,7 +5,7 @@ use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
 use super::layer::{ConvLayer, LayerConfig};
-use super::{Activation, Encode, EncoderSettings, FilterWeights, Filters};
+use super::{Activation, Encode, FilterWeights, Filters, Settings};
 use crate::limits::check_widths;
 use crate::{Pooling, ReceptiveField, Words};
 
@@ -64,7 +64,7 @@ impl ConvConfig {
     }
 }
 
-impl EncoderSettings for ConvConfig {
+impl Settings for ConvConfig {
     fn hidden(&self) -> usize {
         self.filters.saturating_mul(self.kernel_sizes.len())
     }

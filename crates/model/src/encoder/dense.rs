@@ -5,7 +5,7 @@ use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
 use super::layer::{ConvLayer, LayerConfig};
-use super::{Encode, EncoderSettings, Filters};
+use super::{Encode, Filters, Settings};
 use crate::limits::product;
 use crate::{ReceptiveField, Words};
 
@@ -40,7 +40,7 @@ impl DenseConfig {
     }
 }
 
-impl EncoderSettings for DenseConfig {
+impl Settings for DenseConfig {
     fn hidden(&self) -> usize {
         self.growth.saturating_mul(self.layers)
     }

@@ -7,7 +7,7 @@ use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
 use super::layer::{ConvLayer, LayerConfig, dilation};
-use super::{Activation, Encode, EncoderSettings, Filters};
+use super::{Activation, Encode, Filters, Settings};
 use crate::kernels::gate;
 use crate::limits::{check_size, product};
 use crate::{ReceptiveField, Words, dropout};
@@ -54,7 +54,7 @@ impl GatedConfig {
     }
 }
 
-impl EncoderSettings for GatedConfig {
+impl Settings for GatedConfig {
     fn hidden(&self) -> usize {
         self.hidden
     }

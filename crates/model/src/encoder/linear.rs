@@ -7,7 +7,7 @@ use burn::nn::{Initializer, PaddingConfig1d};
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
-use super::{Encode, EncoderSettings, FilterWeights, Filters};
+use super::{Encode, FilterWeights, Filters, Settings};
 use crate::kernels::{Epilogue, Taps, convolve};
 use crate::limits::{check_size, check_std, product};
 use crate::{Pooling, ReceptiveField, Words};
@@ -38,7 +38,7 @@ impl LinearConvConfig {
     }
 }
 
-impl EncoderSettings for LinearConvConfig {
+impl Settings for LinearConvConfig {
     fn hidden(&self) -> usize {
         self.filters
     }

@@ -1,9 +1,12 @@
 //! Encoders: from one vector per token to one vector per position.
 //!
-//! To add an encoder, add a file here, a variant to each of the two enums below, a line to `each!`,
-//! [`EncoderConfig::init`], [`EncoderConfig::parameters`] and [`EncoderConfig::size_settings`], and a row
-//! to the table in the README. A name in the program's `args/encoders.rs` makes it known to commands that
-//! need no trained model.
+//! An encoder is a module that implements [`Encode`], with settings that implement [`EncoderSettings`]. Both may
+//! belong to another crate.
+//!
+//! To add an encoder to this crate, add a file here, a variant to each of the two enums below, a line to `each!`,
+//! [`init`](EncoderConfig::init), [`parameters`](EncoderConfig::parameters) and
+//! [`size_settings`](EncoderConfig::size_settings), and a row to the table in the README. A name in the program's
+//! `args/encoders.rs` makes it known to commands that need no trained model.
 
 mod activation;
 mod bytenet;
@@ -19,8 +22,11 @@ mod plain;
 mod recurrent;
 mod residual;
 
-use burn::module::Module;
+use std::fmt::Debug;
+
+use burn::module::{Module, ModuleDisplay};
 use burn::tensor::{Device, Tensor};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 pub use activation::Activation;
@@ -86,10 +92,19 @@ macro_rules! each {
     };
 }
 
-/// What the settings of every encoder have in common.
+/// The settings of an encoder: what it is built from, and what is known of it before it is built.
 ///
 /// Apart from [`check`](Self::check), the methods are meant for settings that have been checked.
-pub trait EncoderSettings {
+pub trait EncoderSettings: Clone + Debug + PartialEq + Send + Sync + Serialize + DeserializeOwned + 'static {
+    /// The encoder that is built.
+    type Encoder: Encode;
+
+    /// Initializes the encoder for inputs of `embedding` dimensions.
+    fn init(&self, embedding: usize, device: &Device) -> Self::Encoder;
+
+    /// The number of parameters of the encoder for inputs of `embedding` dimensions.
+    fn parameters(&self, embedding: usize) -> u64;
+
     /// The number of channels of the output.
     fn hidden(&self) -> usize;
 
@@ -106,11 +121,51 @@ pub trait EncoderSettings {
         1
     }
 
+    /// Checks that an encoder can be built from the settings, and that its size is not absurd.
+    ///
+    /// # Errors
+    ///
+    /// A message that begins with the names of the settings and says which values are possible.
+    fn check(&self) -> Result<(), String>;
+
+    /// Checks that the encoder can read embeddings of so many dimensions.
+    ///
+    /// # Errors
+    ///
+    /// A message that begins with `embedding` and says which values are possible.
+    fn check_embedding(&self, _embedding: usize) -> Result<(), String> {
+        Ok(())
+    }
+
+    /// The names of the settings that decide how large the encoder is, for error messages.
+    fn size_settings(&self) -> &'static str {
+        "encoder"
+    }
+}
+
+/// What the settings of the encoders of this crate have in common.
+pub(crate) trait Settings {
+    /// See [`EncoderSettings::hidden`].
+    fn hidden(&self) -> usize;
+
+    /// See [`EncoderSettings::receptive_field`].
+    fn receptive_field(&self) -> ReceptiveField;
+
+    /// See [`EncoderSettings::stride`].
+    fn stride(&self) -> usize {
+        1
+    }
+
+    /// See [`EncoderSettings::kernel_size`].
+    fn kernel_size(&self) -> usize {
+        1
+    }
+
     /// Checks each setting by itself; [`EncoderConfig::check`] also checks them together.
     ///
     /// # Errors
     ///
-    /// A message that begins with the name of the setting and says which values are possible.
+    /// See [`EncoderSettings::check`].
     fn check(&self) -> Result<(), String>;
 }
 
@@ -118,66 +173,10 @@ pub trait EncoderSettings {
 /// longer than this.
 const MAX_FIELD: usize = 1 << 31;
 
-impl EncoderConfig {
-    /// Checks that an encoder can be built from the settings, and that its size is not absurd.
-    ///
-    /// # Errors
-    ///
-    /// A message that begins with the names of the settings and says which values are possible.
-    pub fn check(&self) -> Result<(), String> {
-        let settings = self.settings();
-        settings.check()?;
-        let names = self.size_settings();
-        let largest = if matches!(self, Self::Dense(_)) { MAX_CHANNELS } else { MAX_SIZE };
-        if settings.hidden() > largest {
-            let channels = settings.hidden();
-            return Err(format!("{names}: there must be {largest} channels or fewer, but there are {channels}"));
-        }
-        let window = product([settings.hidden(), settings.kernel_size()]);
-        if window > MAX_SIZE as u64 {
-            return Err(format!("{names}: channels times kernel size must be {MAX_SIZE} or less, but is {window}"));
-        }
-        if settings.stride() > MAX_FIELD {
-            return Err(format!("{names}: {} tokens per position are more than any text has", settings.stride()));
-        }
-        let is_recurrent = matches!(self, Self::Lstm(_) | Self::Gru(_));
-        if !is_recurrent && settings.receptive_field().size() > MAX_FIELD {
-            return Err(format!("{names}: the receptive field would reach further than any text is long"));
-        }
-        Ok(())
-    }
+impl EncoderSettings for EncoderConfig {
+    type Encoder = Encoder;
 
-    /// The number of parameters of the encoder for inputs of `embedding` dimensions.
-    pub fn parameters(&self, embedding: usize) -> u64 {
-        match self {
-            Self::Linear(config) => config.parameters(embedding),
-            Self::Conv(config) => config.parameters(embedding),
-            Self::Plain(config) => config.parameters(embedding),
-            Self::Residual(config) => config.parameters(embedding),
-            Self::ByteNet(config) => config.parameters(embedding),
-            Self::Dense(config) => config.parameters(embedding),
-            Self::Gated(config) => config.parameters(embedding),
-            Self::OneHot(config) => config.hidden() as u64,
-            Self::Lstm(config) => config.parameters(embedding, 4),
-            Self::Gru(config) => config.parameters(embedding, 3),
-        }
-    }
-
-    /// The names of the settings that decide how large the encoder is, for error messages.
-    pub(crate) fn size_settings(&self) -> &'static str {
-        match self {
-            Self::Linear(_) => "filters, kernel_size",
-            Self::Conv(_) | Self::OneHot(_) => "filters, kernel_sizes",
-            Self::Plain(_) => "hidden, layers, kernel_size, downsampling",
-            Self::Residual(_) | Self::ByteNet(_) => "hidden, blocks, kernel_size, dilation_base",
-            Self::Dense(_) => "growth, layers, kernel_size",
-            Self::Gated(_) => "hidden, units, kernel_size, dilation_base",
-            Self::Lstm(_) | Self::Gru(_) => "hidden, bidirectional",
-        }
-    }
-
-    /// Initializes the encoder for inputs of `embedding` dimensions.
-    pub fn init(&self, embedding: usize, device: &Device) -> Encoder {
+    fn init(&self, embedding: usize, device: &Device) -> Encoder {
         match self {
             Self::Linear(config) => Encoder::Linear(config.init(embedding, device)),
             Self::Conv(config) => Encoder::Conv(config.init(embedding, device)),
@@ -192,9 +191,79 @@ impl EncoderConfig {
         }
     }
 
-    /// The settings of whichever encoder it is.
-    pub fn settings(&self) -> &dyn EncoderSettings {
-        each!(Self, self, config => config)
+    fn parameters(&self, embedding: usize) -> u64 {
+        match self {
+            Self::Linear(config) => config.parameters(embedding),
+            Self::Conv(config) => config.parameters(embedding),
+            Self::Plain(config) => config.parameters(embedding),
+            Self::Residual(config) => config.parameters(embedding),
+            Self::ByteNet(config) => config.parameters(embedding),
+            Self::Dense(config) => config.parameters(embedding),
+            Self::Gated(config) => config.parameters(embedding),
+            Self::OneHot(config) => config.hidden() as u64,
+            Self::Lstm(config) => config.parameters(embedding, 4),
+            Self::Gru(config) => config.parameters(embedding, 3),
+        }
+    }
+
+    fn hidden(&self) -> usize {
+        each!(Self, self, config => config.hidden())
+    }
+
+    fn receptive_field(&self) -> ReceptiveField {
+        each!(Self, self, config => config.receptive_field())
+    }
+
+    fn stride(&self) -> usize {
+        each!(Self, self, config => config.stride())
+    }
+
+    fn kernel_size(&self) -> usize {
+        each!(Self, self, config => config.kernel_size())
+    }
+
+    fn check(&self) -> Result<(), String> {
+        each!(Self, self, config => config.check())?;
+        let names = self.size_settings();
+        let largest = if matches!(self, Self::Dense(_)) { MAX_CHANNELS } else { MAX_SIZE };
+        if self.hidden() > largest {
+            let channels = self.hidden();
+            return Err(format!("{names}: there must be {largest} channels or fewer, but there are {channels}"));
+        }
+        let window = product([self.hidden(), self.kernel_size()]);
+        if window > MAX_SIZE as u64 {
+            return Err(format!("{names}: channels times kernel size must be {MAX_SIZE} or less, but is {window}"));
+        }
+        if self.stride() > MAX_FIELD {
+            return Err(format!("{names}: {} tokens per position are more than any text has", self.stride()));
+        }
+        let is_recurrent = matches!(self, Self::Lstm(_) | Self::Gru(_));
+        if !is_recurrent && self.receptive_field().size() > MAX_FIELD {
+            return Err(format!("{names}: the receptive field would reach further than any text is long"));
+        }
+        Ok(())
+    }
+
+    fn check_embedding(&self, embedding: usize) -> Result<(), String> {
+        match self {
+            Self::OneHot(one_hot) if embedding != one_hot.weights() => Err(format!(
+                "embedding must be {} (filters times the sum of kernel_sizes) for one-hot words, but is {embedding}",
+                one_hot.weights()
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    fn size_settings(&self) -> &'static str {
+        match self {
+            Self::Linear(_) => "filters, kernel_size",
+            Self::Conv(_) | Self::OneHot(_) => "filters, kernel_sizes",
+            Self::Plain(_) => "hidden, layers, kernel_size, downsampling",
+            Self::Residual(_) | Self::ByteNet(_) => "hidden, blocks, kernel_size, dilation_base",
+            Self::Dense(_) => "growth, layers, kernel_size",
+            Self::Gated(_) => "hidden, units, kernel_size, dilation_base",
+            Self::Lstm(_) | Self::Gru(_) => "hidden, bidirectional",
+        }
     }
 }
 
@@ -224,8 +293,9 @@ pub enum Encoder {
     Gru(Gru),
 }
 
-/// What every encoder can do.
-pub trait Encode {
+/// What every encoder can do. [`forward`](Self::forward) is enough; the other methods are faster ways to the same
+/// result, and what a convolution shows of itself.
+pub trait Encode: Module + ModuleDisplay + Sync {
     /// Applies the encoder.
     ///
     /// # Shapes
@@ -261,30 +331,24 @@ pub trait Encode {
     }
 }
 
-impl Encoder {
-    fn inner(&self) -> &dyn Encode {
-        each!(Self, self, encoder => encoder)
-    }
-}
-
 impl Encode for Encoder {
     fn forward(&self, x: Tensor<3>, mask: Tensor<2>) -> Tensor<3> {
-        self.inner().forward(x, mask)
+        each!(Self, self, encoder => encoder.forward(x, mask))
     }
 
     fn forward_words(&self, words: &Words) -> Tensor<3> {
-        self.inner().forward_words(words)
+        each!(Self, self, encoder => encoder.forward_words(words))
     }
 
     fn forward_pooled(&self, words: &Words, pooling: Pooling) -> Option<Tensor<2>> {
-        self.inner().forward_pooled(words, pooling)
+        each!(Self, self, encoder => encoder.forward_pooled(words, pooling))
     }
 
     fn filters(&self) -> Option<Filters> {
-        self.inner().filters()
+        each!(Self, self, encoder => encoder.filters())
     }
 
     fn linear_kernel(&self) -> Option<Tensor<3>> {
-        self.inner().linear_kernel()
+        each!(Self, self, encoder => encoder.linear_kernel())
     }
 }

@@ -9,7 +9,7 @@ use burn::tensor::activation::relu;
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
-use super::{Encode, EncoderSettings, FilterWeights, Filters};
+use super::{Encode, FilterWeights, Filters, Settings};
 use crate::kernels::Epilogue;
 use crate::limits::check_widths;
 use crate::{Pooling, ReceptiveField, Words};
@@ -36,7 +36,7 @@ impl OneHotConfig {
     }
 }
 
-impl EncoderSettings for OneHotConfig {
+impl Settings for OneHotConfig {
     fn hidden(&self) -> usize {
         self.filters.saturating_mul(self.kernel_sizes.len())
     }

@@ -5,7 +5,7 @@ use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
 use super::layer::{ConvLayer, LayerConfig, power};
-use super::{Downsampling, Encode, EncoderSettings, Filters, downsampled};
+use super::{Downsampling, Encode, Filters, Settings, downsampled};
 use crate::limits::check_size;
 use crate::{ReceptiveField, Words};
 
@@ -40,7 +40,7 @@ impl PlainConfig {
     }
 }
 
-impl EncoderSettings for PlainConfig {
+impl Settings for PlainConfig {
     fn hidden(&self) -> usize {
         self.hidden
     }

@@ -9,7 +9,7 @@ use burn::tensor::module::embedding;
 use burn::tensor::{Device, Int, Tensor};
 use serde::{Deserialize, Serialize};
 
-use super::{Encode, EncoderSettings};
+use super::{Encode, Settings};
 use crate::kernels::{Cell, Parameters, Reader, read};
 use crate::limits::{MAX_CHANNELS, check_up_to, product};
 use crate::{ReceptiveField, Words};
@@ -46,7 +46,7 @@ impl RecurrentConfig {
     }
 }
 
-impl EncoderSettings for RecurrentConfig {
+impl Settings for RecurrentConfig {
     fn hidden(&self) -> usize {
         if self.bidirectional { self.hidden.saturating_mul(2) } else { self.hidden }
     }

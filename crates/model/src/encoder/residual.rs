@@ -6,7 +6,7 @@ use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
 use super::layer::{ConvLayer, LayerConfig, dilation};
-use super::{Activation, Encode, EncoderSettings, Filters};
+use super::{Activation, Encode, Filters, Settings};
 use crate::kernels::rectified_sum;
 use crate::limits::{check_size, product};
 use crate::{ReceptiveField, Words};
@@ -75,7 +75,7 @@ impl ResidualConfig {
     }
 }
 
-impl EncoderSettings for ResidualConfig {
+impl Settings for ResidualConfig {
     fn hidden(&self) -> usize {
         self.hidden
     }

@@ -1,6 +1,7 @@
 //! Minimal pairs, in the manner of CheckList (Ribeiro et al. 2020): sentences that differ in little and have
 //! opposite sentiments. They test whether phrases mean more to a model than their words.
 
+use convlens_run::model::EncoderSettings;
 use convlens_run::{Run, RunError, predicted_label};
 use serde::Serialize;
 
@@ -68,7 +69,7 @@ impl MinimalPairs {
     /// # Errors
     ///
     /// [`RunError`].
-    pub fn new(run: &Run) -> Result<Option<Self>, RunError> {
+    pub fn new<S: EncoderSettings>(run: &Run<S>) -> Result<Option<Self>, RunError> {
         let labels: Vec<String> = run.config.labels.iter().map(|label| label.to_lowercase()).collect();
         if !SENTIMENTS.iter().any(|sentiments| labels == sentiments) {
             return Ok(None);
