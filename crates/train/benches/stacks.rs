@@ -21,7 +21,7 @@ use burn::tensor::{Device, Distribution, Tensor};
 use common::cpu_seconds;
 use convlens_data::{OnDownload, known};
 use convlens_learn::{Learner, StepPosition, epoch_order, parameters};
-use convlens_run::model::{
+use convlens_run::model::{EncoderSettings, 
     Batch, Branch, ConvConfig, Encode, Encoder, EncoderConfig, LayerConfig, ModelConfig, PlainConfig, RecurrentConfig,
     ResidualConfig, parameter_name, parameter_shapes,
 };
