@@ -1,13 +1,50 @@
 //! What can go wrong when a model learns.
 
+use convlens_run::RunError;
 use convlens_run::model::ConfigError;
+use convlens_run::text::TextError;
 
-/// An error of [`Learner`](crate::Learner).
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+use crate::UnknownPreset;
+
+/// An error of training.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum LearnError {
     /// No model can be built from the settings.
     #[error(transparent)]
     Model(#[from] ConfigError),
+    /// There is no preset with that name.
+    #[error(transparent)]
+    Preset(#[from] UnknownPreset),
+    /// No tokenizer can be trained on the texts, or one cannot be read.
+    #[error(transparent)]
+    Text(#[from] TextError),
+    /// A setting is not possible, a text is too long, or the device cannot be read.
+    #[error(transparent)]
+    Run(#[from] RunError),
+    /// There are no texts to train on, or none to choose the best epoch by.
+    #[error("training needs texts in both splits, but has {train} for training and {validation} for validation")]
+    EmptySplit {
+        /// The number of texts for training.
+        train: usize,
+        /// The number of texts for validation.
+        validation: usize,
+    },
+    /// There are fewer than two distinct labels.
+    #[error("the texts have {0} distinct labels, and a classifier needs two or more")]
+    OneLabel(usize),
+    /// A validation text has a label that no training text has.
+    #[error("the label {0:?} is not among those of the training texts")]
+    UnknownLabel(String),
+    /// The tokenizer is a file, and only a tokenizer that is trained on the texts is possible.
+    #[error("the tokenizer must be one that is trained on the texts, not a file")]
+    ForeignTokenizer,
+    /// The loss is no longer a finite number.
+    #[error("the loss is not a finite number; a lower learning rate may help")]
+    NotFinite,
+    /// A step failed before, and the weights are lost.
+    #[error("training failed before; start it again")]
+    Failed,
     /// The probability of word dropout is not from 0 to 1.
     #[error("word_dropout must be a number from 0 to 1, but is {0}")]
     WordDropout(f64),
@@ -38,6 +75,20 @@ pub enum LearnError {
         /// The number of labels.
         labels: usize,
     },
+    /// The number of labels differs from the number of tokens of a text.
+    #[error("a text of {tokens} tokens has {labels} labels")]
+    PositionCount {
+        /// The number of tokens.
+        tokens: usize,
+        /// The number of labels.
+        labels: usize,
+    },
+    /// The tokens have labels, and the model does not predict at every token.
+    #[error(
+        "labels for every token need a model with masked padding, without downsampling and without a lexicon, which \
+         predicts at every token"
+    )]
+    NoPositions,
     /// A label is not one of the model's classes.
     #[error("label {label} is not one of the model's {classes} classes, which are counted from 0")]
     Label {

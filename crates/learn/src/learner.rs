@@ -13,7 +13,7 @@ use convlens_run::{TrainingConfig, WordVectors};
 
 use crate::batches::{draws, drop_words, seeded, step_seed};
 use crate::parameters::{parameters, with_parameters};
-use crate::{Adam, CountedLexicon, LearnError, StateError, cross_entropy};
+use crate::{Adam, CountedLexicon, LearnError, StateError, StepScores, Targets, objective};
 
 /// A model in training, with its optimiser.
 #[derive(Debug)]
@@ -190,22 +190,22 @@ impl<E: Encode> Learner<E> {
         Ok(self)
     }
 
-    /// Takes one step on texts, given as token ids, with one label each. The learner is passed by value,
+    /// Takes one step on texts, given as token ids, and their targets. The learner is passed by value,
     /// so that the weights can change in place.
     ///
-    /// Also returns the logits before the step, `[batch, outputs]`, from which the loss follows.
+    /// Also returns how well the model did before the step.
     ///
     /// # Errors
     ///
-    /// [`LearnError`] if there are no texts, if the labels or ids do not fit the model, or if all steps
+    /// [`LearnError`] if there are no texts, if the targets or ids do not fit the model, or if all steps
     /// were taken before.
     pub fn step(
         mut self,
         mut rows: Vec<Cow<'_, [u32]>>,
-        labels: &[usize],
+        targets: &Targets,
         at: StepPosition,
-    ) -> Result<(Self, Tensor<2>), LearnError> {
-        self.check(&rows, labels, at)?;
+    ) -> Result<(Self, StepScores), LearnError> {
+        self.check(&rows, targets, at)?;
         let training = &self.training;
         // Dropout draws on the device, from a seed of the step's own.
         let drawing = seeded(&self.device, step_seed(training.seed, at.epoch, at.step));
@@ -234,19 +234,8 @@ impl<E: Encode> Learner<E> {
                 Embeddings { ids: batch.distinct.clone().inner(), trained: trained.clone(), rows: trained }
             }
         };
-        let of_encoder = self.model.forward_encoder(rows, &batch);
+        let (loss, scores) = objective::loss(&self.model, rows, &batch, targets, &self.device);
         drop(drawing);
-        let of_lexicon = self.model.lexicon.as_ref().map(|lexicon| lexicon.logits(&batch));
-        let loss = cross_entropy(of_encoder.clone(), labels, &self.device);
-        // Each learns as if it were alone. If they are trained together, the lexicon fits the training texts at once,
-        // and the encoder has nothing left to learn.
-        let (loss, logits) = match of_lexicon {
-            Some(of_lexicon) => (
-                loss + cross_entropy(of_lexicon.clone(), labels, &self.device),
-                self.model.combine(of_encoder, of_lexicon),
-            ),
-            None => (loss, of_encoder),
-        };
         let mut gradients = loss.backward();
         let remaining = 1.0 - at.done as f64 / at.steps as f64;
         let relative_rate = if training.decay { remaining } else { 1.0 };
@@ -264,24 +253,28 @@ impl<E: Encode> Learner<E> {
         if let Some(gradient) = of_rows {
             self.model = self.adam.step_rows(self.model, ids, gradient, rate);
         }
-        Ok((self, logits.inner()))
+        Ok((self, scores))
     }
 
-    fn check(&self, rows: &[Cow<'_, [u32]>], labels: &[usize], at: StepPosition) -> Result<(), LearnError> {
-        let outputs = self.model.head.weight.dims()[0];
-        let (vocab_size, classes) = (self.model.embed.weight.dims()[0], if outputs == 1 { 2 } else { outputs });
+    /// Checks that texts, given as token ids, and their targets fit the model.
+    ///
+    /// # Errors
+    ///
+    /// [`LearnError`] if the numbers of texts and targets differ, or a label or a token is not one of the model's.
+    pub fn check_texts<T: AsRef<[u32]>>(&self, texts: &[T], targets: &Targets) -> Result<(), LearnError> {
+        objective::check(&self.model, self.padding, texts.iter().map(|ids| ids.as_ref().len()), targets)?;
+        let vocab_size = self.model.embed.weight.dims()[0];
+        match texts.iter().flat_map(|ids| ids.as_ref()).find(|&&id| id as usize >= vocab_size) {
+            Some(&id) => Err(LearnError::Token { id, vocab_size }),
+            None => Ok(()),
+        }
+    }
+
+    fn check(&self, rows: &[Cow<'_, [u32]>], targets: &Targets, at: StepPosition) -> Result<(), LearnError> {
         if rows.is_empty() {
             return Err(LearnError::EmptyBatch);
         }
-        if rows.len() != labels.len() {
-            return Err(LearnError::LabelCount { texts: rows.len(), labels: labels.len() });
-        }
-        if let Some(&label) = labels.iter().find(|&&label| label >= classes) {
-            return Err(LearnError::Label { label, classes });
-        }
-        if let Some(&id) = rows.iter().flat_map(|ids| ids.iter()).find(|&&id| id as usize >= vocab_size) {
-            return Err(LearnError::Token { id, vocab_size });
-        }
+        self.check_texts(rows, targets)?;
         if at.steps == 0 || at.done > at.steps {
             return Err(LearnError::Schedule { done: at.done, steps: at.steps });
         }
@@ -359,26 +352,40 @@ mod tests {
         Learner::new(&(preset.model)(vocab_size, outputs), &training, &tokenizer, None, &Device::flex())
     }
 
+    fn assert_same(error: LearnError, expected: LearnError) {
+        assert_eq!(format!("{error:?}"), format!("{expected:?}"));
+    }
+
     #[test]
     fn misuse_is_an_error() {
         let error = |classes: usize, rows: &[&[u32]], labels: &[usize], at: StepPosition| {
             let rows = rows.iter().map(|&ids| Cow::Borrowed(ids)).collect();
-            learner(classes, |_| {}).expect("a learner").step(rows, labels, at).expect_err("misuse")
+            learner(classes, |_| {}).expect("a learner").step(rows, &labels.to_vec().into(), at).expect_err("misuse")
         };
-        assert_eq!(error(2, &[], &[], AT), LearnError::EmptyBatch);
-        assert_eq!(error(2, &[&[1]], &[0, 1], AT), LearnError::LabelCount { texts: 1, labels: 2 });
-        assert_eq!(error(2, &[&[1]], &[2], AT), LearnError::Label { label: 2, classes: 2 });
-        assert_eq!(error(3, &[&[1]], &[3], AT), LearnError::Label { label: 3, classes: 3 });
+        assert_same(error(2, &[], &[], AT), LearnError::EmptyBatch);
+        assert_same(error(2, &[&[1]], &[0, 1], AT), LearnError::LabelCount { texts: 1, labels: 2 });
+        assert_same(error(2, &[&[1]], &[2], AT), LearnError::Label { label: 2, classes: 2 });
+        assert_same(error(3, &[&[1]], &[3], AT), LearnError::Label { label: 3, classes: 3 });
         let token = error(2, &[&[1, 4_000_000_000]], &[0], AT);
         assert!(matches!(token, LearnError::Token { id: 4_000_000_000, .. }), "{token}");
         for (done, steps) in [(0, 0), (4, 3)] {
-            assert_eq!(
+            assert_same(
                 error(2, &[&[1]], &[0], StepPosition { done, steps, ..AT }),
-                LearnError::Schedule { done, steps }
+                LearnError::Schedule { done, steps },
             );
         }
+        let at_positions = |labels: Vec<Vec<Option<usize>>>| {
+            let learner = learner(2, |_| {}).expect("a learner");
+            learner.step(vec![Cow::Borrowed(&[1, 2])], &Targets::Positions(labels), AT)
+        };
+        assert_same(
+            at_positions(vec![vec![Some(0)]]).expect_err("misuse"),
+            LearnError::PositionCount { tokens: 2, labels: 1 },
+        );
+        let error = at_positions(vec![vec![None, Some(1)]]).expect_err("misuse");
+        assert_same(error, LearnError::Label { label: 1, classes: 1 });
         let no_probability = learner(2, |training| training.word_dropout = 7.0).expect_err("no probability");
-        assert_eq!(no_probability, LearnError::WordDropout(7.0));
+        assert_same(no_probability, LearnError::WordDropout(7.0));
     }
 
     /// A learner for the words *a*, *bad*, *film* and *good*, with word vectors of two dimensions.
@@ -390,10 +397,14 @@ mod tests {
         learner.with_vectors(&WordVectors { dimensions: 2, values }, &model).expect("vectors")
     }
 
+    fn logits(scores: &StepScores) -> Tensor<2> {
+        scores.logits().expect("one label per text").clone()
+    }
+
     fn take(learner: Learner, ids: &[u32], step: usize) -> (Learner, f32) {
         let at = StepPosition { epoch: 1, step, done: step - 1, steps: 9 };
-        let (learner, logits) = learner.step(vec![Cow::Borrowed(ids)], &[1], at).expect("a step");
-        (learner, logits.into_data().iter().next().expect("a logit"))
+        let (learner, scores) = learner.step(vec![Cow::Borrowed(ids)], &[1].into(), at).expect("a step");
+        (learner, logits(&scores).into_data().iter().next().expect("a logit"))
     }
 
     #[test]
@@ -431,8 +442,8 @@ mod tests {
     /// random state.
     fn with_all_words_dropped(learner: Learner) -> [f32; 2] {
         let texts = [[2, 3], [4, 4]].iter().map(|ids| Cow::Borrowed(ids.as_slice())).collect();
-        let (_, logits) = learner.step(texts, &[1, 1], AT).expect("a step");
-        logits.try_into_vec_as::<f32>().expect("logits").try_into().expect("two logits")
+        let (_, scores) = learner.step(texts, &[1, 1].into(), AT).expect("a step");
+        logits(&scores).try_into_vec_as::<f32>().expect("logits").try_into().expect("two logits")
     }
 
     #[test]
@@ -450,13 +461,13 @@ mod tests {
         let vocab_size = learner.model.embed.weight.dims()[0];
         let model = (preset("linear").expect("a preset").model)(vocab_size, 1);
         let error = learner.with_vectors(&WordVectors { dimensions: 2, values: vec![0.0; 6] }, &model);
-        assert_eq!(error.expect_err("three vectors"), LearnError::Vectors { vocab_size, found: 3 });
+        assert_same(error.expect_err("three vectors"), LearnError::Vectors { vocab_size, found: 3 });
     }
 
     #[test]
     fn a_text_without_tokens_is_learned_from() {
-        let (_, logits) =
-            learner(2, |_| {}).expect("a learner").step(vec![Cow::Borrowed(&[])], &[1], AT).expect("a step");
-        assert!(logits.into_data().iter::<f32>().all(f32::is_finite));
+        let (_, scores) =
+            learner(2, |_| {}).expect("a learner").step(vec![Cow::Borrowed(&[])], &[1].into(), AT).expect("a step");
+        assert!(logits(&scores).into_data().iter::<f32>().all(f32::is_finite));
     }
 }

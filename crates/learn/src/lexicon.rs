@@ -8,7 +8,7 @@
 use std::collections::HashMap;
 
 use ahash::AHashMap;
-use convlens_run::model::{LexiconEntries, ModelConfig, Role};
+use convlens_run::model::{EncoderSettings, LexiconEntries, ModelConfig, Role};
 use convlens_run::text::Tokenizer;
 
 /// What is added to the number of texts with a word, so that rare words have small ratios.
@@ -121,7 +121,7 @@ impl CountedLexicon {
     }
 
     /// Sets the number of pairs in the settings of a model that has a lexicon.
-    pub fn size(&self, model: &mut ModelConfig) {
+    pub fn size<S: EncoderSettings>(&self, model: &mut ModelConfig<S>) {
         if let Some(lexicon) = &mut model.lexicon {
             lexicon.pairs = self.entries.pairs.len();
         }

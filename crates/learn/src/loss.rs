@@ -2,7 +2,8 @@
 
 use burn::nn::loss::{BinaryCrossEntropyLossConfig, CrossEntropyLossConfig};
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use convlens_run::{ClassMetrics, calibrated, calibration_error, log_probabilities, predicted_label};
+use convlens_run::{Metrics, calibrated, calibration_error, log_probabilities, predicted_label};
+use serde::{Deserialize, Serialize};
 
 /// The mean cross-entropy of logits, in nats. With one logit per text it is the binary cross-entropy, and
 /// the logit is that of label 1.
@@ -24,13 +25,13 @@ pub fn cross_entropy(logits: Tensor<2>, labels: &[usize], device: &Device) -> Te
 }
 
 /// Running sums of losses and correct predictions.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Tally {
     /// The sum of the cross-entropies, in nats.
     pub loss: f64,
-    /// The number of texts whose label was predicted.
+    /// The number of labels that were predicted.
     pub hits: usize,
-    /// The number of texts.
+    /// The number of texts, or of tokens if each has a label.
     pub count: usize,
 }
 
@@ -48,10 +49,33 @@ impl Tally {
         }
     }
 
+    /// The tally of texts, as [`add`](Self::add) adds them.
+    ///
+    /// # Panics
+    ///
+    /// As [`add`](Self::add).
+    pub(crate) fn of(logits: &[f32], outputs: usize, labels: &[usize]) -> Self {
+        let mut tally = Self::default();
+        tally.add(logits, outputs, labels);
+        tally
+    }
+
+    /// The tally of `count` predictions with a mean loss, of which `hits` are right.
+    pub(crate) fn from_mean(loss: &[f32], hits: usize, count: usize) -> Self {
+        Self { loss: loss.iter().map(|&loss| f64::from(loss)).sum::<f64>() * count as f64, hits, count }
+    }
+
+    /// Adds another tally.
+    pub fn merge(&mut self, other: Self) {
+        self.loss += other.loss;
+        self.hits += other.hits;
+        self.count += other.count;
+    }
+
     /// The mean loss and the accuracy; both are 0 if there are no texts.
-    pub fn metrics(&self) -> ClassMetrics {
+    pub fn metrics(&self) -> Metrics {
         let count = self.count.max(1) as f64;
-        ClassMetrics { accuracy: self.hits as f64 / count, loss: self.loss / count, calibration_error: None }
+        Metrics { accuracy: self.hits as f64 / count, loss: self.loss / count, calibration_error: None }
     }
 }
 
@@ -60,11 +84,11 @@ impl Tally {
 /// # Panics
 ///
 /// If a label is not one of the classes.
-pub fn calibrated_metrics(logits: &[f32], outputs: usize, labels: &[usize], temperature: f64) -> ClassMetrics {
+pub fn calibrated_metrics(logits: &[f32], outputs: usize, labels: &[usize], temperature: f64) -> Metrics {
     let logits = calibrated(logits, temperature);
     let mut tally = Tally::default();
     tally.add(&logits, outputs, labels);
-    ClassMetrics { calibration_error: Some(calibration_error(&logits, outputs, labels)), ..tally.metrics() }
+    Metrics { calibration_error: Some(calibration_error(&logits, outputs, labels)), ..tally.metrics() }
 }
 
 #[cfg(test)]

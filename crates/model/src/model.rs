@@ -346,6 +346,23 @@ impl<E: Encode> TextModel<E> {
         self.encoder.forward_words(&self.words(batch))
     }
 
+    /// What the head predicts from at every position, `[batch, positions, hidden]`, for embeddings as
+    /// [`rows`](Self::rows) returns them. In training some of it is dropped, at every position separately. This is
+    /// the path of tasks with a target for every position.
+    pub fn features(&self, rows: Tensor<2>, batch: &Batch) -> Tensor<3> {
+        self.dropout.forward(self.encoder.forward_words(&Words::new(rows, batch)))
+    }
+
+    /// The logits at every position, `[batch, positions, outputs]`: the answer of a model whose task has a target for
+    /// every position. A lexicon adds nothing.
+    pub fn forward_positions(&self, batch: &Batch) -> Tensor<3> {
+        let predictions = self.predict_positions(batch);
+        match &self.head.bias {
+            Some(bias) => predictions + bias.val().unsqueeze::<3>(),
+            None => predictions,
+        }
+    }
+
     /// The prediction at every position, `[batch, positions, outputs]`, without the bias (which is the
     /// same at every position) and the lexicon. A linear model looks it up in the [`Folded`] table of the batch's words.
     /// Any other model looks up its first layer and computes the others.

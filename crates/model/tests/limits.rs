@@ -122,7 +122,7 @@ proptest! {
             return Ok(());
         };
         prop_assert!(config.parameters() <= 1 << 30);
-        let (field, settings) = (config.receptive_field(), config.encoder);
+        let (field, settings) = (config.receptive_field(), &config.encoder);
         prop_assert!(field.is_unbounded() || field.size() <= 1 << 31);
         prop_assert!(settings.stride() <= 1 << 31 && settings.hidden() <= 1 << 20);
         if config.parameters() < 100_000 {

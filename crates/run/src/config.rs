@@ -91,6 +91,30 @@ impl<S: EncoderSettings> RunConfig<S> {
         }
     }
 
+    /// The settings of a classifier that is trained on texts in memory.
+    pub fn new(
+        preset: &str,
+        labels: Vec<String>,
+        text: TextConfig,
+        model: ModelConfig<S>,
+        training: TrainingConfig,
+    ) -> Self {
+        Self {
+            format: FORMAT,
+            convlens: env!("CARGO_PKG_VERSION").into(),
+            burn: BURN_VERSION.into(),
+            task: Task::Classify,
+            preset: preset.into(),
+            labels,
+            dataset: DatasetConfig::in_memory(),
+            text,
+            model,
+            training,
+            vectors: None,
+            temperature: uncalibrated(),
+        }
+    }
+
     /// Checks that a model can be built, trained and read with these settings.
     ///
     /// # Errors
@@ -185,6 +209,12 @@ pub struct DatasetConfig {
 }
 
 impl DatasetConfig {
+    /// Texts that a program has in memory, of which nothing else is known.
+    fn in_memory() -> Self {
+        let (name, fingerprint) = ("texts in memory".into(), String::new());
+        Self { name, file: None, revision: None, fingerprint, train: 0, validation: 0, test: 0 }
+    }
+
     /// The name, of a file without its folder.
     pub(crate) fn short_name(&self) -> String {
         match &self.file {

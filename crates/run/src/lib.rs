@@ -41,7 +41,7 @@ pub use folded_run::FoldedRun;
 pub use folder::{CHECKPOINTS, METRICS, METRICS_BY_EPOCH, RunFolder};
 pub use lock::RunLock;
 pub use logits::{batches_by_length, logits, padded};
-pub use metrics::{ClassMetrics, EpochMetrics, RunMetrics};
+pub use metrics::{EpochMetrics, Metrics, RunMetrics};
 pub use packed::Precision;
 pub use prediction::{Phrase, Prediction, Token};
 pub use predictor::{Classification, Predictor};

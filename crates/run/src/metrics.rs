@@ -6,10 +6,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::Run;
 
-/// How well a classifier does on a split.
+/// How well a model does on a split.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct ClassMetrics {
-    /// The share of texts that are given the right label.
+pub struct Metrics {
+    /// The share of texts, or of tokens if each has a label, that are given the right label.
     pub accuracy: f64,
     /// The mean cross-entropy, in nats.
     pub loss: f64,
@@ -25,9 +25,9 @@ pub struct EpochMetrics {
     /// The epoch, from 1.
     pub epoch: usize,
     /// On the training split, summed up while the weights changed.
-    pub train: ClassMetrics,
+    pub train: Metrics,
     /// On the validation split, at the end of the epoch.
-    pub validation: ClassMetrics,
+    pub validation: Metrics,
     /// Seconds of training, without validation.
     pub seconds: f64,
 }
@@ -73,9 +73,9 @@ pub struct RunMetrics {
     /// The device that it was trained on.
     pub device: String,
     /// The best epoch on the validation split, with calibrated probabilities.
-    pub validation: ClassMetrics,
+    pub validation: Metrics,
     /// The best epoch on the test split, which is read once, with calibrated probabilities.
-    pub test: ClassMetrics,
+    pub test: Metrics,
 }
 
 impl RunMetrics {
@@ -86,8 +86,8 @@ impl RunMetrics {
         run: &Run<S>,
         history: &[EpochMetrics],
         texts: usize,
-        validation: ClassMetrics,
-        test: ClassMetrics,
+        validation: Metrics,
+        test: Metrics,
     ) -> Option<Self> {
         let best = EpochMetrics::best(history)?;
         let train_seconds = history.iter().map(|epoch| epoch.seconds).sum::<f64>();
@@ -115,7 +115,7 @@ mod tests {
     use super::*;
 
     fn history(losses: &[f64]) -> Vec<EpochMetrics> {
-        let metrics = |loss| ClassMetrics { accuracy: 0.5, loss, calibration_error: None };
+        let metrics = |loss| Metrics { accuracy: 0.5, loss, calibration_error: None };
         let epoch = |(index, &loss): (usize, &f64)| EpochMetrics {
             epoch: index + 1,
             train: metrics(1.0),

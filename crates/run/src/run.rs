@@ -118,6 +118,36 @@ impl Run {
 }
 
 impl<S: EncoderSettings> Run<S> {
+    /// A run from its parts.
+    ///
+    /// # Errors
+    ///
+    /// [`RunError`] if a setting is not possible, or the vocabularies of tokenizer and model differ.
+    pub fn new(
+        config: RunConfig<S>,
+        tokenizer: Tokenizer,
+        model: TextModel<S::Encoder>,
+        device: Device,
+    ) -> Result<Self, RunError> {
+        config.check()?;
+        check_vocabulary(&config, &tokenizer, Path::new(TOKENIZER))?;
+        Ok(Self { config, tokenizer, model, device })
+    }
+
+    /// Writes the run to a new folder, which [`open`](Run::open) reads: `config.json`, `tokenizer.json` and
+    /// `model.safetensors`.
+    ///
+    /// # Errors
+    ///
+    /// [`RunError::Exists`] if the folder holds something already, or [`RunError::Io`], naming the file.
+    pub fn save(&self, path: impl AsRef<Path>) -> Result<(), RunError> {
+        let folder = RunFolder::create(path.as_ref())?;
+        let files = self.files()?;
+        folder.write(TOKENIZER, &files.tokenizer)?;
+        folder.write(WEIGHTS, &files.weights)?;
+        folder.write_config(&self.config)
+    }
+
     /// Opens a run folder on `device`, as a run with the encoder whose settings are `S`.
     ///
     /// # Errors
@@ -256,8 +286,17 @@ fn read_tokenizer<S: EncoderSettings>(
     // The tokenizers library panics on some files that are not JSON.
     serde_json::from_slice::<Value>(json).map_err(|error| invalid(format!("not a tokenizer.json: {error}")))?;
     let tokenizer = Tokenizer::from_json(json).map_err(|error| invalid(error.to_string()))?;
-    let (tokens, model) = (tokenizer.vocab_size(), config.model.vocab_size);
-    if tokens == model { Ok(tokenizer) } else { Err(RunError::TokenizerSize { path, tokenizer: tokens, model }) }
+    check_vocabulary(config, &tokenizer, &path)?;
+    Ok(tokenizer)
+}
+
+fn check_vocabulary<S: EncoderSettings>(
+    config: &RunConfig<S>,
+    tokenizer: &Tokenizer,
+    path: &Path,
+) -> Result<(), RunError> {
+    let (tokenizer, model) = (tokenizer.vocab_size(), config.model.vocab_size);
+    if tokenizer == model { Ok(()) } else { Err(RunError::TokenizerSize { path: path.into(), tokenizer, model }) }
 }
 
 /// The model without weight normalisation. Its weights are drawn only when they are first read, while the

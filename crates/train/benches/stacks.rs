@@ -20,10 +20,10 @@ use burn::module::Module;
 use burn::tensor::{Device, Distribution, Tensor};
 use common::cpu_seconds;
 use convlens_data::{OnDownload, known};
-use convlens_learn::{Learner, StepPosition, epoch_order, parameters};
-use convlens_run::model::{EncoderSettings, 
-    Batch, Branch, ConvConfig, Encode, Encoder, EncoderConfig, LayerConfig, ModelConfig, PlainConfig, RecurrentConfig,
-    ResidualConfig, parameter_name, parameter_shapes,
+use convlens_learn::{Learner, StepPosition, Targets, epoch_order, parameters};
+use convlens_run::model::{
+    Batch, Branch, ConvConfig, Encode, Encoder, EncoderConfig, EncoderSettings, LayerConfig, ModelConfig, PlainConfig,
+    RecurrentConfig, ResidualConfig, parameter_name, parameter_shapes,
 };
 use convlens_run::text::{Tokenizer, train};
 use convlens_run::{TokenizerSource, TrainingConfig};
@@ -228,9 +228,10 @@ fn training_steps(work: &str, learner: Learner, batches: &[Texts]) {
         for (at, batch) in batches.iter().enumerate() {
             let rows = batch.ids.iter().map(|ids| Cow::Borrowed(ids.as_slice())).collect();
             let position = StepPosition { epoch: 1, step: at + 1, done: 0, steps: 1 };
-            let (learner, logits) = state.take().unwrap().step(rows, &batch.labels, position).unwrap();
+            let targets = Targets::Labels(batch.labels.clone());
+            let (learner, scores) = state.take().unwrap().step(rows, &targets, position).unwrap();
             state = Some(learner);
-            assert!(logits.into_data().iter::<f32>().all(f32::is_finite));
+            assert!(scores.tally().unwrap().loss.is_finite());
         }
     });
 }

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use burn::tensor::{Device, TensorData};
-use convlens_learn::{Learner, Tally};
-use convlens_run::{CHECKPOINTS, EpochMetrics, Run, RunError, RunFolder};
+use convlens_learn::{Learner, Session, Targets};
+use convlens_run::{CHECKPOINTS, Run, RunError, RunFolder};
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
 use serde::{Deserialize, Serialize};
@@ -22,65 +22,14 @@ const MOMENT: &str = "adam.";
 /// How many bytes a checkpoint may hold besides its tensors: names, and metrics by epoch.
 const HEADER: u64 = 16 << 20;
 
-/// How far training is.
+/// How far training is, and with which tokenizer.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Progress {
-    /// The epoch in progress, from 1.
-    pub epoch: usize,
-    /// How many of its steps are done.
-    pub step: usize,
-    /// The sum of the losses of its texts so far, in nats.
-    pub loss: f64,
-    /// How many of their labels were predicted.
-    pub hits: usize,
-    /// How many texts of the epoch are done.
-    pub count: usize,
-    /// Seconds of training in this epoch.
-    pub epoch_seconds: f64,
-    /// How many steps are done in all epochs.
-    pub steps: usize,
-    /// The completed epochs.
-    pub history: Vec<EpochMetrics>,
+    #[serde(flatten)]
+    pub session: Session,
     /// The digest of the run's `tokenizer.json`. Checkpoints of earlier versions have none.
     #[serde(default)]
     pub tokenizer: Option<String>,
-}
-
-impl Progress {
-    pub fn tally(&self) -> Tally {
-        Tally { loss: self.loss, hits: self.hits, count: self.count }
-    }
-
-    pub fn set_tally(&mut self, tally: Tally) {
-        (self.loss, self.hits, self.count) = (tally.loss, tally.hits, tally.count);
-    }
-
-    /// Checks that a run on `texts` texts can be in this state; the error says why it cannot.
-    fn check(&self, texts: usize) -> Result<(), String> {
-        let are_in_order = self.history.iter().zip(1..).all(|(epoch, number)| epoch.epoch == number);
-        let most_steps = self.epoch.saturating_mul(texts);
-        let is_time = |seconds: f64| seconds.is_finite() && seconds >= 0.0;
-        let checks = [
-            (are_in_order && self.epoch == self.history.len() + 1, "its epochs are not in order"),
-            (self.step <= self.steps && self.step <= texts, "it has too many steps"),
-            (self.steps <= most_steps && i32::try_from(self.steps).is_ok(), "it has too many steps"),
-            (self.hits <= self.count && self.count <= texts, "it counts more texts than there are"),
-            (self.loss.is_finite(), "its loss is not a finite number"),
-            (self.history.iter().all(is_measured), "a loss or an accuracy is out of range"),
-            (is_time(self.epoch_seconds), "a time is out of range"),
-            (self.history.iter().all(|epoch| is_time(epoch.seconds)), "a time is out of range"),
-        ];
-        match checks.into_iter().find(|(holds, _)| !holds) {
-            Some((_, problem)) => Err(problem.into()),
-            None => Ok(()),
-        }
-    }
-}
-
-fn is_measured(epoch: &EpochMetrics) -> bool {
-    [epoch.train, epoch.validation]
-        .iter()
-        .all(|metrics| metrics.loss.is_finite() && (0.0..=1.0).contains(&metrics.accuracy))
 }
 
 /// The weights of a model and the moments of its optimiser, by name.
@@ -113,13 +62,13 @@ fn to_bytes(learner: &Learner, progress: &Progress) -> Result<Vec<u8>, String> {
     safetensors::serialize(views, Some([(STATE.into(), state)].into())).map_err(|error| error.to_string())
 }
 
-/// Restores a checkpoint of a run that trains on `texts` texts with the tokenizer of the digest
+/// Restores a checkpoint of a run that trains on texts with these targets, with the tokenizer of the digest
 /// `tokenizer`; `None` if there is none.
 pub(crate) fn load(
     folder: &RunFolder,
     learner: &mut Learner,
     device: &Device,
-    texts: usize,
+    targets: &Targets,
     tokenizer: &str,
 ) -> Result<Option<Progress>, TrainError> {
     let path = folder.file(FILE);
@@ -130,7 +79,7 @@ pub(crate) fn load(
     let parameters = learner.weight_shapes().iter().map(|(_, shape)| shape.iter().product::<usize>()).sum();
     check_size(&path, parameters).map_err(damaged)?;
     let bytes = folder.read(FILE)?;
-    let mut progress = restore(&bytes, learner, device, texts).map_err(damaged)?;
+    let mut progress = restore(&bytes, learner, device, targets).map_err(damaged)?;
     // The weights know the digest where an earlier version wrote the checkpoint.
     let trained_with = progress.tokenizer.take().or_else(|| Run::digest_of_weights(folder, &learner.model));
     if trained_with.is_some_and(|digest| digest != tokenizer) {
@@ -155,12 +104,12 @@ fn check_size(path: &Path, parameters: usize) -> Result<(), String> {
 }
 
 /// Restores a checkpoint from its bytes, or says what is wrong with it.
-fn restore(bytes: &[u8], learner: &mut Learner, device: &Device, texts: usize) -> Result<Progress, String> {
+fn restore(bytes: &[u8], learner: &mut Learner, device: &Device, targets: &Targets) -> Result<Progress, String> {
     let (_, header) = SafeTensors::read_metadata(bytes).map_err(|error| error.to_string())?;
     let tensors = SafeTensors::deserialize(bytes).map_err(|error| error.to_string())?;
     let state = header.metadata().as_ref().and_then(|metadata| metadata.get(STATE)).ok_or("it has no state")?;
     let progress: Progress = serde_json::from_str(state).map_err(|error| format!("its state: {error}"))?;
-    progress.check(texts)?;
+    progress.session.check(targets)?;
 
     let shapes: BTreeMap<String, Vec<usize>> =
         learner.weight_shapes().into_iter().map(|(path, shape)| (format!("{WEIGHT}{path}"), shape)).collect();
@@ -179,7 +128,7 @@ fn restore(bytes: &[u8], learner: &mut Learner, device: &Device, texts: usize) -
         }
     }
     learner.set_weights(weights).map_err(|error| format!("{WEIGHT}{error}"))?;
-    let restored = learner.adam.restore(learner.weight_shapes(), progress.steps, moments, device);
+    let restored = learner.adam.restore(learner.weight_shapes(), progress.session.steps, moments, device);
     restored.map_err(|error| format!("{MOMENT}{error}"))?;
     Ok(progress)
 }
@@ -200,15 +149,17 @@ pub(crate) fn values(name: &str, view: &TensorView) -> Result<Vec<f32>, String> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use convlens_learn::{StepPosition, preset};
+    use convlens_learn::{StepPosition, Tally, preset};
     use convlens_run::model::{EncoderConfig, LinearConvConfig, ModelConfig, Padding};
     use convlens_run::text::{Tokenizer, TokenizerKind, train};
-    use convlens_run::{ClassMetrics, TrainingConfig};
+    use convlens_run::{EpochMetrics, Metrics, TrainingConfig};
     use proptest::prelude::*;
     use serde_json::{Value, json};
     use std::borrow::Cow;
 
-    const TEXTS: usize = 40;
+    fn targets() -> Targets {
+        Targets::Labels(vec![0; 40])
+    }
 
     fn tokenizer() -> Tokenizer {
         train(TokenizerKind::Words, 10, ["good bad film plot"].into_iter()).expect("trains")
@@ -226,15 +177,17 @@ mod tests {
 
     fn step(learner: Learner) -> Learner {
         let rows = vec![Cow::Owned(vec![1, 3, 4]), Cow::Owned(vec![1, 5])];
-        learner.step(rows, &[0, 1], StepPosition { epoch: 2, step: 4, done: 13, steps: 20 }).expect("a step").0
+        learner.step(rows, &[0, 1].into(), StepPosition { epoch: 2, step: 4, done: 13, steps: 20 }).expect("a step").0
     }
 
     fn progress() -> Progress {
-        let metrics = ClassMetrics { accuracy: 0.5, loss: 0.7, calibration_error: None };
+        let metrics = Metrics { accuracy: 0.5, loss: 0.7, calibration_error: None };
         let epoch = EpochMetrics { epoch: 1, train: metrics, validation: metrics, seconds: 1.5 };
         let history = vec![epoch];
         let tokenizer = Some("digest".into());
-        Progress { epoch: 2, step: 3, loss: 2.0, hits: 3, count: 6, epoch_seconds: 0.5, steps: 13, history, tokenizer }
+        let tally = Tally { loss: 2.0, hits: 3, count: 6 };
+        let session = Session { epoch: 2, step: 3, tally, epoch_seconds: 0.5, steps: 13, history };
+        Progress { session, tokenizer }
     }
 
     fn checkpoint() -> Vec<u8> {
@@ -251,7 +204,7 @@ mod tests {
     /// Restores a checkpoint. If it is accepted, training continues from it.
     fn restored(bytes: &[u8]) -> Result<Progress, String> {
         let mut learner = learner();
-        let progress = restore(bytes, &mut learner, &Device::flex(), TEXTS)?;
+        let progress = restore(bytes, &mut learner, &Device::flex(), &targets())?;
         step(learner);
         Ok(progress)
     }
@@ -261,7 +214,7 @@ mod tests {
         let mut other = learner();
         let one = step(learner());
         let bytes = to_bytes(&one, &progress()).expect("a checkpoint");
-        assert_eq!(restore(&bytes, &mut other, &Device::flex(), TEXTS).expect("restores"), progress());
+        assert_eq!(restore(&bytes, &mut other, &Device::flex(), &targets()).expect("restores"), progress());
         // The step counts of both optimisers differ, so only the weights are compared.
         assert_eq!(one.weights(), other.weights());
         assert!(is_finite(&one));
@@ -362,7 +315,7 @@ mod tests {
     fn a_checkpoint_of_another_tokenizer_is_refused() {
         let place = tempfile::tempdir().expect("a folder");
         let folder = RunFolder::create(place.path()).expect("is empty");
-        let load = |tokenizer: &str| super::load(&folder, &mut learner(), &Device::flex(), TEXTS, tokenizer);
+        let load = |tokenizer: &str| super::load(&folder, &mut learner(), &Device::flex(), &targets(), tokenizer);
         assert!(load("digest").expect("is allowed").is_none());
         save(&folder, &step(learner()), &progress()).expect("saves");
         assert_eq!(load("digest").expect("loads"), Some(progress()));
@@ -411,7 +364,7 @@ mod tests {
             }
             // What is accepted is possible, and training continues from it.
             match restored(&bytes) {
-                Ok(progress) => prop_assert!(progress.check(TEXTS).is_ok()),
+                Ok(progress) => prop_assert!(progress.session.check(&targets()).is_ok()),
                 Err(message) => prop_assert!(!message.is_empty()),
             }
         }

@@ -64,7 +64,7 @@ impl Corpus {
         }
         let texts = &self.train;
         let counted = CountedLexicon::new(&self.tokenizer, outputs, |count| {
-            for (index, &label) in texts.labels.iter().enumerate() {
+            for (index, &label) in texts.targets.labels().iter().enumerate() {
                 let ids = texts.ids(index)?;
                 count(&ids[..ids.len().min(max_tokens)], label);
             }
@@ -109,7 +109,7 @@ impl Corpus {
             return Err(DataError::TooFew { name, count, purpose: "validation" }.into());
         }
         let (validation, train) = all.part(&choose(all.len(), validation_fraction, seed));
-        let (unlabelled, lexicon) = (Texts::from_rows(&[], Vec::new()), OnceLock::new());
+        let (unlabelled, lexicon) = (Texts::from_rows(&[], Vec::new().into()), OnceLock::new());
         Ok(Self { tokenizer, tokenizer_json, train, validation, test, unlabelled, fingerprint, lexicon })
     }
 

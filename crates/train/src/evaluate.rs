@@ -1,10 +1,9 @@
 //! Evaluation of a model on labelled texts.
 
-use burn::tensor::Device;
 use convlens_data::Examples;
-use convlens_learn::{Tally, calibrated_metrics};
+use convlens_learn::{Measurement, Tally};
 use convlens_run::model::{Padding, TextModel};
-use convlens_run::{ClassMetrics, Run, RunError, calibrated, calibration_error, fit_temperature, predicted_label};
+use convlens_run::{Run, RunError, calibrated, calibration_error, predicted_label};
 use serde::Serialize;
 
 use crate::corpus::encode;
@@ -59,67 +58,36 @@ pub struct ClassReport {
 /// - [`TrainError::Run`] if the device cannot be read, or a logit is not a finite number.
 pub fn evaluate(run: &Run, examples: &Examples, on_stage: &(dyn Fn(Stage) + Sync)) -> Result<Evaluation, TrainError> {
     let texts = encode(&run.tokenizer, examples, on_stage)?;
-    let logits = run_logits(run, &texts, on_stage)?;
+    let measured = measure(&run.model, &texts, run.config.model.padding, run.pad_id(), on_stage)?;
+    let logits = measured.logits();
     if !logits.iter().all(|logit| logit.is_finite()) {
         return Err(RunError::Overflow.into());
     }
-    let logits = calibrated(&logits, run.config.temperature);
-    Ok(report(&logits, &texts.labels, &run.config.labels, run.config.model.outputs))
+    let logits = calibrated(logits, run.config.temperature);
+    Ok(report(&logits, texts.targets.labels(), &run.config.labels, run.config.model.outputs))
 }
 
-/// The metrics of a model on texts, with uncalibrated probabilities.
-pub(crate) fn metrics(
+/// How well a model does on texts, some of which are read at a time.
+pub(crate) fn measure(
     model: &TextModel,
     texts: &Texts,
     padding: Padding,
     pad_id: u32,
-    device: &Device,
-) -> Result<ClassMetrics, TrainError> {
-    let logits = logits(model, texts, padding, pad_id, device, &|_| {})?;
-    Ok(calibrated_metrics(&logits, (logits.len() / texts.len().max(1)).max(1), &texts.labels, 1.0))
-}
-
-/// The temperature of a run, fitted on the validation split, and the metrics there with calibrated
-/// probabilities.
-pub(crate) fn calibrate(run: &Run, validation: &Texts) -> Result<(f64, ClassMetrics), TrainError> {
-    let logits = run_logits(run, validation, &|_| {})?;
-    let (outputs, labels) = (run.config.model.outputs, &validation.labels);
-    let temperature = fit_temperature(&logits, outputs, labels);
-    Ok((temperature, calibrated_metrics(&logits, outputs, labels, temperature)))
-}
-
-/// The metrics of a run on texts, with calibrated probabilities.
-pub(crate) fn final_metrics(run: &Run, texts: &Texts) -> Result<ClassMetrics, TrainError> {
-    let logits = run_logits(run, texts, &|_| {})?;
-    Ok(calibrated_metrics(&logits, run.config.model.outputs, &texts.labels, run.config.temperature))
-}
-
-fn run_logits(run: &Run, texts: &Texts, on_stage: &(dyn Fn(Stage) + Sync)) -> Result<Vec<f32>, TrainError> {
-    logits(&run.model, texts, run.config.model.padding, run.pad_id(), &run.device, on_stage)
-}
-
-/// The logits of every text, one row after the other: `[texts, outputs]`, flattened.
-fn logits(
-    model: &TextModel,
-    texts: &Texts,
-    padding: Padding,
-    pad_id: u32,
-    device: &Device,
     on_stage: &(dyn Fn(Stage) + Sync),
-) -> Result<Vec<f32>, TrainError> {
+) -> Result<Measurement, TrainError> {
     let total = texts.len();
-    let mut logits = Vec::with_capacity(total);
+    let mut measured = Measurement::default();
     let mut start = 0;
     while start < total {
-        let count = count_at_once((start..total).map(|index| texts.length(index)));
-        let rows = (start..start + count).map(|index| texts.ids(index));
-        let rows = rows.collect::<Result<Vec<_>, _>>()?;
+        let indices: Vec<usize> =
+            (start..start + count_at_once((start..total).map(|index| texts.length(index)))).collect();
+        let rows = indices.iter().map(|&index| texts.ids(index)).collect::<Result<Vec<_>, _>>()?;
         let rows: Vec<&[u32]> = rows.iter().map(AsRef::as_ref).collect();
         let on_done = |done| on_stage(Stage { name: "reading texts", done: start + done, total });
-        logits.extend(convlens_run::logits(model, &rows, padding, pad_id, device, &on_done)?);
-        start += count;
+        measured.add(model, &rows, &texts.targets.pick(&indices, usize::MAX), padding, pad_id, &on_done)?;
+        start += indices.len();
     }
-    Ok(logits)
+    Ok(measured)
 }
 
 /// How many of the texts with these lengths are read at once; at least one.

@@ -94,8 +94,8 @@ pub fn depth_gradients(
 fn loss(model: &TextModel, indices: &[usize], corpus: &Corpus, device: &Device) -> Result<Tensor<1>, TrainError> {
     let rows = indices.iter().map(|&index| corpus.train.ids(index)).collect::<Result<Vec<_>, _>>()?;
     let rows: Vec<&[u32]> = rows.iter().map(AsRef::as_ref).collect();
-    let labels: Vec<usize> = indices.iter().map(|&index| corpus.train.labels[index]).collect();
-    Ok(cross_entropy(model.forward(&Batch::masked(&rows, 0, device)), &labels, device))
+    let targets = corpus.train.targets.pick(indices, usize::MAX);
+    Ok(cross_entropy(model.forward(&Batch::masked(&rows, 0, device)), targets.labels(), device))
 }
 
 /// The mean norm of the gradient of each layer's filters, and the mean loss.

@@ -1,6 +1,5 @@
 #![doc = include_str!("../README.md")]
 
-mod batches;
 mod cache;
 mod checkpoint;
 mod corpus;

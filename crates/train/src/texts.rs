@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use convlens_data::read_exact_at;
+use convlens_learn::Targets;
 
 use crate::TrainError;
 
@@ -18,14 +19,14 @@ const ID: usize = size_of::<u32>();
 /// The size of a text's start in a file, in bytes.
 const START: usize = size_of::<u64>();
 
-/// Texts as ids, with labels. A part of them shares their memory or file.
+/// Texts as ids, with their targets. A part of them shares their memory or file.
 #[derive(Clone, Debug)]
 pub struct Texts {
     store: Arc<Store>,
     /// The range of each text in the store, in ids.
     spans: Vec<Range<u64>>,
-    /// Each text's label.
-    pub labels: Vec<usize>,
+    /// What a model should say of each text.
+    pub targets: Targets,
 }
 
 #[derive(Debug)]
@@ -36,23 +37,23 @@ enum Store {
 
 impl Texts {
     /// Texts from lists of ids.
-    pub fn from_rows(rows: &[Vec<u32>], labels: Vec<usize>) -> Self {
+    pub fn from_rows(rows: &[Vec<u32>], targets: Targets) -> Self {
         let ends = rows.iter().scan(0, |end, row| {
             *end += row.len() as u64;
             Some(*end)
         });
         let starts: Vec<u64> = std::iter::once(0).chain(ends).collect();
-        Self { store: Arc::new(Store::Memory(rows.concat())), spans: spans(&starts), labels }
+        Self { store: Arc::new(Store::Memory(rows.concat())), spans: spans(&starts), targets }
     }
 
     /// How many texts there are.
     pub fn len(&self) -> usize {
-        self.labels.len()
+        self.spans.len()
     }
 
     /// Whether there are no texts.
     pub fn is_empty(&self) -> bool {
-        self.labels.is_empty()
+        self.spans.is_empty()
     }
 
     /// Whether the ids are read from disk, because there are too many for the memory.
@@ -91,11 +92,11 @@ impl Texts {
     /// The texts whose entry in `is_chosen` is true, and the others.
     pub fn part(&self, is_chosen: &[bool]) -> (Self, Self) {
         let pick = |choice: bool| {
-            let picked = || (0..self.len()).filter(|&index| is_chosen[index] == choice);
+            let picked: Vec<usize> = (0..self.len()).filter(|&index| is_chosen[index] == choice).collect();
             Self {
                 store: self.store.clone(),
-                spans: picked().map(|index| self.spans[index].clone()).collect(),
-                labels: picked().map(|index| self.labels[index]).collect(),
+                spans: picked.iter().map(|&index| self.spans[index].clone()).collect(),
+                targets: self.targets.pick(&picked, usize::MAX),
             }
         };
         (pick(true), pick(false))
@@ -105,7 +106,7 @@ impl Texts {
 impl PartialEq for Texts {
     fn eq(&self, other: &Self) -> bool {
         let equal = |index| matches!((self.ids(index), other.ids(index)), (Ok(one), Ok(other)) if one == other);
-        self.labels == other.labels && (0..self.len()).all(equal)
+        self.targets == other.targets && (0..self.len()).all(equal)
     }
 }
 
@@ -249,7 +250,7 @@ impl EncodedTexts {
         [(train.as_slice(), labels[0]), (test, labels[1])].map(|(starts, labels)| Texts {
             store: store.clone(),
             spans: spans(starts),
-            labels: labels.to_vec(),
+            targets: labels.to_vec().into(),
         })
     }
 }
@@ -266,9 +267,15 @@ mod tests {
     #[test]
     fn parts_keep_texts_with_their_labels() {
         let rows = [vec![7], vec![7, 8], vec![7, 8, 9]];
-        let (chosen, others) = Texts::from_rows(&rows, vec![0, 1, 2]).part(&[false, true, false]);
-        assert_eq!((chosen.ids(0).expect("ids").as_ref(), &chosen.labels), ([7, 8].as_slice(), &vec![1]));
-        assert_eq!((others.ids(1).expect("ids").as_ref(), &others.labels), ([7, 8, 9].as_slice(), &vec![0, 2]));
+        let (chosen, others) = Texts::from_rows(&rows, [0, 1, 2].into()).part(&[false, true, false]);
+        assert_eq!(
+            (chosen.ids(0).expect("ids").as_ref(), chosen.targets.labels()),
+            ([7, 8].as_slice(), [1].as_slice())
+        );
+        assert_eq!(
+            (others.ids(1).expect("ids").as_ref(), others.targets.labels()),
+            ([7, 8, 9].as_slice(), [0, 2].as_slice())
+        );
     }
 
     proptest! {
@@ -291,7 +298,7 @@ mod tests {
             prop_assert_eq!(file.metadata().expect("a size").len(), encoded.bytes());
             let texts = encoded.split(labels);
             let expected = [(&rows[..cut], labels[0]), (&rows[cut..], labels[1])]
-                .map(|(rows, labels)| Texts::from_rows(rows, labels.to_vec()));
+                .map(|(rows, labels)| Texts::from_rows(rows, labels.to_vec().into()));
             prop_assert_eq!(texts[0].is_on_disk(), rows.concat().len() > in_memory);
             prop_assert!(texts == expected);
             let read = || EncodedTexts::read(File::open(&path)?, &path, rows.len());

@@ -6,16 +6,15 @@ use std::borrow::Cow;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use convlens_learn::{Learner, StepPosition};
+use convlens_learn::{Learner, Session, batches, most_tokens};
 use convlens_run::model::Padding;
 use convlens_run::{
     ChosenDevice, EpochMetrics, METRICS, METRICS_BY_EPOCH, Run, RunConfig, RunError, RunFolder, RunMetrics,
-    VectorsConfig, WordVectors, model_card, to_host, tokenizer_digest,
+    VectorsConfig, WordVectors, model_card, tokenizer_digest,
 };
 
-use crate::batches::{batches, most_tokens};
 use crate::checkpoint::{self, Progress};
-use crate::evaluate::{calibrate, final_metrics, metrics};
+use crate::evaluate::measure;
 use crate::memory::peak_rss_bytes;
 use crate::{Corpus, TrainError};
 
@@ -109,7 +108,9 @@ pub struct Trainer<'a> {
 /// The model in training, and how far it is.
 struct State {
     learner: Learner,
-    progress: Progress,
+    session: Session,
+    /// The digest of the tokenizer.
+    tokenizer: String,
 }
 
 impl Trainer<'_> {
@@ -136,8 +137,8 @@ impl Trainer<'_> {
             return Ok(interrupted);
         }
         let mut state = self.start()?;
-        if state.progress.steps > 0 {
-            on_event(Event::Resumed { epoch: state.progress.epoch, step: state.progress.step });
+        if state.session.steps > 0 {
+            on_event(Event::Resumed { epoch: state.session.epoch, step: state.session.step });
         }
         let max_tokens = self.most_tokens();
         let lengths = self.corpus.train.lengths();
@@ -146,11 +147,11 @@ impl Trainer<'_> {
             on_event(Event::Truncated { texts: truncated, max_tokens });
         }
         let lengths: Vec<usize> = lengths.into_iter().map(|length| length.min(max_tokens)).collect();
-        while !self.config.training.is_over(&state.progress.history) {
+        while !self.config.training.is_over(&state.session.history) {
             let is_complete;
             (state, is_complete) = self.train_epoch(state, &lengths, stop, on_event)?;
             if !is_complete {
-                return Ok(Outcome::Interrupted { epoch: state.progress.epoch, step: state.progress.step });
+                return Ok(Outcome::Interrupted { epoch: state.session.epoch, step: state.session.step });
             }
             self.end_epoch(&mut state, on_event)?;
         }
@@ -171,12 +172,11 @@ impl Trainer<'_> {
             let vectors = WordVectors::read(self.folder, model.vocab_size, dimensions)?;
             learner = learner.with_vectors(&vectors, model)?;
         }
-        let texts = self.corpus.train.len();
+        let targets = &self.corpus.train.targets;
         let tokenizer = tokenizer_digest(self.corpus.tokenizer_json.as_bytes());
-        let progress = checkpoint::load(self.folder, &mut learner, &self.device.device, texts, &tokenizer)?;
-        let new = || Progress { epoch: 1, tokenizer: Some(tokenizer), ..Progress::default() };
-        let progress = progress.unwrap_or_else(new);
-        Ok(State { learner, progress })
+        let progress = checkpoint::load(self.folder, &mut learner, &self.device.device, targets, &tokenizer)?;
+        let session = progress.map(|progress| progress.session).unwrap_or_default();
+        Ok(State { learner, session, tokenizer })
     }
 
     fn most_tokens(&self) -> usize {
@@ -192,60 +192,44 @@ impl Trainer<'_> {
         stop: &AtomicBool,
         on_event: &mut dyn FnMut(Event),
     ) -> Result<(State, bool), TrainError> {
-        let epoch = state.progress.epoch;
+        let epoch = state.session.epoch;
         let batches = batches(lengths, &self.config.training, self.config.model.padding, epoch);
         let steps = batches.len();
         let mut clock = Instant::now();
-        for indices in batches.iter().skip(state.progress.step) {
+        for indices in batches.iter().skip(state.session.step) {
             if stop.load(Ordering::Relaxed) {
-                state.progress.epoch_seconds += clock.elapsed().as_secs_f64();
+                state.session.epoch_seconds += clock.elapsed().as_secs_f64();
                 self.write_checkpoint(&state)?;
                 return Ok((state, false));
             }
             state = self.train_step(state, indices, steps)?;
-            let metrics = state.progress.tally().metrics();
-            let step = state.progress.step;
+            let metrics = state.session.tally.metrics();
+            let step = state.session.step;
             on_event(Event::Step { epoch, step, steps, loss: metrics.loss, accuracy: metrics.accuracy });
             if clock.elapsed() > self.checkpoint_every {
-                state.progress.epoch_seconds += clock.elapsed().as_secs_f64();
+                state.session.epoch_seconds += clock.elapsed().as_secs_f64();
                 self.write_checkpoint(&state)?;
                 clock = Instant::now();
             }
         }
-        state.progress.epoch_seconds += clock.elapsed().as_secs_f64();
+        state.session.epoch_seconds += clock.elapsed().as_secs_f64();
         Ok((state, true))
     }
 
     fn train_step(&self, state: State, indices: &[usize], steps: usize) -> Result<State, TrainError> {
-        let State { learner, mut progress } = state;
+        let State { learner, mut session, tokenizer } = state;
         let texts = &self.corpus.train;
         let max_tokens = self.most_tokens();
         let rows = indices.iter().map(|&index| Ok(truncated(texts.ids(index)?, max_tokens)));
         let rows = rows.collect::<Result<Vec<_>, TrainError>>()?;
-        let labels: Vec<usize> = indices.iter().map(|&index| texts.labels[index]).collect();
-        let position = self.step_position(&progress, steps);
-        let (learner, logits) = learner.step(rows, &labels, position)?;
-
-        let mut tally = progress.tally();
-        tally.add(&to_host(logits)?, self.config.model.outputs, &labels);
-        progress.step += 1;
-        progress.steps += 1;
-        if !tally.loss.is_finite() {
-            return Err(self.not_finite("training loss", &progress));
+        let targets = texts.targets.pick(indices, max_tokens);
+        let at = session.next_step(texts.len(), steps, &self.config.training);
+        let (learner, scores) = learner.step(rows, &targets, at)?;
+        session.record(scores.tally()?);
+        if !session.tally.loss.is_finite() {
+            return Err(self.not_finite("training loss", &session));
         }
-        progress.set_tally(tally);
-        Ok(State { learner, progress })
-    }
-
-    /// The place of the next step in the learning rate's schedule, in an epoch of `steps` steps. The
-    /// schedule counts whole batches: an epoch with split batches has more steps, and each of them
-    /// counts less.
-    fn step_position(&self, progress: &Progress, steps: usize) -> StepPosition {
-        let training = &self.config.training;
-        let batches = self.corpus.train.len().div_ceil(training.batch_size).max(1);
-        let done = (progress.epoch - 1).saturating_mul(batches) + progress.step * batches / steps.max(1);
-        let all = training.epochs.saturating_mul(batches);
-        StepPosition { epoch: progress.epoch, step: progress.step + 1, done, steps: all }
+        Ok(State { learner, session, tokenizer })
     }
 
     /// Validates, keeps the weights if they are the best, and writes a checkpoint, in this order: a
@@ -254,31 +238,21 @@ impl Trainer<'_> {
     fn end_epoch(&self, state: &mut State, on_event: &mut dyn FnMut(Event)) -> Result<(), TrainError> {
         let model = state.learner.trained();
         let pad_id = self.corpus.tokenizer.pad_id().unwrap_or(0);
-        let padding = self.config.model.padding;
-        let validation = metrics(&model, &self.corpus.validation, padding, pad_id, &self.device.device)?;
-        let progress = &mut state.progress;
+        let validation = measure(&model, &self.corpus.validation, self.config.model.padding, pad_id, &|_| {})?;
+        let validation = validation.metrics(1.0);
         if !validation.loss.is_finite() {
-            return Err(self.not_finite("validation loss", progress));
+            return Err(self.not_finite("validation loss", &state.session));
         }
         if !checkpoint::is_finite(&state.learner) {
-            return Err(self.not_finite("model", progress));
+            return Err(self.not_finite("model", &state.session));
         }
-        let epoch = EpochMetrics {
-            epoch: progress.epoch,
-            train: progress.tally().metrics(),
-            validation,
-            seconds: progress.epoch_seconds,
-        };
-        let is_best = epoch.is_better_than(EpochMetrics::best(&progress.history));
+        let (epoch, is_best) = state.session.end_epoch(validation);
         if is_best {
             Run::save_weights(self.folder, &model)?;
         }
-        progress.history.push(epoch.clone());
-        progress.epoch += 1;
-        (progress.step, progress.epoch_seconds) = (0, 0.0);
-        progress.set_tally(Default::default());
-        checkpoint::save(self.folder, &state.learner, progress)?;
-        let lines: String = progress.history.iter().map(|epoch| format!("{}\n", serde_json::json!(epoch))).collect();
+        self.save_checkpoint(state)?;
+        let history = &state.session.history;
+        let lines: String = history.iter().map(|epoch| format!("{}\n", serde_json::json!(epoch))).collect();
         self.folder.write(METRICS_BY_EPOCH, lines.as_bytes())?;
         on_event(Event::Epoch { metrics: &epoch, is_best });
         Ok(())
@@ -287,15 +261,18 @@ impl Trainer<'_> {
     /// Calibrates the weights of the best epoch on the validation split, measures them on the test split,
     /// and writes the result.
     fn finish(&self, state: &State) -> Result<RunMetrics, TrainError> {
-        let progress = &state.progress;
+        let session = &state.session;
         let mut run = Run::open_on(self.folder, &self.device.device)?;
-        let (temperature, validation) = calibrate(&run, &self.corpus.validation)?;
-        run.config = RunConfig { temperature, ..self.config.clone() };
-        let test = final_metrics(&run, &self.corpus.test)?;
+        let (padding, pad_id) = (self.config.model.padding, run.pad_id());
+        let measured = |texts| measure(&run.model, texts, padding, pad_id, &|_| {});
+        let (validation, test) = (measured(&self.corpus.validation)?, measured(&self.corpus.test)?);
+        let temperature = validation.temperature();
+        let (validation, test) = (validation.metrics(temperature), test.metrics(temperature));
         if !test.loss.is_finite() {
-            return Err(self.not_finite("test loss", progress));
+            return Err(self.not_finite("test loss", session));
         }
-        let metrics = RunMetrics::new(&run, &progress.history, self.corpus.train.len(), validation, test)
+        run.config = RunConfig { temperature, ..self.config.clone() };
+        let metrics = RunMetrics::new(&run, &session.history, self.corpus.train.len(), validation, test)
             .ok_or_else(|| RunError::Untrained { path: self.folder.path().into() })?;
         let metrics = RunMetrics { peak_rss_bytes: peak_rss_bytes(), device: self.device.name.clone(), ..metrics };
         self.folder.write_config(&run.config)?;
@@ -304,16 +281,21 @@ impl Trainer<'_> {
         Ok(metrics)
     }
 
-    fn write_checkpoint(&self, State { learner, progress }: &State) -> Result<(), TrainError> {
-        if !checkpoint::is_finite(learner) {
-            return Err(self.not_finite("model", progress));
+    fn write_checkpoint(&self, state: &State) -> Result<(), TrainError> {
+        if !checkpoint::is_finite(&state.learner) {
+            return Err(self.not_finite("model", &state.session));
         }
-        checkpoint::save(self.folder, learner, progress)
+        self.save_checkpoint(state)
     }
 
-    fn not_finite(&self, quantity: &'static str, progress: &Progress) -> TrainError {
+    fn save_checkpoint(&self, State { learner, session, tokenizer }: &State) -> Result<(), TrainError> {
+        let progress = Progress { session: session.clone(), tokenizer: Some(tokenizer.clone()) };
+        checkpoint::save(self.folder, learner, &progress)
+    }
+
+    fn not_finite(&self, quantity: &'static str, session: &Session) -> TrainError {
         let learning_rate = self.config.training.learning_rate;
-        TrainError::NotFinite { quantity, epoch: progress.epoch, step: progress.step, learning_rate }
+        TrainError::NotFinite { quantity, epoch: session.epoch, step: session.step, learning_rate }
     }
 }
 

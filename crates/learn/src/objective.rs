@@ -1,0 +1,238 @@
+//! What a model is trained for: the loss of its predictions, and how well they do.
+//!
+//! This is the only file that says how predictions and [`Targets`] are compared. A task with targets of another kind
+//! adds a case to each `match`.
+
+use burn::tensor::{Device, Int, Tensor, TensorData};
+use convlens_run::model::{Batch, Encode, Padding, TextModel, linear_cross_entropy};
+use convlens_run::{Metrics, RunError, batches_by_length, fit_temperature, logits, to_host, to_host_async};
+
+use crate::{LearnError, Tally, Targets, calibrated_metrics, cross_entropy};
+
+/// What a step found out about its batch before it changed the weights. It may still be on the device.
+#[derive(Debug)]
+pub struct StepScores(Scores);
+
+#[derive(Debug)]
+enum Scores {
+    /// The logits of every text, `[batch, outputs]`.
+    OfTexts { logits: Tensor<2>, labels: Vec<usize> },
+    /// The mean loss of the positions with a label, `[1]`.
+    OfPositions { loss: Tensor<1>, hits: usize, count: usize },
+}
+
+impl StepScores {
+    /// The loss and the correct predictions.
+    ///
+    /// # Errors
+    ///
+    /// [`RunError::Device`].
+    pub fn tally(self) -> Result<Tally, RunError> {
+        let outputs = self.outputs();
+        Ok(match self.0 {
+            Scores::OfTexts { logits, labels } => Tally::of(&to_host(logits)?, outputs, &labels),
+            Scores::OfPositions { loss, hits, count } => Tally::from_mean(&to_host(loss)?, hits, count),
+        })
+    }
+
+    /// As [`tally`](Self::tally), for platforms that can only read from a device asynchronously.
+    ///
+    /// # Errors
+    ///
+    /// [`RunError::Device`].
+    pub async fn tally_async(self) -> Result<Tally, RunError> {
+        let outputs = self.outputs();
+        Ok(match self.0 {
+            Scores::OfTexts { logits, labels } => Tally::of(&to_host_async(logits).await?, outputs, &labels),
+            Scores::OfPositions { loss, hits, count } => Tally::from_mean(&to_host_async(loss).await?, hits, count),
+        })
+    }
+
+    /// The logits of every text, `[batch, outputs]`; none if texts have labels at their positions.
+    pub fn logits(&self) -> Option<&Tensor<2>> {
+        match &self.0 {
+            Scores::OfTexts { logits, .. } => Some(logits),
+            Scores::OfPositions { .. } => None,
+        }
+    }
+
+    fn outputs(&self) -> usize {
+        self.logits().map_or(1, |logits| logits.dims()[1])
+    }
+}
+
+/// Checks that texts with the given numbers of tokens can be compared with their targets.
+pub(crate) fn check<E: Encode>(
+    model: &TextModel<E>,
+    padding: Padding,
+    lengths: impl ExactSizeIterator<Item = usize>,
+    targets: &Targets,
+) -> Result<(), LearnError> {
+    let outputs = model.head.weight.dims()[0];
+    if lengths.len() != targets.len() {
+        return Err(LearnError::LabelCount { texts: lengths.len(), labels: targets.len() });
+    }
+    match targets {
+        Targets::Labels(labels) => {
+            let classes = if outputs == 1 { 2 } else { outputs };
+            labels.iter().try_for_each(|&label| check_label(label, classes))
+        }
+        Targets::Positions(texts) => {
+            if padding != Padding::Masked || model.stride() > 1 || model.lexicon.is_some() {
+                return Err(LearnError::NoPositions);
+            }
+            for (tokens, labels) in lengths.zip(texts) {
+                if tokens != labels.len() {
+                    return Err(LearnError::PositionCount { tokens, labels: labels.len() });
+                }
+                labels.iter().flatten().try_for_each(|&label| check_label(label, outputs))?;
+            }
+            Ok(())
+        }
+    }
+}
+
+fn check_label(label: usize, classes: usize) -> Result<(), LearnError> {
+    if label < classes { Ok(()) } else { Err(LearnError::Label { label, classes }) }
+}
+
+/// The loss of a batch, `[1]`, whose gradient trains the model, and the scores behind it. The targets must have been
+/// checked. `rows` are the embeddings of the distinct words of the batch.
+pub(crate) fn loss<E: Encode>(
+    model: &TextModel<E>,
+    rows: Tensor<2>,
+    batch: &Batch,
+    targets: &Targets,
+    device: &Device,
+) -> (Tensor<1>, StepScores) {
+    match targets {
+        Targets::Labels(labels) => {
+            let of_encoder = model.forward_encoder(rows, batch);
+            let loss = cross_entropy(of_encoder.clone(), labels, device);
+            // Encoder and lexicon learn as if each were alone. If they are trained together, the lexicon fits the
+            // training texts at once, and the encoder has nothing left to learn.
+            let (loss, logits) = match &model.lexicon {
+                Some(lexicon) => {
+                    let of_lexicon = lexicon.logits(batch);
+                    let of_both = loss + cross_entropy(of_lexicon.clone(), labels, device);
+                    (of_both, model.combine(of_encoder, of_lexicon))
+                }
+                None => (loss, of_encoder),
+            };
+            (loss, StepScores(Scores::OfTexts { logits: logits.inner(), labels: labels.clone() }))
+        }
+        Targets::Positions(texts) => {
+            let (loss, hits, count) = position_loss(model, model.features(rows, batch), texts);
+            let of_positions = Scores::OfPositions { loss: loss.clone().inner(), hits, count };
+            (loss, StepScores(of_positions))
+        }
+    }
+}
+
+/// The mean loss at the positions with a label, `[1]`, how many of them are predicted, and how many there are. It is 0
+/// if there are none.
+///
+/// # Shapes
+///
+/// - `features`: `[batch, positions, hidden]`
+fn position_loss<E: Encode>(
+    model: &TextModel<E>,
+    features: Tensor<3>,
+    texts: &[Vec<Option<usize>>],
+) -> (Tensor<1>, usize, usize) {
+    let [batch, positions, hidden] = features.dims();
+    let places = texts.iter().enumerate().flat_map(|(text, labels)| {
+        labels.iter().enumerate().filter_map(move |(at, label)| Some((text * positions + at, (*label)?)))
+    });
+    let (places, labels): (Vec<usize>, Vec<usize>) = places.unzip();
+    let features = features.reshape([batch * positions, hidden]);
+    if labels.is_empty() {
+        return (features.sum().mul_scalar(0.0), 0, 0);
+    }
+    let places: Vec<i32> = places.into_iter().map(|place| place as i32).collect();
+    let count = places.len();
+    let places = Tensor::<1, Int>::from_data(TensorData::new(places, [count]), &features.device());
+    let weight = model.head.weight.val().squeeze_dim::<2>(2);
+    let bias = match &model.head.bias {
+        Some(bias) => bias.val(),
+        None => Tensor::zeros([weight.dims()[0]], &features.device()),
+    };
+    let (loss, hits) = linear_cross_entropy(features.select(0, places), weight, bias, &labels);
+    (loss, hits, count)
+}
+
+/// How well a model does on texts that it is not trained on. They may be added in parts.
+#[derive(Clone, Debug, Default)]
+pub struct Measurement {
+    /// The logits of the texts that have one label each, one row after the other.
+    logits: Vec<f32>,
+    labels: Vec<usize>,
+    /// What is known of labels at positions.
+    positions: Tally,
+}
+
+impl Measurement {
+    /// Measures the model on some texts, given as ids; `on_done` is called with the number of texts done so far.
+    ///
+    /// # Errors
+    ///
+    /// [`RunError::Device`], or [`RunError::TooLong`] for a text that the model cannot read.
+    ///
+    /// # Panics
+    ///
+    /// If the targets do not fit the texts; see [`Learner::step`](crate::Learner::step).
+    pub fn add<E: Encode>(
+        &mut self,
+        model: &TextModel<E>,
+        texts: &[&[u32]],
+        targets: &Targets,
+        padding: Padding,
+        pad_id: u32,
+        on_done: &dyn Fn(usize),
+    ) -> Result<(), RunError> {
+        let device = model.device();
+        match targets {
+            Targets::Labels(labels) => {
+                self.logits.extend(logits(model, texts, padding, pad_id, &device, on_done)?);
+                self.labels.extend(labels);
+            }
+            Targets::Positions(labels) => {
+                let mut done = 0;
+                for indices in batches_by_length(texts, padding) {
+                    let rows: Vec<&[u32]> = indices.iter().map(|&index| texts[index]).collect();
+                    let labels: Vec<_> = indices.iter().map(|&index| labels[index].clone()).collect();
+                    let batch = Batch::new(&rows, padding, pad_id, &device);
+                    let (loss, hits, count) = position_loss(model, model.features(model.rows(&batch), &batch), &labels);
+                    self.positions.merge(Tally::from_mean(&to_host(loss)?, hits, count));
+                    done += indices.len();
+                    on_done(done);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The logits of the texts that have one label each, one row after the other, `[texts, outputs]`.
+    pub fn logits(&self) -> &[f32] {
+        &self.logits
+    }
+
+    /// The temperature of the model's probabilities, fitted on these texts; 1 if the texts have labels at their
+    /// positions.
+    pub fn temperature(&self) -> f64 {
+        if self.labels.is_empty() { 1.0 } else { fit_temperature(&self.logits, self.outputs(), &self.labels) }
+    }
+
+    /// The metrics, with probabilities at a temperature.
+    pub fn metrics(&self, temperature: f64) -> Metrics {
+        if self.labels.is_empty() {
+            self.positions.metrics()
+        } else {
+            calibrated_metrics(&self.logits, self.outputs(), &self.labels, temperature)
+        }
+    }
+
+    fn outputs(&self) -> usize {
+        (self.logits.len() / self.labels.len().max(1)).max(1)
+    }
+}
