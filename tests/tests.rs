@@ -20,6 +20,8 @@ mod browser;
 mod cli_readme;
 /// Every encoder: training, explanation, analysis and comparison; receptive fields and gradients.
 mod encoders;
+/// The examples of the crates: training in memory, explaining, the plane, and an encoder of one's own.
+mod examples;
 /// The first command of the README: training without network, and phrase scores for two texts.
 mod first_command;
 /// Downloading IMDB from a local server that stands in for the Hub and also misbehaves.

@@ -103,7 +103,9 @@ pub trait EncoderSettings: Clone + Debug + PartialEq + Send + Sync + Serialize +
     fn init(&self, embedding: usize, device: &Device) -> Self::Encoder;
 
     /// The number of parameters of the encoder for inputs of `embedding` dimensions.
-    fn parameters(&self, embedding: usize) -> u64;
+    fn parameters(&self, embedding: usize) -> u64 {
+        self.init(embedding, &Device::flex()).num_params() as u64
+    }
 
     /// The number of channels of the output.
     fn hidden(&self) -> usize;
@@ -126,7 +128,9 @@ pub trait EncoderSettings: Clone + Debug + PartialEq + Send + Sync + Serialize +
     /// # Errors
     ///
     /// A message that begins with the names of the settings and says which values are possible.
-    fn check(&self) -> Result<(), String>;
+    fn check(&self) -> Result<(), String> {
+        Ok(())
+    }
 
     /// Checks that the encoder can read embeddings of so many dimensions.
     ///
