@@ -109,7 +109,7 @@ impl CountedLexicon {
         pairs = kept.iter().map(|&at| pairs[at]).collect();
         let ratios: Vec<f32> =
             texts_with.chunks_exact(classes).flat_map(|with| ratios(with, &texts_of, outputs)).collect();
-        let role = |id: u32| tokenizer.token(id).map(|token| Role::of(&token)).unwrap_or_default();
+        let role = |id: u32| tokenizer.token(id).map(|token| Role::of_word(&token)).unwrap_or_default();
         let entries = LexiconEntries {
             pairs,
             scores: ratios.iter().map(|ratio| ratio * START).collect(),

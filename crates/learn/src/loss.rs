@@ -54,7 +54,7 @@ impl Tally {
     /// # Panics
     ///
     /// As [`add`](Self::add).
-    pub(crate) fn of(logits: &[f32], outputs: usize, labels: &[usize]) -> Self {
+    pub(crate) fn of_logits(logits: &[f32], outputs: usize, labels: &[usize]) -> Self {
         let mut tally = Self::default();
         tally.add(logits, outputs, labels);
         tally

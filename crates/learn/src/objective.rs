@@ -30,7 +30,7 @@ impl StepScores {
     pub fn tally(self) -> Result<Tally, RunError> {
         let outputs = self.outputs();
         Ok(match self.0 {
-            Scores::OfTexts { logits, labels } => Tally::of(&to_host(logits)?, outputs, &labels),
+            Scores::OfTexts { logits, labels } => Tally::of_logits(&to_host(logits)?, outputs, &labels),
             Scores::OfPositions { loss, hits, count } => Tally::from_mean(&to_host(loss)?, hits, count),
         })
     }
@@ -43,7 +43,7 @@ impl StepScores {
     pub async fn tally_async(self) -> Result<Tally, RunError> {
         let outputs = self.outputs();
         Ok(match self.0 {
-            Scores::OfTexts { logits, labels } => Tally::of(&to_host_async(logits).await?, outputs, &labels),
+            Scores::OfTexts { logits, labels } => Tally::of_logits(&to_host_async(logits).await?, outputs, &labels),
             Scores::OfPositions { loss, hits, count } => Tally::from_mean(&to_host_async(loss).await?, hits, count),
         })
     }

@@ -97,7 +97,7 @@ impl Role {
     const ALL: [Self; 5] = [Self::None, Self::Negation, Self::EndOfClause, Self::Contrast, Self::EndOfSentence];
 
     /// The role of an English word or mark of punctuation, in lower case.
-    pub fn of(word: &str) -> Self {
+    pub fn of_word(word: &str) -> Self {
         match word {
             "not" | "no" | "never" | "nothing" | "nobody" | "none" | "nowhere" | "neither" | "nor" | "without"
             | "hardly" | "barely" | "cannot" => Self::Negation,
@@ -394,7 +394,7 @@ mod tests {
         let mut lexicon = config.init(WORDS.len(), 1, &Device::flex());
         let mut scores = vec![0.0; WORDS.len() + 1];
         (scores[2], scores[3], scores[10]) = (1.0, -1.0, 10.0);
-        let roles = WORDS.map(Role::of).to_vec();
+        let roles = WORDS.map(Role::of_word).to_vec();
         lexicon.fill(&LexiconEntries { pairs: vec![[3, 4]], scores, roles, bias: vec![0.5] });
         lexicon
     }

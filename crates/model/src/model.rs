@@ -204,7 +204,10 @@ impl<S: EncoderSettings> ModelConfig<S> {
         if self.encoder.stride() > 1 && self.padding != Padding::Masked {
             return Err("padding must be \"masked\" for an encoder with downsampling".into());
         }
-        self.encoder.check_embedding(self.embedding)?;
+        if let Some(expected) = self.encoder.embedding().filter(|&expected| expected != self.embedding) {
+            let (found, settings) = (self.embedding, self.encoder.size_settings());
+            return Err(format!("embedding must be {expected}, as {settings} of the encoder have it, but is {found}"));
+        }
         let window = product([self.embedding, self.encoder.kernel_size()]);
         if window > MAX_SIZE as u64 {
             return Err(format!("embedding times kernel_size must be {MAX_SIZE} or less, but is {window}"));

@@ -3,7 +3,7 @@
 
 use burn::module::Module;
 use burn::tensor::{Device, Distribution, Tensor};
-use convlens_run::model::{Encode, EncoderConfig, EncoderSettings, ReceptiveField};
+use convlens_run::model::{Encode, EncoderSettings, ReceptiveField};
 use convlens_run::{RunError, to_host};
 use serde::Serialize;
 
@@ -54,25 +54,23 @@ impl MeasuredField {
             .map(|measured| agree(self.formula.left, measured.left) && agree(self.formula.right, measured.right))
     }
 
-    /// Measures an encoder with random weights.
+    /// Measures an encoder with random weights, for inputs of `embedding` dimensions if the encoder reads any.
     ///
     /// # Errors
     ///
     /// [`RunError::Device`].
-    pub fn measure(
-        config: &EncoderConfig,
+    pub fn measure<S: EncoderSettings>(
+        config: &S,
         embedding: usize,
         seed: u64,
         on_stage: OnStage<'_>,
     ) -> Result<Self, RunError> {
-        // Over one-hot words, an embedding holds the weights of the filters.
-        let embedding = if let EncoderConfig::OneHot(one_hot) = config { one_hot.weights() } else { embedding };
+        let embedding = config.embedding().unwrap_or(embedding);
         let device = Device::flex();
         device.seed(seed);
         let (formula, stride) = (config.receptive_field(), config.stride());
-        let has_no_end = matches!(config, EncoderConfig::Lstm(_) | EncoderConfig::Gru(_));
         let side = |side: usize| match side {
-            ReceptiveField::ALL if has_no_end => UNBOUNDED / 2,
+            ReceptiveField::ALL => UNBOUNDED / 2,
             side => side.saturating_add(stride),
         };
         let (left, right) = (side(formula.left), side(formula.right));
@@ -145,7 +143,7 @@ fn perturbed(
 
 /// The mean norm of the gradient at every position.
 fn gradient(
-    config: &EncoderConfig,
+    config: &impl EncoderSettings,
     embedding: usize,
     length: usize,
     center: usize,
@@ -185,7 +183,9 @@ fn effective(gradient: &[f64]) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use convlens_run::model::{Branch, Downsampling, LayerConfig, PlainConfig, RecurrentConfig, ResidualConfig};
+    use convlens_run::model::{
+        Branch, Downsampling, EncoderConfig, LayerConfig, PlainConfig, RecurrentConfig, ResidualConfig,
+    };
 
     fn measured(config: &EncoderConfig) -> MeasuredField {
         MeasuredField::measure(config, 4, 0, &|_, _, _| {}).expect("measures")

@@ -132,13 +132,9 @@ pub trait EncoderSettings: Clone + Debug + PartialEq + Send + Sync + Serialize +
         Ok(())
     }
 
-    /// Checks that the encoder can read embeddings of so many dimensions.
-    ///
-    /// # Errors
-    ///
-    /// A message that begins with `embedding` and says which values are possible.
-    fn check_embedding(&self, _embedding: usize) -> Result<(), String> {
-        Ok(())
+    /// The number of dimensions that embeddings must have; none if the encoder reads any.
+    fn embedding(&self) -> Option<usize> {
+        None
     }
 
     /// The names of the settings that decide how large the encoder is, for error messages.
@@ -248,13 +244,10 @@ impl EncoderSettings for EncoderConfig {
         Ok(())
     }
 
-    fn check_embedding(&self, embedding: usize) -> Result<(), String> {
+    fn embedding(&self) -> Option<usize> {
         match self {
-            Self::OneHot(one_hot) if embedding != one_hot.weights() => Err(format!(
-                "embedding must be {} (filters times the sum of kernel_sizes) for one-hot words, but is {embedding}",
-                one_hot.weights()
-            )),
-            _ => Ok(()),
+            Self::OneHot(one_hot) => Some(one_hot.weights()),
+            _ => None,
         }
     }
 

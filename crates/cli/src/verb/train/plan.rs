@@ -5,10 +5,7 @@ use std::path::Path;
 use convlens_data::Dataset;
 use convlens_run::model::{ModelConfig, Padding};
 use convlens_run::text::TokenizerKind;
-use convlens_run::{
-    BURN_VERSION, DatasetConfig, FORMAT, FileConfig, RunConfig, RunError, RunFolder, RunLock, Task, TextConfig,
-    TokenizerSource,
-};
+use convlens_run::{DatasetConfig, FileConfig, RunConfig, RunError, RunFolder, RunLock, TextConfig, TokenizerSource};
 use convlens_train::{Cache, Corpus, PRESETS, preset};
 
 use crate::args::TrainArgs;
@@ -82,19 +79,11 @@ fn begin(args: &TrainArgs) -> Result<Plan, Failure> {
     if model.lexicon.is_some() {
         corpus.lexicon(outputs, training.max_tokens)?.size(&mut model);
     }
+    let text = TextConfig { tokenizer: absolute_source(text.tokenizer), ..text };
     let config = RunConfig {
-        format: FORMAT,
-        convlens: env!("CARGO_PKG_VERSION").into(),
-        burn: BURN_VERSION.into(),
-        task: Task::Classify,
-        preset: preset.name.into(),
-        labels: dataset.labels.clone(),
         dataset: dataset_config(&dataset, &corpus, file),
-        text: TextConfig { tokenizer: absolute_source(text.tokenizer), ..text },
-        model,
-        training,
         vectors,
-        temperature: 1.0,
+        ..RunConfig::new(preset.name, dataset.labels.clone(), text, model, training)
     };
     config.check()?;
     let folder = new_folder(args, &config)?;
