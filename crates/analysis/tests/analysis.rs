@@ -30,7 +30,7 @@ fn random_run_of(encoder: EncoderConfig, pooling: Pooling, labels: &[&str], padd
     let place = tempfile::tempdir().expect("a folder");
     let folder = RunFolder::create(place.path()).expect("empty");
     let tokenizer = train(TokenizerKind::Words, 40, std::iter::once(WORDS)).expect("words");
-    let outputs = ModelConfig::outputs_for(labels.len());
+    let outputs = Task::Classify.outputs(labels.len());
     let model = ModelConfig {
         vocab_size: tokenizer.vocab_size(),
         embedding: 5,

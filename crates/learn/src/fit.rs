@@ -7,7 +7,7 @@ use std::ops::ControlFlow;
 use burn::tensor::Device;
 use convlens_run::model::{EncoderConfig, EncoderSettings, ModelConfig};
 use convlens_run::text::train;
-use convlens_run::{EpochMetrics, Run, RunConfig, TextConfig, TokenizerSource, TrainingConfig};
+use convlens_run::{EpochMetrics, Run, RunConfig, Task, TextConfig, TokenizerSource, TrainingConfig};
 
 use crate::{LearnError, Preset, Split, Targets, Training, epoch_order, preset};
 
@@ -203,7 +203,7 @@ impl<S: EncoderSettings> Fit<S> {
             None => hold_out(&all, &training),
         };
         training.epochs = epochs.unwrap_or_else(|| preset.epochs(train.len(), training.batch_size));
-        let model = model(tokenizer.vocab_size(), ModelConfig::outputs_for(names.len()));
+        let model = model(tokenizer.vocab_size(), Task::Classify.outputs(names.len()));
         let labels = names.into_iter().map(String::from).collect();
         let mut config = RunConfig::new(preset.name, labels, text, model, training);
         (config.dataset.train, config.dataset.validation) = (train.len(), validation.len());

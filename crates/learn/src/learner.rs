@@ -339,6 +339,7 @@ impl LexiconDescent {
 mod tests {
     use super::*;
     use crate::preset;
+    use convlens_run::Task;
     use convlens_run::text::{TokenizerKind, train};
 
     const AT: StepPosition = StepPosition { epoch: 1, step: 1, done: 0, steps: 3 };
@@ -346,7 +347,7 @@ mod tests {
     fn learner(classes: usize, change: impl Fn(&mut TrainingConfig)) -> Result<Learner, LearnError> {
         let tokenizer = train(TokenizerKind::Words, 10, ["a good film"].into_iter()).expect("a tokenizer");
         let preset = preset("linear").expect("a preset");
-        let (vocab_size, outputs) = (tokenizer.vocab_size(), ModelConfig::outputs_for(classes));
+        let (vocab_size, outputs) = (tokenizer.vocab_size(), Task::Classify.outputs(classes));
         let mut training = (preset.training)();
         change(&mut training);
         Learner::new(&(preset.model)(vocab_size, outputs), &training, &tokenizer, None, &Device::flex())

@@ -93,13 +93,6 @@ pub struct ModelConfig<S: EncoderSettings = EncoderConfig> {
 #[error("{0}")]
 pub struct ConfigError(String);
 
-impl ModelConfig {
-    /// The number of logits for `classes` classes: one if there are two, otherwise one per class.
-    pub fn outputs_for(classes: usize) -> usize {
-        if classes == 2 { 1 } else { classes }
-    }
-}
-
 impl<S: EncoderSettings> ModelConfig<S> {
     /// The same settings with another encoder.
     pub fn with_encoder<T: EncoderSettings>(self, encoder: T) -> ModelConfig<T> {

@@ -27,9 +27,21 @@ pub const BURN_VERSION: &str = "0.22.1";
 /// What the model does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum Task {
     /// One label per text.
     Classify,
+}
+
+impl Task {
+    /// The number of outputs of a model that chooses among so many labels.
+    pub fn outputs(self, labels: usize) -> usize {
+        match self {
+            // The logit of the first of two labels is 0.
+            Self::Classify if labels == 2 => 1,
+            Self::Classify => labels,
+        }
+    }
 }
 
 /// The settings that rebuild the model and repeat the run, and the temperature of its probabilities.
@@ -136,7 +148,7 @@ impl<S: EncoderSettings> RunConfig<S> {
             check("model.padding.counted.length", length, (1..=MOST_PADDING).contains(&length), "from 1 to 2^20")?;
         }
         model.check()?;
-        if model.outputs != labels.len() && model.outputs != ModelConfig::outputs_for(labels.len()) {
+        if model.outputs != labels.len() && model.outputs != self.task.outputs(labels.len()) {
             let value = format_args!("{} for {} labels", model.outputs, labels.len());
             return Err(setting("model.outputs", value, "1 for two labels, otherwise the number of labels"));
         }

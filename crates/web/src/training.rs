@@ -5,9 +5,8 @@ use std::io::{Cursor, Write};
 use burn::tensor::Device;
 use convlens_analysis::learnt;
 use convlens_learn::{Split, Targets, epoch_order, measure, preset};
-use convlens_run::model::ModelConfig;
 use convlens_run::text::train;
-use convlens_run::{RunConfig, RunError, RunMetrics, TextConfig, TokenizerSource, model_card};
+use convlens_run::{RunConfig, RunError, RunMetrics, Task, TextConfig, TokenizerSource, model_card};
 use serde::Deserialize;
 use serde_json::json;
 use wasm_bindgen::JsError;
@@ -147,7 +146,7 @@ impl Training {
         let tokenizer = train(kind, settings.vocab_size, data.texts.iter())?;
         let mut training = (chosen.training)();
         training.seed = settings.seed;
-        let model = (chosen.model)(tokenizer.vocab_size(), ModelConfig::outputs_for(data.names.len()));
+        let model = (chosen.model)(tokenizer.vocab_size(), Task::Classify.outputs(data.names.len()));
         let rows = tokenizer.encode_ids(&data.texts.iter().map(String::as_str).collect::<Vec<_>>())?;
 
         if let Some((line, row)) = data.lines.iter().zip(&rows).find(|(_, row)| row.len() > MOST_TOKENS) {

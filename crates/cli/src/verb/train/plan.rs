@@ -5,7 +5,9 @@ use std::path::Path;
 use convlens_data::Dataset;
 use convlens_run::model::{ModelConfig, Padding};
 use convlens_run::text::TokenizerKind;
-use convlens_run::{DatasetConfig, FileConfig, RunConfig, RunError, RunFolder, RunLock, TextConfig, TokenizerSource};
+use convlens_run::{
+    DatasetConfig, FileConfig, RunConfig, RunError, RunFolder, RunLock, Task, TextConfig, TokenizerSource,
+};
 use convlens_train::{Cache, Corpus, PRESETS, preset};
 
 use crate::args::TrainArgs;
@@ -74,7 +76,7 @@ fn begin(args: &TrainArgs) -> Result<Plan, Failure> {
 
     let batch_size = training.batch_size;
     training.epochs = args.epochs.unwrap_or_else(|| preset.epochs(corpus.train.len(), batch_size));
-    let outputs = ModelConfig::outputs_for(dataset.labels.len());
+    let outputs = Task::Classify.outputs(dataset.labels.len());
     let mut model = with_settings((preset.model)(corpus.tokenizer.vocab_size(), outputs), &args.settings)?;
     if model.lexicon.is_some() {
         corpus.lexicon(outputs, training.max_tokens)?.size(&mut model);
