@@ -4,7 +4,9 @@ use burn::tensor::Device;
 use convlens_data::Examples;
 use convlens_learn::{Tally, calibrated_metrics};
 use convlens_run::model::{Padding, TextModel};
-use convlens_run::{ClassMetrics, Run, RunError, calibrated, calibration_error, fit_temperature, predicted_label};
+use convlens_run::{
+    ClassMetrics, PhrasesError, Run, RunError, calibrated, calibration_error, fit_temperature, predicted_label,
+};
 use serde::Serialize;
 
 use crate::corpus::encode;
@@ -61,7 +63,7 @@ pub fn evaluate(run: &Run, examples: &Examples, on_stage: &(dyn Fn(Stage) + Sync
     let texts = encode(&run.tokenizer, examples, on_stage)?;
     let logits = run_logits(run, &texts, on_stage)?;
     if !logits.iter().all(|logit| logit.is_finite()) {
-        return Err(RunError::Overflow.into());
+        return Err(RunError::from(PhrasesError::Overflow).into());
     }
     let logits = calibrated(&logits, run.config.temperature);
     Ok(report(&logits, &texts.labels, &run.config.labels, run.config.model.outputs))

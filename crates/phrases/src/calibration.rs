@@ -5,7 +5,7 @@ use crate::classes::of_labels;
 use crate::{predicted_label, probabilities};
 
 /// The lowest and the highest temperature.
-pub(crate) const TEMPERATURES: std::ops::RangeInclusive<f64> = 0.01..=100.0;
+pub const TEMPERATURES: std::ops::RangeInclusive<f64> = 0.01..=100.0;
 /// Halvings of the range of inverse temperatures; after this many it is narrower than the precision of `f64`.
 const HALVINGS: usize = 60;
 /// The number of bins of equal width for the calibration error.
@@ -14,6 +14,11 @@ const BINS: usize = 15;
 /// Divides logits by a temperature.
 pub fn calibrated<T: Copy + Into<f64>>(logits: &[T], temperature: f64) -> Vec<f64> {
     logits.iter().map(|&logit| logit.into() / temperature).collect()
+}
+
+/// Every label's calibrated probability, from the logits of a text.
+pub fn calibrated_probabilities<T: Copy + Into<f64>>(logits: &[T], temperature: f64) -> Vec<f64> {
+    probabilities(&calibrated(logits, temperature))
 }
 
 /// The expected calibration error (Guo et al. 2017, equation 3) of texts, given as rows of `outputs` logits,
