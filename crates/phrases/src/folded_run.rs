@@ -144,3 +144,135 @@ fn shapes(config: &FoldedConfig) -> [(String, Vec<usize>); 4] {
         (BIAS.to_owned(), vec![outputs]),
     ]
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::files;
+    use crate::{Padding, Precision};
+    use serde_json::{Value, json};
+
+    /// A run folder with these files.
+    fn folder(files: &RunFiles) -> tempfile::TempDir {
+        let place = tempfile::tempdir().expect("a folder");
+        for (name, content) in [(CONFIG, &files.config), (TOKENIZER, &files.tokenizer), (WEIGHTS, &files.weights)] {
+            std::fs::write(place.path().join(name), content).expect("writes");
+        }
+        place
+    }
+
+    fn with_setting(pointer: &str, value: Value) -> RunFiles {
+        let files = files(Padding::Masked);
+        let mut config: Value = serde_json::from_slice(&files.config).expect("JSON");
+        let (parent, name) = pointer.rsplit_once('/').expect("a parent");
+        config.pointer_mut(parent).expect("a setting")[name] = value;
+        RunFiles { config: config.to_string().into_bytes(), ..files }
+    }
+
+    // from math import exp, sin
+    // ids, bias = [1, 3, 4], [0.5, -1, 0]  # [START] a film
+    // score = lambda word, place, output: sin(1 + (3 * word + place) * 3 + output)
+    // at = lambda i, place, output: score(ids[i + place - 1], place, output) if 0 <= i + place - 1 < 3 else 0
+    // logits = [b + sum(at(i, k, o) for i in range(3) for k in range(3)) / 3 for o, b in enumerate(bias)]
+    // odds = [exp(logit / 2) for logit in logits]; [o / sum(odds) for o in odds]
+    #[test]
+    fn predictions_match_python() {
+        let run = FoldedRun::from_files(files(Padding::Masked)).expect("opens");
+        let ids = run.tokenizer.ids("a film").expect("ids");
+        assert_eq!(ids, IDS);
+        let prediction = run.predict("a film").expect("predicts");
+        for (found, expected) in prediction.logits.iter().zip(LOGITS) {
+            assert!((found - expected).abs() < 1e-6, "{found} is not {expected}");
+        }
+        for (found, expected) in prediction.probabilities.iter().zip(PROBABILITIES) {
+            assert!((found - expected).abs() < 1e-6, "{found} is not {expected}");
+        }
+        assert!(prediction.residual.iter().all(|residual| residual.abs() < 1e-6));
+        assert_eq!(prediction.phrase_text(&prediction.phrases[1]), "a film");
+    }
+
+    const IDS: [u32; 3] = [1, 3, 4];
+    const LOGITS: [f64; 3] = [0.561812, -1.230231, -0.310601];
+    const PROBABILITIES: [f64; 3] = [0.486695, 0.198664, 0.314641];
+
+    #[test]
+    fn a_folder_and_its_files_are_the_same_run() {
+        for padding in [Padding::Masked, Padding::Counted { length: 4 }] {
+            let files = files(padding);
+            let place = folder(&files);
+            let (one, other) = (FoldedRun::open(place.path()).expect("opens"), FoldedRun::from_files(files));
+            let other = other.expect("opens");
+            for text in ["", "a good film", "a bad film, a good film, a film"] {
+                let prediction = one.predict(text).expect("predicts");
+                assert_eq!(prediction, other.predict(text).expect("predicts"));
+                let fast = one.classify(text).expect("classifies");
+                assert_eq!((fast.label, fast.probabilities), (prediction.label, prediction.probabilities));
+            }
+        }
+    }
+
+    #[test]
+    fn packed_weights_give_nearly_the_same_logits() {
+        let files = files(Padding::Masked);
+        let logits =
+            |files| FoldedRun::from_files(files).expect("opens").predict("a good film").expect("predicts").logits;
+        let exact = logits(files.clone());
+        for (precision, tolerance) in [(Precision::F32, 0.0), (Precision::F16, 1e-3), (Precision::Int8, 1e-2)] {
+            for (one, other) in exact.iter().zip(logits(files.packed(precision).expect("packs"))) {
+                assert!((one - other).abs() <= tolerance, "{precision}: {one} is not {other}");
+            }
+        }
+    }
+
+    #[test]
+    fn models_that_are_no_tables_are_refused() {
+        for (pointer, value) in [
+            ("/model/encoder/type", json!("conv")),
+            ("/model/encoder/filters", json!(4)),
+            ("/model/embedding", json!(10)),
+            ("/model/pooling", json!("max")),
+            ("/model/shrinkage", json!(0.5)),
+            ("/model/lexicon", json!({})),
+        ] {
+            let error = FoldedRun::from_files(with_setting(pointer, value)).expect_err(pointer);
+            assert!(matches!(error, PhrasesError::NotFolded { .. }), "{pointer}: {error}");
+        }
+    }
+
+    #[test]
+    fn errors_name_the_setting_or_the_file() {
+        for (pointer, value, expected) in [
+            ("/format", json!(99), "config.json: written by a newer convlens"),
+            ("/labels", json!(["a", "b", "b"]), "config.json: not a configuration"),
+            ("/temperature", json!(0), "temperature is 0; it must be from 0.01 to 100"),
+            ("/model/padding", json!({ "counted": { "length": 1u64 << 40 } }), "length is 1099511627776"),
+            ("/model/encoder/kernel_size", json!(1u64 << 60), "kernel_size is 1152921504606846976"),
+            ("/model/vocab_size", json!(8), "tokenizer.json: 7 tokens, but config.json says 8"),
+        ] {
+            let error = FoldedRun::from_files(with_setting(pointer, value)).expect_err(pointer).to_string();
+            assert!(error.contains(expected), "{pointer}: {error}");
+        }
+        let valid = files(Padding::Masked);
+        let tokenizer = [valid.tokenizer.as_slice(), b" "].concat();
+        let error = FoldedRun::from_files(RunFiles { tokenizer, ..valid.clone() }).expect_err("is another").to_string();
+        assert!(error.contains("it was trained with another tokenizer.json"), "{error}");
+        let mut weights = valid.weights.clone();
+        let end = weights.len() - 4;
+        weights[end..].copy_from_slice(&f32::NAN.to_le_bytes());
+        let error = FoldedRun::from_files(RunFiles { weights, ..valid.clone() }).expect_err("NaN").to_string();
+        assert!(error.contains("not a finite number"), "{error}");
+    }
+
+    #[test]
+    fn missing_and_large_files_are_refused() {
+        let place = folder(&files(Padding::Masked));
+        let open = || FoldedRun::open(place.path()).expect_err("is refused");
+        let file = std::fs::OpenOptions::new().write(true).open(place.path().join(WEIGHTS)).expect("opens");
+        file.set_len(1 << 30).expect("grows");
+        assert!(matches!(open(), PhrasesError::TooLarge { size: 0x4000_0000, .. }));
+        std::fs::remove_file(place.path().join(WEIGHTS)).expect("removes");
+        assert!(matches!(open(), PhrasesError::Untrained { .. }));
+        std::fs::remove_file(place.path().join(CONFIG)).expect("removes");
+        assert!(matches!(open(), PhrasesError::NotARun { .. }));
+    }
+}
