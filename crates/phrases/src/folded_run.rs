@@ -152,15 +152,6 @@ mod tests {
     use crate::{Padding, Precision};
     use serde_json::{Value, json};
 
-    /// A run folder with these files.
-    fn folder(files: &RunFiles) -> tempfile::TempDir {
-        let place = tempfile::tempdir().expect("a folder");
-        for (name, content) in [(CONFIG, &files.config), (TOKENIZER, &files.tokenizer), (WEIGHTS, &files.weights)] {
-            std::fs::write(place.path().join(name), content).expect("writes");
-        }
-        place
-    }
-
     fn with_setting(pointer: &str, value: Value) -> RunFiles {
         let files = files(Padding::Masked);
         let mut config: Value = serde_json::from_slice(&files.config).expect("JSON");
@@ -196,16 +187,12 @@ mod tests {
     const PROBABILITIES: [f64; 3] = [0.486695, 0.198664, 0.314641];
 
     #[test]
-    fn a_folder_and_its_files_are_the_same_run() {
+    fn the_fast_path_gives_the_same_probabilities() {
         for padding in [Padding::Masked, Padding::Counted { length: 4 }] {
-            let files = files(padding);
-            let place = folder(&files);
-            let (one, other) = (FoldedRun::open(place.path()).expect("opens"), FoldedRun::from_files(files));
-            let other = other.expect("opens");
+            let run = FoldedRun::from_files(files(padding)).expect("opens");
             for text in ["", "a good film", "a bad film, a good film, a film"] {
-                let prediction = one.predict(text).expect("predicts");
-                assert_eq!(prediction, other.predict(text).expect("predicts"));
-                let fast = one.classify(text).expect("classifies");
+                let (prediction, fast) =
+                    (run.predict(text).expect("predicts"), run.classify(text).expect("classifies"));
                 assert_eq!((fast.label, fast.probabilities), (prediction.label, prediction.probabilities));
             }
         }
@@ -261,18 +248,5 @@ mod tests {
         weights[end..].copy_from_slice(&f32::NAN.to_le_bytes());
         let error = FoldedRun::from_files(RunFiles { weights, ..valid.clone() }).expect_err("NaN").to_string();
         assert!(error.contains("not a finite number"), "{error}");
-    }
-
-    #[test]
-    fn missing_and_large_files_are_refused() {
-        let place = folder(&files(Padding::Masked));
-        let open = || FoldedRun::open(place.path()).expect_err("is refused");
-        let file = std::fs::OpenOptions::new().write(true).open(place.path().join(WEIGHTS)).expect("opens");
-        file.set_len(1 << 30).expect("grows");
-        assert!(matches!(open(), PhrasesError::TooLarge { size: 0x4000_0000, .. }));
-        std::fs::remove_file(place.path().join(WEIGHTS)).expect("removes");
-        assert!(matches!(open(), PhrasesError::Untrained { .. }));
-        std::fs::remove_file(place.path().join(CONFIG)).expect("removes");
-        assert!(matches!(open(), PhrasesError::NotARun { .. }));
     }
 }

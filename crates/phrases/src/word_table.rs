@@ -232,30 +232,6 @@ fn of_output(word: &[f32], output: usize, outputs: usize) -> impl Iterator<Item 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::prelude::*;
-
-    proptest! {
-        #[test]
-        fn bias_and_shares_add_up_to_the_logits(
-            ids in prop::collection::vec(0u32..5, 0..14), left in 0usize..3, right in 0usize..3, outputs in 1usize..4,
-            length in prop::option::of(1usize..9),
-        ) {
-            let field = ReceptiveField { left, right };
-            let values: Vec<f32> = (1..=5 * field.size() * outputs).map(|at| (at as f32).sin()).collect();
-            let padding = length.map_or(Padding::Masked, |length| Padding::Counted { length });
-            let bias: Vec<f64> = (0..outputs).map(|output| output as f64).collect();
-            let table = WordTable::new(values, bias.clone(), field, padding, 0).expect("whole words");
-            // Padding counts as words in front of the text.
-            let (kept, before, _) = table.seen(&ids);
-            let padded = [vec![0; before], kept.to_vec()].concat();
-            let shares = table.shares(&padded);
-            for (output, logit) in table.logits(&ids).into_iter().enumerate() {
-                let sum: f64 = shares.iter().map(|share| share[output]).sum();
-                prop_assert!((logit - bias[output] - sum).abs() < 1e-5, "{logit} is not {sum}");
-            }
-        }
-    }
-
     #[test]
     fn values_of_half_words_make_no_table() {
         let table = |values: usize, outputs: usize, left: usize, pad_id: u32| {
