@@ -37,7 +37,7 @@ impl WordTable {
     pub fn new(values: Vec<f32>, bias: Vec<f64>, field: ReceptiveField, padding: Padding, pad_id: u32) -> Option<Self> {
         let outputs = bias.len();
         let width = field.size().checked_mul(outputs).filter(|&width| width > 0)?;
-        if values.len() % width != 0 || pad_id as usize >= values.len() / width {
+        if !values.len().is_multiple_of(width) || pad_id as usize >= values.len() / width {
             return None;
         }
         let contributions = values
