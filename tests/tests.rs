@@ -34,6 +34,8 @@ mod links;
 mod own_data;
 /// `convlens web` without a browser: what it writes and serves, and what it must not.
 mod page_folder;
+/// `convlens-phrases`: its example reads a folded run, and it does not depend on Burn.
+mod phrases;
 /// `predict` and `evaluate`: JSON output, and sums of parts.
 mod predict;
 /// `docs/pytorch.md`: its script against `predict`.

@@ -13,8 +13,8 @@ use convlens_run::model::{
 };
 use convlens_run::text::{TokenizerKind, train};
 use convlens_run::{
-    DatasetConfig, DeviceChoice, FORMAT, Run, RunConfig, RunError, RunFolder, Task, TextConfig, TokenizerSource,
-    TrainingConfig,
+    DatasetConfig, DeviceChoice, FORMAT, PhrasesError, Run, RunConfig, RunError, RunFolder, Task, TextConfig,
+    TokenizerSource, TrainingConfig,
 };
 use sha2::{Digest, Sha256};
 
@@ -184,7 +184,7 @@ fn certificates_hold_and_measure_the_effect_of_order() {
         };
         assert!(strict.phrases.max == 0.0 || matches!(strict.check(&corpus), Err(AnalysisError::Residual { .. })));
         let error = wrong.check(&corpus).expect_err("NaN exceeds every tolerance");
-        assert!(matches!(error, AnalysisError::Run(RunError::Overflow)), "{error}");
+        assert!(matches!(error, AnalysisError::Run(RunError::Phrases(PhrasesError::Overflow))), "{error}");
     }
 }
 

@@ -11,10 +11,10 @@ mod masking;
 mod model;
 mod parameters;
 mod pooling;
-mod receptive_field;
 mod words;
 
 pub use batch::Batch;
+pub use convlens_phrases::{Padding, ReceptiveField, VisibleTokens};
 pub use encoder::{
     Activation, Block, Branch, ByteNet, ByteNetBlock, ByteNetConfig, Conv, ConvConfig, ConvLayer, Dense, DenseConfig,
     Downsampling, Encode, Encoder, EncoderConfig, EncoderSettings, FilterWeights, Filters, Gated, GatedConfig, Gru,
@@ -24,10 +24,9 @@ pub use encoder::{
 pub use fold::Folded;
 pub use kernels::linear_cross_entropy;
 pub use lexicon::{Lexicon, LexiconConfig, LexiconEntries, Role};
-pub use model::{ConfigError, ModelConfig, Padding, TextModel, VisibleTokens};
+pub use model::{ConfigError, ModelConfig, TextModel};
 pub use parameters::{
     ParameterMapper, ParameterVisitor, map_parameters, parameter_name, parameter_shapes, visit_parameters,
 };
 pub use pooling::Pooling;
-pub use receptive_field::ReceptiveField;
 pub use words::Words;

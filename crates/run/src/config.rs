@@ -1,25 +1,21 @@
 //! `config.json`: the settings that rebuild the model and repeat the run.
 
-use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
-use convlens_model::{EncoderConfig, EncoderSettings, ModelConfig, Padding};
+use convlens_model::{EncoderConfig, EncoderSettings, ModelConfig};
+use convlens_phrases::files::parse_config;
+use convlens_phrases::settings::{check, check_classifier, uncalibrated};
+use convlens_phrases::{FORMAT, PhrasesError, PredictionSettings, calibrated_probabilities, output_names, outputs_for};
 use convlens_text::TokenizerKind;
 use serde::{Deserialize, Serialize};
 
-use crate::calibration::TEMPERATURES;
 use crate::folder::json_lines;
-use crate::{EpochMetrics, MAX_VECTOR_DIMENSIONS, RunError, calibrated, probabilities};
-
-/// The version of the run folder's layout that this crate writes. It reads this one and older ones.
-pub const FORMAT: u32 = 1;
+use crate::{EpochMetrics, MAX_VECTOR_DIMENSIONS, RunError};
 
 /// The most ids, positions or epochs that a setting may ask for.
 const MOST: usize = i32::MAX as usize;
 /// The maximum number of values of all word vectors.
 const MOST_VECTOR_VALUES: usize = 1 << 28;
-/// The maximum number of positions that texts are padded to.
-const MOST_PADDING: usize = 1 << 20;
 
 /// The version of Burn that this crate is built with. A test compares it with `Cargo.lock`.
 pub const BURN_VERSION: &str = "0.22.1";
@@ -37,9 +33,7 @@ impl Task {
     /// The number of outputs of a model that chooses among so many labels.
     pub fn outputs(self, labels: usize) -> usize {
         match self {
-            // The logit of the first of two labels is 0.
-            Self::Classify if labels == 2 => 1,
-            Self::Classify => labels,
+            Self::Classify => outputs_for(labels),
         }
     }
 }
@@ -77,30 +71,19 @@ pub struct RunConfig<S: EncoderSettings = EncoderConfig> {
     pub temperature: f64,
 }
 
-fn uncalibrated() -> f64 {
-    1.0
-}
-
 impl<S: EncoderSettings> RunConfig<S> {
     /// Reads `config.json`, whose path is `path`.
     ///
     /// # Errors
     ///
-    /// [`RunError::Newer`] if a newer version wrote it, [`RunError::Config`] if it is not JSON, a
+    /// [`PhrasesError::Newer`] if a newer version wrote it, [`PhrasesError::Config`] if it is not JSON, a
     /// setting is missing or [`check`](Self::check) refuses one.
     pub(crate) fn from_json(json: &[u8], path: &Path) -> Result<Self, RunError> {
-        let invalid = |error: &dyn ToString| RunError::Config { path: path.into(), message: error.to_string() };
-        let json: serde_json::Value = serde_json::from_slice(json).map_err(|error| invalid(&error))?;
-        match json.get("format").and_then(serde_json::Value::as_u64) {
-            Some(found) if found > u64::from(FORMAT) => {
-                Err(RunError::Newer { path: path.into(), found, known: FORMAT })
-            }
-            _ => {
-                let config: Self = serde_json::from_value(json).map_err(|error| invalid(&error))?;
-                config.check().map_err(|error| invalid(&error))?;
-                Ok(config)
-            }
-        }
+        let json = parse_config(json, path)?;
+        let invalid = |error: &dyn ToString| PhrasesError::Config { path: path.into(), message: error.to_string() };
+        let config: Self = serde_json::from_value(json).map_err(|error| invalid(&error))?;
+        config.check().map_err(|error| invalid(&error))?;
+        Ok(config)
     }
 
     /// The settings of a classifier that is trained on texts in memory.
@@ -131,27 +114,13 @@ impl<S: EncoderSettings> RunConfig<S> {
     ///
     /// # Errors
     ///
-    /// [`RunError::Setting`] or [`RunError::Model`], naming the setting and what it must be.
+    /// [`PhrasesError::Setting`] or [`RunError::Model`], naming the setting and what it must be.
     pub fn check(&self) -> Result<(), RunError> {
         let Self { labels, model, .. } = self;
-        if labels.len() < 2 {
-            return Err(setting("labels", format_args!("{labels:?}"), "two or more names"));
-        }
-        let mut distinct = HashSet::new();
-        if let Some(label) = labels.iter().find(|label| !distinct.insert(label.as_str())) {
-            return Err(setting("labels", format_args!("a list with {label:?} twice"), "distinct names"));
-        }
-        check("model.vocab_size", model.vocab_size, (1..=MOST).contains(&model.vocab_size), "from 1 to 2^31 - 1")?;
+        check_classifier(labels, model.vocab_size, model.outputs, model.padding, self.temperature)?;
         let vocab_size = self.text.vocab_size;
         check("text.vocab_size", vocab_size, (1..=MOST).contains(&vocab_size), "from 1 to 2^31 - 1")?;
-        if let Padding::Counted { length } = model.padding {
-            check("model.padding.counted.length", length, (1..=MOST_PADDING).contains(&length), "from 1 to 2^20")?;
-        }
         model.check()?;
-        if model.outputs != labels.len() && model.outputs != self.task.outputs(labels.len()) {
-            let value = format_args!("{} for {} labels", model.outputs, labels.len());
-            return Err(setting("model.outputs", value, "1 for two labels, otherwise the number of labels"));
-        }
         if let Some(vectors) = &self.vectors {
             let VectorsConfig { dimensions, epochs, .. } = *vectors;
             let are_dimensions = (1..=MAX_VECTOR_DIMENSIONS).contains(&dimensions);
@@ -160,14 +129,12 @@ impl<S: EncoderSettings> RunConfig<S> {
             check("vectors.dimensions", dimensions, is_small, "less: times vocab_size, at most 2^28")?;
             check("vectors.epochs", epochs, (1..=MOST).contains(&epochs), "from 1 to 2^31 - 1")?;
         }
-        let temperature = self.temperature;
-        check("temperature", temperature, TEMPERATURES.contains(&temperature), "from 0.01 to 100")?;
         self.training.check()
     }
 
     /// Every label's calibrated probability, from the logits of a text.
     pub fn probabilities<T: Copy + Into<f64>>(&self, logits: &[T]) -> Vec<f64> {
-        probabilities(&calibrated(logits, self.temperature))
+        calibrated_probabilities(logits, self.temperature)
     }
 
     /// These settings with only the names of the user's files in place of their paths, to be published.
@@ -190,8 +157,19 @@ impl<S: EncoderSettings> RunConfig<S> {
 
     /// The names of the logits. With two labels there is one logit, the second label's.
     pub fn outputs(&self) -> &[String] {
-        let labels = &self.labels;
-        if self.model.outputs == 1 { &labels[labels.len().saturating_sub(1)..] } else { labels }
+        output_names(&self.labels, self.model.outputs)
+    }
+
+    /// What a prediction needs to know.
+    pub(crate) fn prediction(&self) -> PredictionSettings<'_> {
+        PredictionSettings {
+            labels: &self.labels,
+            outputs: self.outputs(),
+            temperature: self.temperature,
+            padding: self.model.padding,
+            field: self.model.receptive_field(),
+            stride: self.model.encoder.stride(),
+        }
     }
 
     pub(crate) fn to_json(&self) -> Vec<u8> {
@@ -359,7 +337,7 @@ impl TrainingConfig {
     ///
     /// # Errors
     ///
-    /// [`RunError::Setting`], naming the setting and what it must be.
+    /// [`PhrasesError::Setting`], naming the setting and what it must be.
     pub fn check(&self) -> Result<(), RunError> {
         let Self { epochs, batch_size, learning_rate, adam_epsilon, word_dropout, .. } = *self;
         let Self { weight_decay, patience, validation_fraction, max_tokens, .. } = *self;
@@ -375,7 +353,7 @@ impl TrainingConfig {
         check("training.patience", patience.unwrap_or(1), patience != Some(0), "1 or more, or null")?;
         let is_share = validation_fraction > 0.0 && validation_fraction < 1.0;
         check("training.validation_fraction", validation_fraction, is_share, "above 0 and below 1")?;
-        check("training.max_tokens", max_tokens, max_tokens > 0, "1 or more")
+        Ok(check("training.max_tokens", max_tokens, max_tokens > 0, "1 or more")?)
     }
 
     /// Whether training is over after these epochs: it has reached the most epochs, or has waited for
@@ -387,14 +365,6 @@ impl TrainingConfig {
     }
 }
 
-fn check(name: &'static str, value: impl ToString, is_valid: bool, expected: &'static str) -> Result<(), RunError> {
-    if is_valid { Ok(()) } else { Err(setting(name, value, expected)) }
-}
-
-fn setting(name: &'static str, value: impl ToString, expected: &'static str) -> RunError {
-    RunError::Setting { name, value: value.to_string(), expected }
-}
-
 /// The part of a path after the last separator of any system: a run may come from another one.
 pub(crate) fn file_name(path: &Path) -> PathBuf {
     path.to_string_lossy().rsplit(['/', '\\']).next().unwrap_or_default().into()
@@ -404,7 +374,7 @@ pub(crate) fn file_name(path: &Path) -> PathBuf {
 pub(crate) mod tests {
     use super::*;
     use crate::testing::run;
-    use convlens_model::{ConvConfig, EncoderConfig};
+    use convlens_model::{ConvConfig, EncoderConfig, Padding};
     use serde_json::json;
 
     /// A file of a user's, with a file of its own for the test split.

@@ -1,20 +1,19 @@
 //! The run folder, laid out as a Hugging Face model repository.
 
-use std::fs::{self, File};
-use std::io::{self, Read};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use convlens_model::EncoderSettings;
+use convlens_phrases::PhrasesError;
+use convlens_phrases::files::{CONFIG, MOST_JSON, TOKENIZER, WEIGHTS, most_tokenizer_bytes, read_up_to};
 use serde::Serialize;
 
 use crate::local_paths::{LocalPaths, PATHS};
 use crate::lock::LOCK;
 use crate::write::{is_temporary, write_via};
-use crate::{RunConfig, RunError, RunLock, RunMetrics, most_tokenizer_bytes};
+use crate::{RunConfig, RunError, RunLock, RunMetrics};
 
-pub(crate) const CONFIG: &str = "config.json";
-pub(crate) const TOKENIZER: &str = "tokenizer.json";
-pub(crate) const WEIGHTS: &str = "model.safetensors";
 const CARD: &str = "README.md";
 /// The end result.
 pub const METRICS: &str = "metrics.json";
@@ -22,8 +21,6 @@ pub const METRICS: &str = "metrics.json";
 pub const METRICS_BY_EPOCH: &str = "metrics.jsonl";
 /// The folder of the checkpoints that an interrupted training resumes from.
 pub const CHECKPOINTS: &str = "checkpoints";
-/// The largest `config.json` or `metrics.json` that is read, in bytes.
-const MOST_JSON: u64 = 64 << 20;
 
 /// A run's folder.
 #[derive(Clone, Debug)]
@@ -119,12 +116,12 @@ impl RunFolder {
     ///
     /// # Errors
     ///
-    /// [`RunError::NotARun`] if it holds none.
+    /// [`PhrasesError::NotARun`] if it holds none.
     pub fn open(path: &Path) -> Result<Self, RunError> {
         if path.join(CONFIG).is_file() {
             Ok(Self { path: path.into(), lock: None })
         } else {
-            Err(RunError::NotARun { path: path.into() })
+            Err(PhrasesError::NotARun { path: path.into() }.into())
         }
     }
 
@@ -186,7 +183,7 @@ impl RunFolder {
     ///
     /// # Errors
     ///
-    /// [`RunError::Io`], naming the file.
+    /// [`PhrasesError::Io`], naming the file.
     pub fn read(&self, name: &str) -> Result<Vec<u8>, RunError> {
         self.read_up_to(name, u64::MAX)
     }
@@ -195,29 +192,9 @@ impl RunFolder {
     ///
     /// # Errors
     ///
-    /// [`RunError::TooLarge`], or as [`read`](Self::read).
+    /// [`PhrasesError::TooLarge`], or as [`read`](Self::read).
     pub fn read_up_to(&self, name: &str, most: u64) -> Result<Vec<u8>, RunError> {
-        let path = self.file(name);
-        let read = || {
-            // Opening a named pipe would wait for a writer.
-            if !path.metadata()?.is_file() {
-                return Err(io::Error::other("it is not a regular file"));
-            }
-            let file = File::open(&path)?;
-            let size = file.metadata()?.len();
-            if size > most {
-                return Ok(Err(size));
-            }
-            let mut content = Vec::new();
-            content.try_reserve_exact(usize::try_from(size).unwrap_or(usize::MAX))?;
-            file.take(most).read_to_end(&mut content)?;
-            Ok(Ok(content))
-        };
-        match read() {
-            Ok(Ok(content)) => Ok(content),
-            Ok(Err(size)) => Err(RunError::TooLarge { path, size, most }),
-            Err(source) => Err(RunError::Io { path, source }),
-        }
+        Ok(read_up_to(&self.file(name), most)?)
     }
 
     /// Writes a file of the folder, completely or not at all; see [`write_file`](crate::write_file).
@@ -293,21 +270,21 @@ impl RunFolder {
     ///
     /// # Errors
     ///
-    /// [`RunError::Config`] if this version cannot read it.
+    /// [`PhrasesError::Config`] if this version cannot read it.
     pub fn metrics(&self) -> Result<Option<RunMetrics>, RunError> {
         if !self.file(METRICS).is_file() {
             return Ok(None);
         }
         let invalid =
-            |error: serde_json::Error| RunError::Config { path: self.file(METRICS), message: error.to_string() };
-        serde_json::from_slice(&self.read_up_to(METRICS, MOST_JSON)?).map(Some).map_err(invalid)
+            |error: serde_json::Error| PhrasesError::Config { path: self.file(METRICS), message: error.to_string() };
+        Ok(Some(serde_json::from_slice(&self.read_up_to(METRICS, MOST_JSON)?).map_err(invalid)?))
     }
 
     /// Reads `config.json`, and the paths of the user's files if the folder has them.
     ///
     /// # Errors
     ///
-    /// [`RunError::Newer`] if a newer version wrote it, [`RunError::Config`] if its settings are not
+    /// [`PhrasesError::Newer`] if a newer version wrote it, [`PhrasesError::Config`] if its settings are not
     /// valid.
     pub fn config(&self) -> Result<RunConfig, RunError> {
         self.config_as()
@@ -322,7 +299,7 @@ impl RunFolder {
         let mut config = RunConfig::from_json(&self.read_config()?, &self.file(CONFIG))?;
         if self.file(PATHS).exists() {
             let invalid =
-                |error: serde_json::Error| RunError::Config { path: self.file(PATHS), message: error.to_string() };
+                |error: serde_json::Error| PhrasesError::Config { path: self.file(PATHS), message: error.to_string() };
             let paths: LocalPaths = serde_json::from_slice(&self.read_up_to(PATHS, MOST_JSON)?).map_err(invalid)?;
             paths.restore(&mut config);
         }
@@ -355,7 +332,7 @@ mod tests {
         let folder = RunFolder::create(place.path()).expect("empty");
         folder.write("a", b"first").expect("writes");
         assert!(matches!(RunFolder::create(place.path()), Err(RunError::Exists { .. })));
-        assert!(matches!(RunFolder::open(place.path()), Err(RunError::NotARun { .. })));
+        assert!(matches!(RunFolder::open(place.path()), Err(RunError::Phrases(PhrasesError::NotARun { .. }))));
         folder.write("a", b"second").expect("writes");
         assert_eq!(folder.read("a").expect("reads"), b"second");
         drop(folder);
@@ -382,9 +359,9 @@ mod tests {
         let place = tempfile::tempdir().expect("a folder");
         let folder = RunFolder::create(place.path()).expect("empty");
         folder.write(CONFIG, br#"{"format": 99, "surprise": true}"#).expect("writes");
-        assert!(matches!(folder.config(), Err(RunError::Newer { found: 99, .. })));
+        assert!(matches!(folder.config(), Err(RunError::Phrases(PhrasesError::Newer { found: 99, .. }))));
         folder.write(CONFIG, br#"{"format": 1}"#).expect("writes");
-        assert!(matches!(folder.config(), Err(RunError::Config { .. })));
+        assert!(matches!(folder.config(), Err(RunError::Phrases(PhrasesError::Config { .. }))));
     }
 
     #[test]
@@ -475,7 +452,10 @@ mod tests {
         let folder = RunFolder::create(place.path()).expect("empty");
         folder.write("a", &[0; 100]).expect("writes");
         assert_eq!(folder.read_up_to("a", 100).expect("reads").len(), 100);
-        assert!(matches!(folder.read_up_to("a", 99), Err(RunError::TooLarge { size: 100, most: 99, .. })));
+        assert!(matches!(
+            folder.read_up_to("a", 99),
+            Err(RunError::Phrases(PhrasesError::TooLarge { size: 100, most: 99, .. }))
+        ));
         fs::create_dir(folder.file("b")).expect("creates");
         assert!(folder.read("b").expect_err("is a folder").to_string().contains("not a regular file"));
     }

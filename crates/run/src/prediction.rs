@@ -1,349 +1,50 @@
-//! A text's prediction as the sum of its phrases' scores.
+//! Explained predictions of a run.
 
-use convlens_model::{EncoderSettings, ModelConfig, VisibleTokens};
-use convlens_text::{Encoding, Tokenizer};
-use serde::ser::SerializeStruct;
-use serde::{Serialize, Serializer};
-use serde_json::{Map, Value, json};
+use convlens_model::EncoderSettings;
+use convlens_phrases::{Prediction, Values};
 
 use crate::device::{Transfer, now};
 use crate::logits::padded;
 use crate::windows::Windows;
-use crate::{Run, RunConfig, RunError, predicted_label};
+use crate::{Run, RunError};
 
-/// A token of a text.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Token {
-    /// Its id.
-    pub id: u32,
-    /// Its name in the vocabulary.
-    pub token: String,
-    /// Its byte range in the text; empty for a token that is not in the text, such as the start token.
-    pub range: std::ops::Range<usize>,
+pub(crate) fn predict<S: EncoderSettings>(run: &Run<S>, text: &str) -> Result<Prediction, RunError> {
+    now(read(run, text, Transfer::Blocking))
 }
 
-/// A phrase: the tokens that one position of the model sees.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Phrase {
-    /// The token at the phrase's centre; none for the entry that sums up the padding.
-    pub center: Option<usize>,
-    /// The tokens that it spans, with the negations of a lexicon in whose scope it is; empty for the padding.
-    pub tokens: std::ops::Range<usize>,
-    /// What it adds to each logit.
-    pub score: Vec<f64>,
+pub(crate) async fn predict_async<S: EncoderSettings>(run: &Run<S>, text: &str) -> Result<Prediction, RunError> {
+    read(run, text, Transfer::Async).await
 }
 
-/// A text's label, and the phrases that it follows from.
-///
-/// Each logit is the sum of its [`bias`](Self::bias), every phrase's [`score`](Phrase::score) and the
-/// [`residual`](Self::residual). The residual is a rounding error of 32-bit numbers; it does not grow
-/// with the length of the text.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Prediction {
-    /// The text.
-    pub text: String,
-    /// The index of its label among [`labels`](Self::labels).
-    pub label: usize,
-    /// Every label's name.
-    pub labels: Vec<String>,
-    /// Every label's probability.
-    pub probabilities: Vec<f64>,
-    /// The names of the logits: with two labels there is one logit, the second label's.
-    pub outputs: Vec<String>,
-    /// The logits.
-    pub logits: Vec<f64>,
-    /// The tokens that the model saw, in order.
-    pub tokens: Vec<Token>,
-    /// The phrases, in order.
-    pub phrases: Vec<Phrase>,
-    /// The logits of a text without evidence.
-    pub bias: Vec<f64>,
-    /// Each logit minus its bias and the phrases' scores.
-    pub residual: Vec<f64>,
-}
-
-impl Prediction {
-    pub(crate) fn new<S: EncoderSettings>(run: &Run<S>, text: &str) -> Result<Self, RunError> {
-        now(Self::read(run, text, Transfer::Blocking))
-    }
-
-    pub(crate) async fn new_async<S: EncoderSettings>(run: &Run<S>, text: &str) -> Result<Self, RunError> {
-        Self::read(run, text, Transfer::Async).await
-    }
-
-    async fn read<S: EncoderSettings>(run: &Run<S>, text: &str, transfer: Transfer) -> Result<Self, RunError> {
-        let encoding = run.tokenizer.encode(text)?;
-        let bias = match run.model.bias() {
-            Some(bias) => to_f64(transfer.read(bias).await?),
-            None => vec![0.0; run.config.model.outputs],
-        };
-        let ids = padded(&encoding.ids, run.config.model.padding, run.pad_id());
-        let values = match Windows::new(&run.model, ids.len())? {
-            Some(windows) => {
-                let long = windows.explain(&run.model, &ids, &bias, &run.device, transfer).await?;
-                Values { scores: long.scores, logits: long.logits, bias }
-            }
-            None => {
-                let batch = run.batch(&[&encoding.ids]);
-                let (scores, logits) = (run.model.scores(&batch), run.model.forward(&batch));
-                let scores = to_f64(transfer.read(scores).await?);
-                Values { scores, logits: to_f64(transfer.read(logits).await?), bias }
-            }
-        };
-        let mut prediction = Self::from_values(&run.config, &run.tokenizer, text, &encoding, values)?;
-        if let Some(lexicon) = &run.model.lexicon {
-            let scopes = lexicon.scopes(&encoding.ids);
-            prediction.phrases.iter_mut().zip(scopes).for_each(|(phrase, start)| {
-                phrase.tokens.start = phrase.tokens.start.min(start);
-            });
+async fn read<S: EncoderSettings>(run: &Run<S>, text: &str, transfer: Transfer) -> Result<Prediction, RunError> {
+    let encoding = run.tokenizer.encode(text)?;
+    let bias = match run.model.bias() {
+        Some(bias) => to_f64(transfer.read(bias).await?),
+        None => vec![0.0; run.config.model.outputs],
+    };
+    let ids = padded(&encoding.ids, run.config.model.padding, run.pad_id());
+    let values = match Windows::new(&run.model, ids.len())? {
+        Some(windows) => {
+            let long = windows.explain(&run.model, &ids, &bias, &run.device, transfer).await?;
+            Values { scores: long.scores, logits: long.logits, bias }
         }
-        Ok(prediction)
-    }
-
-    /// The prediction that a text's values make.
-    ///
-    /// # Errors
-    ///
-    /// [`RunError::Overflow`] if a value is not finite.
-    pub(crate) fn from_values<S: EncoderSettings>(
-        config: &RunConfig<S>,
-        tokenizer: &Tokenizer,
-        text: &str,
-        encoding: &Encoding,
-        values: Values,
-    ) -> Result<Self, RunError> {
-        let Values { scores, logits, bias } = values;
-        if !scores.iter().chain(&logits).chain(&bias).all(|value| value.is_finite()) {
-            return Err(RunError::Overflow);
+        None => {
+            let batch = run.batch(&[&encoding.ids]);
+            let (scores, logits) = (run.model.scores(&batch), run.model.forward(&batch));
+            let scores = to_f64(transfer.read(scores).await?);
+            Values { scores, logits: to_f64(transfer.read(logits).await?), bias }
         }
-        let seen = config.model.padding.visible(encoding.ids.len());
-        let phrases = phrases(&scores, seen, &config.model);
-        let residual = (0..config.model.outputs)
-            .map(|output| {
-                logits[output] - bias[output] - phrases.iter().map(|phrase| phrase.score[output]).sum::<f64>()
-            })
-            .collect();
-        let token = |index: usize| Token {
-            id: encoding.ids[index],
-            token: tokenizer.token(encoding.ids[index]).unwrap_or_default(),
-            range: encoding.offsets[index].0..encoding.offsets[index].1,
-        };
-        Ok(Self {
-            text: text.into(),
-            label: predicted_label(&logits),
-            probabilities: config.probabilities(&logits),
-            outputs: config.outputs().to_vec(),
-            labels: config.labels.clone(),
-            logits,
-            tokens: (seen.first..encoding.ids.len()).map(token).collect(),
-            phrases,
-            bias,
-            residual,
-        })
-    }
-
-    /// The name of the label.
-    pub fn label_name(&self) -> &str {
-        &self.labels[self.label]
-    }
-
-    /// The part of the text that a phrase spans.
-    pub fn phrase_text(&self, phrase: &Phrase) -> &str {
-        let tokens = self.tokens[phrase.tokens.clone()].iter().filter(|token| !token.range.is_empty());
-        let ranges: Vec<_> = tokens.map(|token| token.range.clone()).collect();
-        match (ranges.first(), ranges.last()) {
-            (Some(first), Some(last)) => &self.text[first.start..last.end],
-            _ => "",
-        }
-    }
-
-    /// The prediction as a JSON object: `text`, `label`, `probability`, `probabilities`, `logits`,
-    /// `tokens` (each with its `start` and `end` in the text, in Unicode code points), `phrases` (each
-    /// with the range of its tokens, its text and its `score` for each logit; an empty range sums up
-    /// the padding), `bias` and `residual`.
-    ///
-    /// A prediction serializes to the same object. For a long text, serializing into a file or a stream
-    /// takes much less memory than this value does.
-    pub fn to_json(&self) -> Value {
-        let characters = CharacterOffsets::new(&self.text);
-        let tokens = self.tokens.iter().map(|token| {
-            let (start, end) = (characters.at(token.range.start), characters.at(token.range.end));
-            json!({ "token": token.token, "start": start, "end": end })
+    };
+    let mut prediction = Prediction::from_values(run.config.prediction(), &run.tokenizer, text, &encoding, values)?;
+    if let Some(lexicon) = &run.model.lexicon {
+        let scopes = lexicon.scopes(&encoding.ids);
+        prediction.phrases.iter_mut().zip(scopes).for_each(|(phrase, start)| {
+            phrase.tokens.start = phrase.tokens.start.min(start);
         });
-        let phrases = self.phrases.iter().map(|phrase| {
-            json!({
-                "start": phrase.tokens.start,
-                "end": phrase.tokens.end,
-                "text": self.phrase_text(phrase),
-                "score": by_name(&self.outputs, &phrase.score),
-            })
-        });
-        json!({
-            "text": self.text,
-            "label": self.label_name(),
-            "probability": self.probabilities[self.label],
-            "probabilities": by_name(&self.labels, &self.probabilities),
-            "logits": by_name(&self.outputs, &self.logits),
-            "tokens": tokens.collect::<Vec<_>>(),
-            "phrases": phrases.collect::<Vec<_>>(),
-            "bias": by_name(&self.outputs, &self.bias),
-            "residual": by_name(&self.outputs, &self.residual),
-        })
     }
-}
-
-/// As [`Prediction::to_json`], without an intermediate value.
-impl Serialize for Prediction {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut object = serializer.serialize_struct("Prediction", 9)?;
-        object.serialize_field("text", &self.text)?;
-        object.serialize_field("label", self.label_name())?;
-        object.serialize_field("probability", &self.probabilities[self.label])?;
-        object.serialize_field("probabilities", &ByName::new(&self.labels, &self.probabilities))?;
-        object.serialize_field("logits", &ByName::new(&self.outputs, &self.logits))?;
-        object.serialize_field("tokens", &Tokens(self))?;
-        object.serialize_field("phrases", &Phrases(self))?;
-        object.serialize_field("bias", &ByName::new(&self.outputs, &self.bias))?;
-        object.serialize_field("residual", &ByName::new(&self.outputs, &self.residual))?;
-        object.end()
-    }
-}
-
-/// Serializes the tokens of a prediction as a list of objects.
-struct Tokens<'a>(&'a Prediction);
-
-impl Serialize for Tokens<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        #[derive(Serialize)]
-        struct Fields<'a> {
-            token: &'a str,
-            start: usize,
-            end: usize,
-        }
-
-        let characters = CharacterOffsets::new(&self.0.text);
-        serializer.collect_seq(self.0.tokens.iter().map(|token| Fields {
-            token: &token.token,
-            start: characters.at(token.range.start),
-            end: characters.at(token.range.end),
-        }))
-    }
-}
-
-/// Serializes the phrases of a prediction as a list of objects.
-struct Phrases<'a>(&'a Prediction);
-
-impl Serialize for Phrases<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        #[derive(Serialize)]
-        struct Fields<'a> {
-            start: usize,
-            end: usize,
-            text: &'a str,
-            score: ByName<'a>,
-        }
-
-        serializer.collect_seq(self.0.phrases.iter().map(|phrase| Fields {
-            start: phrase.tokens.start,
-            end: phrase.tokens.end,
-            text: self.0.phrase_text(phrase),
-            score: ByName::new(&self.0.outputs, &phrase.score),
-        }))
-    }
-}
-
-/// Serializes numbers as an object with a name for each.
-struct ByName<'a> {
-    names: &'a [String],
-    values: &'a [f64],
-}
-
-impl<'a> ByName<'a> {
-    fn new(names: &'a [String], values: &'a [f64]) -> Self {
-        Self { names, values }
-    }
-}
-
-impl Serialize for ByName<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(self.names.iter().zip(self.values))
-    }
-}
-
-/// The numbers that a model computes for a text.
-pub(crate) struct Values {
-    /// The score of every position, `[positions, outputs]`.
-    pub scores: Vec<f64>,
-    /// `[outputs]`
-    pub logits: Vec<f64>,
-    /// The logits of a text without evidence, `[outputs]`.
-    pub bias: Vec<f64>,
+    Ok(prediction)
 }
 
 fn to_f64(values: Vec<f32>) -> Vec<f64> {
     values.into_iter().map(f64::from).collect()
-}
-
-/// The phrases of a text from its positions' scores, `[positions, outputs]`.
-fn phrases<S: EncoderSettings>(scores: &[f64], seen: VisibleTokens, config: &ModelConfig<S>) -> Vec<Phrase> {
-    let (outputs, field) = (config.outputs, config.receptive_field());
-    let tokens = seen.positions - seen.padding;
-    let score = |position: usize| scores[position * outputs..(position + 1) * outputs].to_vec();
-    let padding = (seen.padding > 0).then(|| Phrase {
-        center: None,
-        tokens: 0..0,
-        score: (0..seen.padding)
-            .map(score)
-            .fold(vec![0.0; outputs], |sum, score| sum.iter().zip(score).map(|(sum, score)| sum + score).collect()),
-    });
-    let words = (0..tokens).step_by(config.encoder.stride()).enumerate().map(|(position, center)| Phrase {
-        center: Some(center),
-        tokens: field.phrase(center, tokens),
-        score: score(seen.padding + position),
-    });
-    padding.into_iter().chain(words).collect()
-}
-
-fn by_name(names: &[String], values: &[f64]) -> Map<String, Value> {
-    names.iter().cloned().zip(values.iter().map(|&value| json!(value))).collect()
-}
-
-/// Converts byte offsets to offsets in code points.
-struct CharacterOffsets {
-    starts: Vec<usize>,
-}
-
-impl CharacterOffsets {
-    fn new(text: &str) -> Self {
-        Self { starts: text.char_indices().map(|(start, _)| start).collect() }
-    }
-
-    fn at(&self, byte: usize) -> usize {
-        self.starts.partition_point(|&start| start < byte)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::testing::run;
-    use convlens_model::{ConvConfig, EncoderConfig, Padding};
-
-    #[test]
-    fn offsets_count_code_points() {
-        let offsets = CharacterOffsets::new("é☃x");
-        assert_eq!([0, 2, 5, 6].map(|byte| offsets.at(byte)), [0, 1, 2, 3]);
-    }
-
-    #[test]
-    fn a_prediction_serializes_to_its_json() {
-        let encoder = EncoderConfig::Conv(ConvConfig::new(2, &[3]));
-        for padding in [Padding::Masked, Padding::Counted { length: 6 }] {
-            let run = run(encoder.clone(), padding);
-            for text in ["", "a good film", "é☃ a \"bad\" film\u{9b}\n"] {
-                let prediction = run.predict(text).expect("predicts");
-                assert_eq!(serde_json::to_string(&prediction).expect("JSON"), prediction.to_json().to_string());
-            }
-        }
-    }
 }

@@ -1,9 +1,10 @@
 //! Many texts, fast: labels and probabilities without the phrases behind them.
 
 use convlens_model::{EncoderConfig, EncoderSettings};
+use convlens_phrases::{Classification, WordTable};
 use rayon::prelude::*;
 
-use crate::{Run, RunConfig, RunError, WordTable, predicted_label};
+use crate::{Run, RunError};
 
 /// Texts given to one thread at a time: fewer cost more to hand out than to classify.
 const CHUNK: usize = 256;
@@ -14,15 +15,6 @@ const CHUNK: usize = 256;
 pub struct Predictor<S: EncoderSettings = EncoderConfig> {
     run: Run<S>,
     table: Option<WordTable>,
-}
-
-/// A text's label and every label's probability.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Classification {
-    /// The index of the label among the run's.
-    pub label: usize,
-    /// Every label's probability.
-    pub probabilities: Vec<f64>,
 }
 
 impl<S: EncoderSettings> Predictor<S> {
@@ -45,17 +37,18 @@ impl<S: EncoderSettings> Predictor<S> {
     ///
     /// # Errors
     ///
-    /// [`RunError::Text`], [`RunError::TooLong`], [`RunError::Device`], or [`RunError::Overflow`] if
+    /// [`PhrasesError::Text`](crate::PhrasesError::Text), [`RunError::TooLong`], [`RunError::Device`], or [`PhrasesError::Overflow`](crate::PhrasesError::Overflow) if
     /// a logit is not finite.
     pub fn classify<T: AsRef<str> + Sync>(&self, texts: &[T]) -> Result<Vec<Classification>, RunError> {
-        self.logits(texts)?.iter().map(|logits| Classification::new(&self.run.config, logits)).collect()
+        let temperature = self.run.config.temperature;
+        self.logits(texts)?.iter().map(|logits| Ok(Classification::from_logits(logits, temperature)?)).collect()
     }
 
     /// The logits of texts, one row per text.
     ///
     /// # Errors
     ///
-    /// [`RunError::Text`], [`RunError::TooLong`] or [`RunError::Device`].
+    /// [`PhrasesError::Text`](crate::PhrasesError::Text), [`RunError::TooLong`] or [`RunError::Device`].
     pub fn logits<T: AsRef<str> + Sync>(&self, texts: &[T]) -> Result<Vec<Vec<f64>>, RunError> {
         let tokenizer = &self.run.tokenizer;
         if let Some(table) = self.table.as_ref().filter(|_| tokenizer.is_word_level()) {
@@ -79,16 +72,6 @@ impl<S: EncoderSettings> Predictor<S> {
                 let rows = self.run.logits(texts)?;
                 Ok(rows.into_iter().map(|row| row.into_iter().map(f64::from).collect()).collect())
             }
-        }
-    }
-}
-
-impl Classification {
-    fn new<S: EncoderSettings>(config: &RunConfig<S>, logits: &[f64]) -> Result<Self, RunError> {
-        if logits.iter().all(|logit| logit.is_finite()) {
-            Ok(Self { label: predicted_label(logits), probabilities: config.probabilities(logits) })
-        } else {
-            Err(RunError::Overflow)
         }
     }
 }

@@ -4,53 +4,16 @@ use std::path::Path;
 
 use burn::tensor::Device;
 use convlens_model::{Batch, Encode, EncoderConfig, EncoderSettings, ModelConfig, TextModel};
+use convlens_phrases::files::{CONFIG, TOKENIZER, WEIGHTS, parse_tokenizer, tokenizer_digest};
+use convlens_phrases::weights::{check_shapes, digest_of, most_bytes};
+use convlens_phrases::{PhrasesError, Prediction, RunFiles, WordTable};
 use convlens_text::Tokenizer;
-use safetensors::SafeTensorError;
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 
 use crate::device::{Transfer, now};
-use crate::folder::{CONFIG, TOKENIZER, WEIGHTS};
 use crate::logits::{padded, positions};
-use crate::packed::{self, Precision};
 use crate::windows::{LongText, Windows};
-use crate::{Prediction, RunConfig, RunError, RunFolder, WordTable, logits, to_host, weights};
-
-/// The maximum number of bytes of a `tokenizer.json` besides those of its tokens.
-const MOST_TOKENIZER: u64 = 16 << 20;
-/// The maximum number of bytes of a `tokenizer.json` for each token; a token takes some twenty.
-const MOST_PER_TOKEN: u64 = 1 << 10;
-
-/// The contents of the files that make a run.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RunFiles {
-    /// `config.json`
-    pub config: Vec<u8>,
-    /// `tokenizer.json`
-    pub tokenizer: Vec<u8>,
-    /// `model.safetensors`
-    pub weights: Vec<u8>,
-}
-
-impl RunFiles {
-    /// The settings, and the tokenizer that goes with them.
-    pub(crate) fn read_texts<S: EncoderSettings>(&self, folder: &Path) -> Result<(RunConfig<S>, Tokenizer), RunError> {
-        let config = RunConfig::from_json(&self.config, &folder.join(CONFIG))?;
-        let tokenizer = read_tokenizer(&config, &self.tokenizer, folder)?;
-        Ok((config, tokenizer))
-    }
-
-    /// These files with the embeddings in fewer bytes.
-    ///
-    /// # Errors
-    ///
-    /// [`RunError::DamagedWeights`].
-    pub fn packed(&self, precision: Precision) -> Result<Self, RunError> {
-        let damaged =
-            |error: SafeTensorError| RunError::DamagedWeights { path: WEIGHTS.into(), message: error.to_string() };
-        Ok(Self { weights: packed::pack(&self.weights, precision).map_err(damaged)?, ..self.clone() })
-    }
-}
+use crate::{RunConfig, RunError, RunFolder, logits, prediction, to_host, weights};
 
 /// A trained model with its configuration and tokenizer.
 ///
@@ -95,7 +58,8 @@ impl Run {
     ///
     /// As [`open`](Self::open).
     pub fn from_files(files: RunFiles, device: &Device) -> Result<Self, RunError> {
-        let (config, tokenizer) = files.read_texts(Path::new(""))?;
+        let config = RunConfig::from_json(&files.config, Path::new(CONFIG))?;
+        let tokenizer = parse_tokenizer(&files.tokenizer, config.model.vocab_size, Path::new(""))?;
         let digest = tokenizer_digest(&files.tokenizer);
         Self::with_weights(config, tokenizer, files.weights, &digest, Path::new(""), device)
     }
@@ -113,7 +77,7 @@ impl Run {
     /// The [`tokenizer_digest`] that a folder's weights name; `None` if there are no weights of `model`,
     /// or they name none.
     pub fn digest_of_weights<E: Encode>(folder: &RunFolder, model: &TextModel<E>) -> Option<String> {
-        weights::digest_of(&folder.read_up_to(WEIGHTS, weights::most_bytes(model)).ok()?)
+        digest_of(&folder.read_up_to(WEIGHTS, most_bytes(&weights::shapes(model))).ok()?)
     }
 }
 
@@ -130,7 +94,11 @@ impl<S: EncoderSettings> Run<S> {
         device: Device,
     ) -> Result<Self, RunError> {
         config.check()?;
-        check_vocabulary(&config, &tokenizer, Path::new(TOKENIZER))?;
+        let (found, expected) = (tokenizer.vocab_size(), config.model.vocab_size);
+        if found != expected {
+            let path = TOKENIZER.into();
+            return Err(PhrasesError::TokenizerSize { path, tokenizer: found, model: expected }.into());
+        }
         Ok(Self { config, tokenizer, model, device })
     }
 
@@ -157,10 +125,11 @@ impl<S: EncoderSettings> Run<S> {
         let config = folder.config_as()?;
         let json = folder.read_tokenizer(&config)?;
         if !folder.file(WEIGHTS).exists() {
-            return Err(RunError::Untrained { path: folder.path().into() });
+            return Err(PhrasesError::Untrained { path: folder.path().into() }.into());
         }
-        let tokenizer = read_tokenizer(&config, &json, folder.path())?;
-        let weights = folder.read_up_to(WEIGHTS, weights::most_bytes(&unallocated(&config, device)?))?;
+        let tokenizer = parse_tokenizer(&json, config.model.vocab_size, folder.path())?;
+        let shapes = weights::shapes(&unallocated(&config, device)?);
+        let weights = folder.read_up_to(WEIGHTS, most_bytes(&shapes))?;
         Self::with_weights(config, tokenizer, weights, &tokenizer_digest(&json), folder.path(), device)
     }
 
@@ -173,7 +142,7 @@ impl<S: EncoderSettings> Run<S> {
         device: &Device,
     ) -> Result<Self, RunError> {
         let path = folder.join(WEIGHTS);
-        weights::check_shapes(&unallocated(&config, device)?, &weights, &path)?;
+        check_shapes(&weights::shapes(&unallocated(&config, device)?), &weights, &path)?;
         let mut model = config.model.init(device)?;
         weights::load(&mut model, weights, tokenizer_digest, &path)?;
         Ok(Self { config, tokenizer, model, device: device.clone() })
@@ -184,7 +153,7 @@ impl<S: EncoderSettings> Run<S> {
     ///
     /// # Errors
     ///
-    /// [`RunError::Text`] or [`RunError::Device`].
+    /// [`PhrasesError::Text`] or [`RunError::Device`].
     pub fn files(&self) -> Result<RunFiles, RunError> {
         let tokenizer = self.tokenizer.to_json()?.into_bytes();
         let weights = weights::to_bytes(&self.model, &tokenizer_digest(&tokenizer)).map_err(RunError::Device)?;
@@ -197,11 +166,11 @@ impl<S: EncoderSettings> Run<S> {
     ///
     /// # Errors
     ///
-    /// [`RunError::Text`], [`RunError::Device`], [`RunError::Overflow`], or [`RunError::TooLong`] if the
+    /// [`PhrasesError::Text`], [`RunError::Device`], [`PhrasesError::Overflow`], or [`RunError::TooLong`] if the
     /// model can only read the text as a whole and it has more than
     /// [`MOST_TOKENS`](crate::MOST_TOKENS) tokens.
     pub fn predict(&self, text: &str) -> Result<Prediction, RunError> {
-        Prediction::new(self, text)
+        prediction::predict(self, text)
     }
 
     /// As [`predict`](Self::predict), for platforms that can only read from a device asynchronously,
@@ -211,7 +180,7 @@ impl<S: EncoderSettings> Run<S> {
     ///
     /// As [`predict`](Self::predict).
     pub async fn predict_async(&self, text: &str) -> Result<Prediction, RunError> {
-        Prediction::new_async(self, text).await
+        prediction::predict_async(self, text).await
     }
 
     /// The logits of texts given as ids, one row per text; see [`logits()`].
@@ -267,36 +236,15 @@ impl<S: EncoderSettings> Run<S> {
     ///
     /// [`RunError::Device`].
     pub fn word_table(&self) -> Result<Option<WordTable>, RunError> {
-        WordTable::new(self)
+        let Some(folded) = self.model.fold() else { return Ok(None) };
+        let (field, padding) = (self.model.receptive_field(), self.config.model.padding);
+        Ok(WordTable::new(to_host(folded.table)?, self.bias()?, field, padding, self.pad_id()))
     }
 
     /// The names of the logits. With two labels there is one logit, the second label's.
     pub fn outputs(&self) -> &[String] {
         self.config.outputs()
     }
-}
-
-fn read_tokenizer<S: EncoderSettings>(
-    config: &RunConfig<S>,
-    json: &[u8],
-    folder: &Path,
-) -> Result<Tokenizer, RunError> {
-    let path = folder.join(TOKENIZER);
-    let invalid = |message: String| RunError::Tokenizer { path: path.clone(), message };
-    // The tokenizers library panics on some files that are not JSON.
-    serde_json::from_slice::<Value>(json).map_err(|error| invalid(format!("not a tokenizer.json: {error}")))?;
-    let tokenizer = Tokenizer::from_json(json).map_err(|error| invalid(error.to_string()))?;
-    check_vocabulary(config, &tokenizer, &path)?;
-    Ok(tokenizer)
-}
-
-fn check_vocabulary<S: EncoderSettings>(
-    config: &RunConfig<S>,
-    tokenizer: &Tokenizer,
-    path: &Path,
-) -> Result<(), RunError> {
-    let (tokenizer, model) = (tokenizer.vocab_size(), config.model.vocab_size);
-    if tokenizer == model { Ok(()) } else { Err(RunError::TokenizerSize { path: path.into(), tokenizer, model }) }
 }
 
 /// The model without weight normalisation. Its weights are drawn only when they are first read, while the
@@ -314,20 +262,40 @@ fn unallocated<S: EncoderSettings>(config: &RunConfig<S>, device: &Device) -> Re
             _ => {}
         }
     }
-    let invalid = |error: serde_json::Error| RunError::Config { path: CONFIG.into(), message: error.to_string() };
+    let invalid = |error: serde_json::Error| PhrasesError::Config { path: CONFIG.into(), message: error.to_string() };
     let mut settings = serde_json::to_value(&config.model).map_err(invalid)?;
     turn_off(&mut settings);
     Ok(serde_json::from_value::<ModelConfig<S>>(settings).map_err(invalid)?.init(device)?)
 }
 
-/// The digest that ties weights to the `tokenizer.json` that they were trained with: the SHA-256 of the
-/// file, in hexadecimal.
-pub fn tokenizer_digest(json: &[u8]) -> String {
-    hex::encode(Sha256::digest(json))
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Precision;
+    use crate::testing::run;
+    use convlens_model::{ConvConfig, EncoderConfig, Padding};
+    use convlens_phrases::packed::EMBEDDINGS;
+    use safetensors::SafeTensors;
 
-/// The maximum number of bytes of the `tokenizer.json` of a run with this vocabulary. A larger file is not
-/// read.
-pub fn most_tokenizer_bytes(vocab_size: usize) -> u64 {
-    (vocab_size as u64).saturating_mul(MOST_PER_TOKEN).saturating_add(MOST_TOKENIZER)
+    #[test]
+    fn packed_runs_open_and_score_nearly_the_same() {
+        let encoder = EncoderConfig::Conv(ConvConfig::new(6, &[3]));
+        let run = run(encoder, Padding::Masked);
+        let files = run.files().expect("files");
+        let logits = |run: &Run| run.predict("a good film").expect("predicts").logits;
+        for (precision, size, tolerance) in [
+            (Precision::F32, 4, 0.0),
+            (Precision::F16, 2, 2e-3),
+            (Precision::Int8, 1, 2e-2),
+            (Precision::Int6, 1, 8e-2),
+        ] {
+            let packed = files.packed(precision).expect("packs");
+            let tensors = SafeTensors::deserialize(&packed.weights).expect("tensors");
+            assert_eq!(tensors.tensor(EMBEDDINGS).expect("embeddings").data().len(), 7 * 5 * size);
+            let again = Run::from_files(packed, &Device::flex()).expect("opens");
+            for (a, b) in logits(&run).into_iter().zip(logits(&again)) {
+                assert!((a - b).abs() <= tolerance, "{precision}: {a} is not {b}");
+            }
+        }
+    }
 }

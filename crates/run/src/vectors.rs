@@ -48,7 +48,7 @@ impl WordVectors {
     /// # Errors
     ///
     /// [`RunError::Vectors`], naming the file, if it does not hold them or a value is not a finite number,
-    /// [`RunError::Io`] if it cannot be read.
+    /// [`PhrasesError::Io`](crate::PhrasesError::Io) if it cannot be read.
     pub fn read(folder: &RunFolder, vocab_size: usize, dimensions: usize) -> Result<Self, RunError> {
         let invalid = |message: String| RunError::Vectors { path: folder.file(FILE), message };
         let most = (vocab_size as u64).saturating_mul(4 * dimensions as u64).saturating_add(HEADER);
@@ -70,6 +70,7 @@ impl WordVectors {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use convlens_phrases::PhrasesError;
 
     #[test]
     fn vectors_are_read_as_they_were_written() {
@@ -87,6 +88,6 @@ mod tests {
         folder.write(FILE, b"damaged").expect("writes");
         assert!(error(1, 1).to_string().contains("vectors.safetensors"), "{}", error(1, 1));
         folder.write(FILE, &vec![0; 1 << 17]).expect("writes");
-        assert!(matches!(error(1, 1), RunError::TooLarge { .. }));
+        assert!(matches!(error(1, 1), RunError::Phrases(PhrasesError::TooLarge { .. })));
     }
 }

@@ -183,22 +183,65 @@ fn replace(json: &mut Value, at: prop::sample::Index, value: Option<Value>) {
     }
 }
 
-fn read(folder: &Path) -> Result<(), RunError> {
-    let run = Run::open(folder)?;
-    let text = "a good film, not a bad one";
-    let prediction = run.predict(text)?;
+const TEXT: &str = "a good film, not a bad one";
+
+fn check(prediction: &Prediction) {
     assert!(prediction.probabilities.iter().all(|probability| (0.0..=1.0).contains(probability)));
     let json = prediction.to_json();
     assert!(!json.to_string().contains("null"), "{json}");
+}
+
+/// A folded run without Burn. If the whole run can be read too, both give the same.
+fn read_folded(folder: &Path) -> Result<(), RunError> {
+    let run = FoldedRun::open(folder)?;
+    let prediction = run.predict(TEXT)?;
+    check(&prediction);
+    let found = run.classify(TEXT)?;
+    assert_eq!((found.label, &found.probabilities), (prediction.label, &prediction.probabilities));
+    if let Ok(whole) = Run::open(folder).and_then(|run| run.predict(TEXT)) {
+        let scale = prediction.logits.iter().fold(1.0f64, |scale, logit| scale.max(logit.abs()));
+        for (one, other) in prediction.logits.iter().zip(&whole.logits) {
+            assert!((one - other).abs() <= 1e-3 * scale, "{one} is not {other}");
+        }
+    }
+    Ok(())
+}
+
+fn read(folder: &Path) -> Result<(), RunError> {
+    let run = Run::open(folder)?;
+    let text = TEXT;
+    let prediction = run.predict(text)?;
+    check(&prediction);
     let predictor = Predictor::new(run)?;
     let found = predictor.classify(&[text])?;
     assert_eq!(found[0].label, prediction.label);
     Ok(())
 }
 
+/// The files of valid folded runs.
+fn folded_runs() -> Vec<[Vec<u8>; 3]> {
+    let folded = |padding| {
+        let encoder = EncoderConfig::Linear(LinearConvConfig { filters: 6, kernel_size: 3, init_std: 0.5 });
+        let folded = testing::run(encoder, padding).folded().expect("folds").expect("is linear");
+        folded.files().expect("files")
+    };
+    let (masked, counted) = (folded(Padding::Masked), folded(Padding::Counted { length: 6 }));
+    let packed = [masked.packed(Precision::Int8), masked.packed(Precision::F16)].map(|files| files.expect("packs"));
+    let runs = [masked, counted].into_iter().chain(packed);
+    runs.map(|files| [files.config, files.tokenizer, files.weights]).collect()
+}
+
 #[test]
 fn changed_files_give_a_prediction_or_an_error_that_names_them() {
-    let runs = runs();
+    change_and_read(runs(), read);
+}
+
+#[test]
+fn changed_files_of_folded_runs_give_a_prediction_or_an_error_that_names_them() {
+    change_and_read(folded_runs(), read_folded);
+}
+
+fn change_and_read(runs: Vec<[Vec<u8>; 3]>, read: fn(&Path) -> Result<(), RunError>) {
     let place = tempfile::tempdir().expect("a folder");
     let cases = (0..runs.len(), 0..FILES.len(), changes());
     let config = Config { cases: CASES, failure_persistence: None, ..Config::default() };

@@ -3,7 +3,7 @@
 use convlens_data::Examples;
 use convlens_learn::{Measurement, Tally};
 use convlens_run::model::{Padding, TextModel};
-use convlens_run::{Run, RunError, calibrated, calibration_error, predicted_label};
+use convlens_run::{PhrasesError, Run, RunError, calibrated, calibration_error, predicted_label};
 use serde::Serialize;
 
 use crate::corpus::encode;
@@ -61,7 +61,7 @@ pub fn evaluate(run: &Run, examples: &Examples, on_stage: &(dyn Fn(Stage) + Sync
     let measured = measure(&run.model, &texts, run.config.model.padding, run.pad_id(), on_stage)?;
     let logits = measured.logits();
     if !logits.iter().all(|logit| logit.is_finite()) {
-        return Err(RunError::Overflow.into());
+        return Err(RunError::from(PhrasesError::Overflow).into());
     }
     let logits = calibrated(logits, run.config.temperature);
     Ok(report(&logits, texts.targets.labels(), &run.config.labels, run.config.model.outputs))

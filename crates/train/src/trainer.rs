@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use convlens_learn::{Learner, Session, batches, most_tokens};
 use convlens_run::model::Padding;
 use convlens_run::{
-    ChosenDevice, EpochMetrics, METRICS, METRICS_BY_EPOCH, Run, RunConfig, RunError, RunFolder, RunMetrics,
-    VectorsConfig, WordVectors, model_card, tokenizer_digest,
+    ChosenDevice, EpochMetrics, METRICS, METRICS_BY_EPOCH, PhrasesError, Run, RunConfig, RunError, RunFolder,
+    RunMetrics, VectorsConfig, WordVectors, model_card, tokenizer_digest,
 };
 
 use crate::checkpoint::{self, Progress};
@@ -273,7 +273,7 @@ impl Trainer<'_> {
         }
         run.config = RunConfig { temperature, ..self.config.clone() };
         let metrics = RunMetrics::new(&run, &session.history, self.corpus.train.len(), validation, test)
-            .ok_or_else(|| RunError::Untrained { path: self.folder.path().into() })?;
+            .ok_or_else(|| RunError::from(PhrasesError::Untrained { path: self.folder.path().into() }))?;
         let metrics = RunMetrics { peak_rss_bytes: peak_rss_bytes(), device: self.device.name.clone(), ..metrics };
         self.folder.write_config(&run.config)?;
         self.folder.write_json(METRICS, &metrics)?;

@@ -2,7 +2,8 @@
 
 use burn::tensor::Device;
 use convlens_analysis::{FilterVectors, explained_output, filters_behind, learnt, phrase_parts};
-use convlens_run::{Prediction, Run, RunFiles, WordTable};
+use convlens_run::model::EncoderSettings;
+use convlens_run::{Prediction, Run, RunConfig, RunFiles, WordTable};
 use serde_json::{Value, json};
 use wasm_bindgen::JsError;
 use wasm_bindgen::prelude::wasm_bindgen;
@@ -75,7 +76,9 @@ impl Reader {
     /// What the page must know about the run, as JSON: `labels`, `outputs`, `config`, the `width` of a phrase (null if
     /// a phrase is the whole text), and whether the model is `linear`.
     pub fn facts(&self) -> String {
-        facts(&self.run.config, self.table.is_some())
+        let RunConfig { labels, model, .. } = &self.run.config;
+        let field = model.encoder.receptive_field();
+        facts(labels, self.run.outputs(), &json!(self.run.config), field, self.table.is_some())
     }
 
     /// The token of each id, as a JSON array.

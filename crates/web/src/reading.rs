@@ -1,9 +1,9 @@
 //! What the page is told about a run and about a text.
 
 use convlens_analysis::{Parts, explained_output, strongest_phrases};
-use convlens_run::model::EncoderSettings;
+use convlens_run::model::ReceptiveField;
 use convlens_run::text::Tokenizer;
-use convlens_run::{Part, Prediction, RunConfig};
+use convlens_run::{Part, Prediction};
 use serde_json::{Value, json};
 use wasm_bindgen::prelude::wasm_bindgen;
 
@@ -46,12 +46,17 @@ pub struct Reading {
 }
 
 /// What the page must know about a run, as JSON: see [`Reader::facts`](crate::Reader::facts).
-pub(crate) fn facts(config: &RunConfig, is_linear: bool) -> String {
-    let field = config.model.encoder.receptive_field();
+pub(crate) fn facts(
+    labels: &[String],
+    outputs: &[String],
+    config: &Value,
+    field: ReceptiveField,
+    is_linear: bool,
+) -> String {
     let width = if field.is_unbounded() { Value::Null } else { field.size().into() };
     json!({
-        "labels": config.labels,
-        "outputs": config.outputs(),
+        "labels": labels,
+        "outputs": outputs,
         "config": config,
         "width": width,
         "linear": is_linear,

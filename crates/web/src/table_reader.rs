@@ -15,6 +15,8 @@ use crate::reading::{Reading, facts, phrase_json, tokens};
 #[derive(Debug)]
 pub struct TableReader {
     run: FoldedRun,
+    /// The content of its `config.json`, which the page shows.
+    config: Value,
     /// The text that was read last.
     prediction: Option<Prediction>,
 }
@@ -27,13 +29,15 @@ impl TableReader {
     ///
     /// One line that names the file.
     pub fn open(config: Vec<u8>, tokenizer: Vec<u8>, weights: Vec<u8>) -> Result<Self, JsError> {
+        let json = serde_json::from_slice(&config).map_err(|error| js_error(format!("config.json: {error}")))?;
         let run = FoldedRun::from_files(RunFiles { config, tokenizer, weights }).map_err(js_error)?;
-        Ok(Self { run, prediction: None })
+        Ok(Self { run, config: json, prediction: None })
     }
 
     /// What the page must know about the run.
     pub fn facts(&self) -> String {
-        facts(&self.run.config, true)
+        let config = &self.run.config;
+        facts(&config.labels, config.outputs(), &self.config, config.receptive_field(), true)
     }
 
     /// The token of each id, as a JSON array.

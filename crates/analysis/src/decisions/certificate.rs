@@ -2,7 +2,7 @@
 //! with the sum of its parts.
 
 use convlens_run::model::{EncoderSettings, Pooling};
-use convlens_run::{LongText, Run, RunError, WordTable, batches_by_length, to_host};
+use convlens_run::{LongText, PhrasesError, Run, RunError, WordTable, batches_by_length, to_host};
 use serde::Serialize;
 
 use crate::{AnalysisError, Corpus, OnStage};
@@ -141,13 +141,13 @@ impl Certificate {
     ///
     /// # Errors
     ///
-    /// [`AnalysisError::Residual`], which names the text, or [`RunError::Overflow`], which names the weights.
+    /// [`AnalysisError::Residual`], which names the text, or [`PhrasesError::Overflow`], which names the weights.
     pub fn check(&self, corpus: &Corpus<'_>) -> Result<(), AnalysisError> {
         let exceeds = |residual: &&Residual| residual.max_scaled > self.tolerance || residual.max_scaled.is_nan();
         let residuals = [Some(&self.phrases), self.folded.as_ref()];
         let Some(residual) = residuals.into_iter().flatten().find(exceeds) else { return Ok(()) };
         if !residual.max_scaled.is_finite() {
-            return Err(RunError::Overflow.into());
+            return Err(RunError::from(PhrasesError::Overflow).into());
         }
         let text = corpus.text(residual.worst)?;
         let start = match text.char_indices().nth(QUOTED) {

@@ -60,6 +60,7 @@ pub struct AnalyzeArgs {
 Examples:
   convlens export --folded                         the newest run's table, one row per word
   convlens export --folded --run runs/seed --out seed.safetensors
+  convlens export --folded --run runs/seed --out folded   a run folder that convlens-phrases reads, too
 
 The logit of a text is the bias plus the mean, over its positions, of what the words there add: the
 word itself from column 0, the word before it from column -1, and so on.")]
@@ -70,7 +71,7 @@ pub struct ExportArgs {
     /// The run folder [default: the newest under runs/]
     #[arg(long, value_name = "RUN")]
     pub run: Option<PathBuf>,
-    /// The file to write: .csv or .safetensors [default: RUN/folded.csv]
-    #[arg(long, value_name = "FILE")]
+    /// The file to write, .csv or .safetensors, or a new run folder [default: RUN/folded.csv]
+    #[arg(long, value_name = "PATH")]
     pub out: Option<PathBuf>,
 }

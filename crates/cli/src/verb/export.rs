@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use convlens_analysis::{AnalysisError, FoldedFormat, folded};
-use convlens_run::{Run, write_file};
+use convlens_run::{CONFIG, Run, RunFolder, TOKENIZER, WEIGHTS, write_file};
 
 use crate::args::ExportArgs;
 use crate::failure::Failure;
@@ -17,7 +17,10 @@ pub fn run(args: &ExportArgs) -> Result<(), Failure> {
     let run = Run::open(folder.path())?;
     let does_not_fold = || AnalysisError::DoesNotFold { path: folder.path().display().to_string() };
     let table = run.word_table()?.ok_or_else(does_not_fold)?;
-    write_file(&out, &folded(&run, &table, format)?)?;
+    match format {
+        Some(format) => write_file(&out, &folded(&run, &table, format)?)?,
+        None => write_run(&out, &run.folded()?.ok_or_else(does_not_fold)?)?,
+    }
     line(format!(
         "{}: {} words × {} places × {} logits, bias {:?}, temperature {}",
         out.display(),
@@ -29,10 +32,24 @@ pub fn run(args: &ExportArgs) -> Result<(), Failure> {
     ))
 }
 
-fn format_of(path: &Path) -> Result<FoldedFormat, Failure> {
-    match path.extension().and_then(|extension| extension.to_str()) {
-        Some("csv") => Ok(FoldedFormat::Csv),
-        Some("safetensors") => Ok(FoldedFormat::SafeTensors),
-        _ => Err(Failure::Input(format!("--out {}: name a .csv or a .safetensors file", path.display()))),
+/// The format of the file that a path names; none for a folder, which has no extension.
+fn format_of(path: &Path) -> Result<Option<FoldedFormat>, Failure> {
+    match path.extension().map(|extension| extension.to_str()) {
+        None => Ok(None),
+        Some(Some("csv")) => Ok(Some(FoldedFormat::Csv)),
+        Some(Some("safetensors")) => Ok(Some(FoldedFormat::SafeTensors)),
+        Some(_) => Err(Failure::Input(format!(
+            "--out {}: name a .csv or a .safetensors file, or a folder without an extension",
+            path.display()
+        ))),
     }
+}
+
+/// Writes the files that predictions need into a new run folder, the one that makes it a run last.
+fn write_run(path: &Path, run: &Run) -> Result<(), Failure> {
+    let files = run.files()?;
+    let folder = RunFolder::create(path)?;
+    folder.write(TOKENIZER, &files.tokenizer)?;
+    folder.write(WEIGHTS, &files.weights)?;
+    Ok(folder.write(CONFIG, &files.config)?)
 }

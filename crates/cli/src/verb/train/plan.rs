@@ -6,7 +6,7 @@ use convlens_data::Dataset;
 use convlens_run::model::{ModelConfig, Padding};
 use convlens_run::text::TokenizerKind;
 use convlens_run::{
-    DatasetConfig, FileConfig, RunConfig, RunError, RunFolder, RunLock, Task, TextConfig, TokenizerSource,
+    DatasetConfig, FileConfig, PhrasesError, RunConfig, RunError, RunFolder, RunLock, Task, TextConfig, TokenizerSource,
 };
 use convlens_train::{Cache, Corpus, PRESETS, preset};
 
@@ -145,7 +145,7 @@ fn folder_name(name: &str) -> String {
 
 /// Replaces the name of a setting by the flag that gave its value, if one did.
 fn naming_the_flag(args: &TrainArgs, error: RunError) -> Failure {
-    let RunError::Setting { name, value, expected } = &error else { return error.into() };
+    let RunError::Phrases(PhrasesError::Setting { name, value, expected }) = &error else { return error.into() };
     let flags = [
         ("epochs", args.epochs.is_some()),
         ("batch-size", args.batch_size.is_some()),
@@ -223,7 +223,12 @@ fn resume(args: &TrainArgs) -> Result<Plan, Failure> {
         Corpus::prepare(&dataset, &text, training.validation_fraction, training.seed, &Cache::for_user(), &show)?;
     let (tokenizer, model) = (corpus.tokenizer.vocab_size(), config.model.vocab_size);
     if tokenizer != model {
-        return Err(RunError::TokenizerSize { path: folder.file("tokenizer.json"), tokenizer, model }.into());
+        return Err(RunError::from(PhrasesError::TokenizerSize {
+            path: folder.file("tokenizer.json"),
+            tokenizer,
+            model,
+        })
+        .into());
     }
     folder.tidy();
     if folder.tokenizer().is_none() {

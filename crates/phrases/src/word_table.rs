@@ -1,10 +1,10 @@
 //! A linear model as a table: the score of each word at each place of a phrase.
 
-use convlens_model::{EncoderSettings, ModelConfig, Padding, ReceptiveField, VisibleTokens};
-
-use crate::{Prediction, Run, RunError, to_host};
+use crate::{Padding, Prediction, ReceptiveField, VisibleTokens};
 
 /// The table that a linear model folds into: word × place in a phrase × logit.
+///
+/// Ids are those of its words, below [`vocab_size`](Self::vocab_size). Methods that take ids panic on others.
 #[derive(Clone, Debug, PartialEq)]
 pub struct WordTable {
     /// `[vocab_size, places, outputs]`
@@ -30,24 +30,21 @@ pub struct Part {
 }
 
 impl WordTable {
-    pub(crate) fn new<S: EncoderSettings>(run: &Run<S>) -> Result<Option<Self>, RunError> {
-        let Some(folded) = run.model.fold() else { return Ok(None) };
-        Ok(Some(Self::from_values(to_host(folded.table)?, run.bias()?, &run.config.model, run.pad_id())))
-    }
-
-    /// A table from its values, `[vocab_size, places, outputs]`.
-    pub(crate) fn from_values<S: EncoderSettings>(
-        values: Vec<f32>,
-        bias: Vec<f64>,
-        config: &ModelConfig<S>,
-        pad_id: u32,
-    ) -> Self {
-        let (outputs, field) = (config.outputs, config.encoder.receptive_field());
+    /// A table from its values, `[vocab_size, places, outputs]`, and one bias per output. Its phrases have a
+    /// place for each position of `field`; `pad_id` is the word that counted padding consists of.
+    ///
+    /// None if the values are not those of whole words, or `pad_id` is none of them.
+    pub fn new(values: Vec<f32>, bias: Vec<f64>, field: ReceptiveField, padding: Padding, pad_id: u32) -> Option<Self> {
+        let outputs = bias.len();
+        let width = field.size().checked_mul(outputs).filter(|&width| width > 0)?;
+        if !values.len().is_multiple_of(width) || pad_id as usize >= values.len() / width {
+            return None;
+        }
         let contributions = values
-            .chunks_exact(field.size() * outputs)
+            .chunks_exact(width)
             .flat_map(|word| (0..outputs).map(move |output| of_output(word, output, outputs).sum::<f64>() as f32))
             .collect();
-        Self { values, contributions, outputs, field, bias, padding: config.padding, pad_id }
+        Some(Self { values, contributions, outputs, field, bias, padding, pad_id })
     }
 
     /// The number of words.
@@ -121,7 +118,7 @@ impl WordTable {
     }
 
     /// The score of each position of a text, including those of padding, `[positions, outputs]`.
-    pub(crate) fn scores(&self, ids: &[u32]) -> Vec<f64> {
+    pub fn scores(&self, ids: &[u32]) -> Vec<f64> {
         let (kept, padding, counted) = self.seen(ids);
         let length = padding + kept.len();
         let id = |at: usize| if at < padding { self.pad_id } else { kept[at - padding] };
@@ -235,31 +232,17 @@ fn of_output(word: &[f32], output: usize, outputs: usize) -> impl Iterator<Item 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::prelude::*;
-
-    proptest! {
-        #[test]
-        fn bias_and_shares_add_up_to_the_logits(
-            ids in prop::collection::vec(0u32..5, 0..14), left in 0usize..3, right in 0usize..3, outputs in 1usize..4,
-            length in prop::option::of(1usize..9),
-        ) {
-            let field = ReceptiveField { left, right };
-            let values: Vec<f32> = (1..=5 * field.size() * outputs).map(|at| (at as f32).sin()).collect();
-            let contributions = values
-                .chunks_exact(field.size() * outputs)
-                .flat_map(|word| (0..outputs).map(move |output| of_output(word, output, outputs).sum::<f64>() as f32))
-                .collect();
-            let padding = length.map_or(Padding::Masked, |length| Padding::Counted { length });
-            let bias: Vec<f64> = (0..outputs).map(|output| output as f64).collect();
-            let table = WordTable { values, contributions, outputs, field, bias: bias.clone(), padding, pad_id: 0 };
-            // Padding counts as words in front of the text.
-            let (kept, before, _) = table.seen(&ids);
-            let padded = [vec![0; before], kept.to_vec()].concat();
-            let shares = table.shares(&padded);
-            for (output, logit) in table.logits(&ids).into_iter().enumerate() {
-                let sum: f64 = shares.iter().map(|share| share[output]).sum();
-                prop_assert!((logit - bias[output] - sum).abs() < 1e-5, "{logit} is not {sum}");
-            }
-        }
+    #[test]
+    fn values_of_half_words_make_no_table() {
+        let table = |values: usize, outputs: usize, left: usize, pad_id: u32| {
+            let field = ReceptiveField { left, right: 0 };
+            WordTable::new(vec![1.0; values], vec![0.0; outputs], field, Padding::Masked, pad_id)
+        };
+        assert_eq!(table(12, 3, 1, 1).expect("two words").vocab_size(), 2);
+        assert!(table(13, 3, 1, 1).is_none(), "half a word");
+        assert!(table(12, 3, 1, 2).is_none(), "no such word");
+        assert!(table(12, 0, 1, 0).is_none(), "no output");
+        assert!(table(0, 3, 1, 0).is_none(), "no word");
+        assert!(table(12, 3, ReceptiveField::ALL, 0).is_none(), "no bounded phrase");
     }
 }

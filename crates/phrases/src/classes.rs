@@ -44,6 +44,16 @@ pub fn log_probabilities<T: Copy + Into<f64>>(logits: &[T]) -> Vec<f64> {
     logits.iter().map(|logit| logit - highest - sum.ln()).collect()
 }
 
+/// The number of logits for `classes` classes: one if there are two, otherwise one per class.
+pub fn outputs_for(classes: usize) -> usize {
+    if classes == 2 { 1 } else { classes }
+}
+
+/// The names of the logits: with two labels and one logit, the second label's.
+pub fn output_names(labels: &[String], outputs: usize) -> &[String] {
+    if outputs == 1 { &labels[labels.len().saturating_sub(1)..] } else { labels }
+}
+
 /// One logit for every label.
 pub(crate) fn of_labels<T: Copy + Into<f64>>(logits: &[T]) -> Vec<f64> {
     match logits {

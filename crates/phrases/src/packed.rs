@@ -12,18 +12,18 @@ use safetensors::tensor::{Dtype, TensorView};
 use safetensors::{SafeTensorError, SafeTensors};
 
 /// The tensor that is packed; the others are not changed.
-pub(crate) const EMBEDDINGS: &str = "embed.weight";
+pub const EMBEDDINGS: &str = "embed.weight";
 /// The factor of each word's integers, `[vocab_size]`, as 16-bit floats (32-bit ones in older files).
-pub(crate) const FACTORS: &str = "embed.factors";
+pub const FACTORS: &str = "embed.factors";
 
 /// The pairs of a lexicon, `[pairs, 2]`. Packed, the first word of a pair is the difference to that of the pair before,
 /// and if that is zero, so is the second.
-pub(crate) const PAIRS: &str = "lexicon.pairs";
+pub const PAIRS: &str = "lexicon.pairs";
 /// The scores of a lexicon, `[rows, outputs]`. Packed, each is the square root of its share of the largest, because most
 /// are small.
-pub(crate) const SCORES: &str = "lexicon.weight";
+pub const SCORES: &str = "lexicon.weight";
 /// The largest score of a packed lexicon, `[1]`.
-pub(crate) const LARGEST_SCORE: &str = "lexicon.largest";
+pub const LARGEST_SCORE: &str = "lexicon.largest";
 
 /// The number format of the embeddings.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -81,7 +81,7 @@ impl fmt::Display for Precision {
 /// # Errors
 ///
 /// If the content is not valid SafeTensors.
-pub(crate) fn pack(bytes: &[u8], precision: Precision) -> Result<Vec<u8>, SafeTensorError> {
+pub fn pack(bytes: &[u8], precision: Precision) -> Result<Vec<u8>, SafeTensorError> {
     rewrite(bytes, |name, view| match (name, precision.largest()) {
         (EMBEDDINGS, None) if precision == Precision::F16 => {
             let halves = floats(view.data()).flat_map(|value| f16::from_f32(value).to_le_bytes()).collect();
@@ -117,7 +117,7 @@ pub(crate) fn pack(bytes: &[u8], precision: Precision) -> Result<Vec<u8>, SafeTe
 }
 
 /// Undoes [`pack`], except for its rounding. A file that is not packed is returned as it is.
-pub(crate) fn unpack(bytes: Vec<u8>) -> Result<Vec<u8>, SafeTensorError> {
+pub fn unpack(bytes: Vec<u8>) -> Result<Vec<u8>, SafeTensorError> {
     let tensors = SafeTensors::deserialize(&bytes)?;
     let is_packed = tensors.tensor(EMBEDDINGS).is_ok_and(|view| [Dtype::F16, Dtype::I8].contains(&view.dtype()));
     if !is_packed {
@@ -204,7 +204,8 @@ fn rewrite<'a>(
     safetensors::serialize(views.collect::<Result<Vec<_>, SafeTensorError>>()?, metadata)
 }
 
-pub(crate) fn floats(bytes: &[u8]) -> impl Iterator<Item = f32> {
+/// The 32-bit floats of a tensor's bytes.
+pub fn floats(bytes: &[u8]) -> impl Iterator<Item = f32> {
     bytes.as_chunks::<4>().0.iter().map(|&bytes| f32::from_le_bytes(bytes))
 }
 
@@ -229,10 +230,6 @@ fn quantized(view: &TensorView, largest: f32) -> (Vec<u8>, Vec<f16>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Run;
-    use crate::testing::run;
-    use burn::tensor::Device;
-    use convlens_model::{ConvConfig, EncoderConfig, Padding};
 
     #[test]
     fn differences_give_back_the_pairs() {
@@ -245,26 +242,10 @@ mod tests {
     }
 
     #[test]
-    fn packed_runs_open_and_score_nearly_the_same() {
-        let encoder = EncoderConfig::Conv(ConvConfig::new(6, &[3]));
-        let run = run(encoder, Padding::Masked);
-        let files = run.files().expect("files");
-        let logits = |run: &Run| run.predict("a good film").expect("predicts").logits;
-        for (precision, size, tolerance) in [
-            (Precision::F32, 4, 0.0),
-            (Precision::F16, 2, 2e-3),
-            (Precision::Int8, 1, 2e-2),
-            (Precision::Int6, 1, 8e-2),
-        ] {
-            let packed = files.packed(precision).expect("packs");
-            let tensors = SafeTensors::deserialize(&packed.weights).expect("tensors");
-            assert_eq!(tensors.tensor(EMBEDDINGS).expect("embeddings").data().len(), 7 * 5 * size);
-            let again = Run::from_files(packed, &Device::flex()).expect("opens");
-            for (a, b) in logits(&run).into_iter().zip(logits(&again)) {
-                assert!((a - b).abs() <= tolerance, "{precision}: {a} is not {b}");
-            }
+    fn precisions_have_names() {
+        for precision in [Precision::F32, Precision::F16, Precision::Int8, Precision::Int6] {
+            assert_eq!(precision.to_string().parse(), Ok(precision));
         }
-        assert_eq!("f16".parse(), Ok(Precision::F16));
         assert!("f64".parse::<Precision>().is_err());
     }
 }

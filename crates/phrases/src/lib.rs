@@ -1,0 +1,32 @@
+#![doc = include_str!("../README.md")]
+
+mod calibration;
+mod classes;
+mod classification;
+mod error;
+pub mod files;
+mod folded_run;
+pub mod packed;
+mod padding;
+mod prediction;
+mod receptive_field;
+pub mod settings;
+#[cfg(test)]
+mod testing;
+pub mod weights;
+mod word_table;
+
+pub use convlens_text as text;
+
+pub use calibration::{TEMPERATURES, calibrated, calibrated_probabilities, calibration_error, fit_temperature};
+pub use classes::{argmax, log_probabilities, output_names, outputs_for, predicted_label, probabilities};
+pub use classification::Classification;
+pub use error::{PhrasesError, one_line};
+pub use files::RunFiles;
+pub use folded_run::FoldedRun;
+pub use packed::Precision;
+pub use padding::{Padding, VisibleTokens};
+pub use prediction::{Phrase, Prediction, PredictionSettings, Token, Values};
+pub use receptive_field::ReceptiveField;
+pub use settings::{FORMAT, FoldedConfig};
+pub use word_table::{Part, WordTable};
