@@ -19,7 +19,7 @@ pub use encoder::{
     Activation, Block, Branch, ByteNet, ByteNetBlock, ByteNetConfig, Conv, ConvConfig, ConvLayer, Dense, DenseConfig,
     Downsampling, Encode, Encoder, EncoderConfig, EncoderSettings, FilterWeights, Filters, Gated, GatedConfig, Gru,
     LayerConfig, LinearConv, LinearConvConfig, Lstm, OneHot, OneHotConfig, Plain, PlainConfig, RecurrentConfig,
-    Residual, ResidualConfig, Unit,
+    Residual, ResidualConfig, Stream, StreamState, Unit,
 };
 pub use fold::Folded;
 pub use kernels::linear_cross_entropy;

@@ -3,7 +3,7 @@
 use burn::module::{Module, Param};
 use burn::nn::conv::{Conv1d, Conv1dConfig};
 use burn::nn::{Dropout, DropoutConfig, Embedding, EmbeddingConfig, Initializer};
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Device, Int, Tensor};
 use serde::{Deserialize, Serialize};
 
 use crate::dropout;
@@ -11,7 +11,9 @@ use crate::encoder::{Encode, downsampled};
 use crate::limits::{self, MAX_PARAMETERS, MAX_SIZE, MAX_VOCABULARY, product};
 use crate::masking::zero_padding;
 use crate::pooling::{max_over_positions, mean_over_positions, shares_of_the_largest};
-use crate::{Batch, Encoder, EncoderConfig, Folded, Lexicon, LexiconConfig, Pooling, ReceptiveField, Words};
+use crate::{
+    Batch, Encoder, EncoderConfig, Folded, Lexicon, LexiconConfig, Pooling, ReceptiveField, Stream, StreamState, Words,
+};
 
 /// How a model treats padding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -352,6 +354,29 @@ impl TextModel {
     /// The same as [`predict_positions`](Self::predict_positions), always layer by layer.
     pub fn predict_positions_by_layer(&self, batch: &Batch) -> Tensor<3> {
         self.predict_encoded(self.encode_embedded(self.embed.forward(batch.ids.clone()), batch.mask.clone()))
+    }
+
+    /// The state before the first token of `batch` texts that are read a token at a time; none if the
+    /// encoder [cannot](Stream::begin) read this way.
+    pub fn begin(&self, batch: usize) -> Option<StreamState> {
+        self.encoder.begin(batch, &self.device())
+    }
+
+    /// Reads one more token of each text, and predicts at its position: what
+    /// [`predict_positions`](Self::predict_positions) has there, plus the bias of the head. Nothing is
+    /// pooled.
+    ///
+    /// # Shapes
+    ///
+    /// - `ids`: `[batch]`, below the size of the vocabulary
+    /// - output: `[batch, outputs]`
+    ///
+    /// # Panics
+    ///
+    /// If `state` is that of another model or of another number of texts.
+    pub fn predict_next(&self, state: &mut StreamState, ids: Tensor<1, Int>) -> Tensor<2> {
+        let x = self.encoder.step(state, self.embed.weight.val().select(0, ids));
+        self.add_head_bias(x.matmul(self.head_weight()))
     }
 
     /// The mean of the predictions at every position, shrunk, plus the bias of the head.

@@ -18,6 +18,7 @@ mod one_hot;
 mod plain;
 mod recurrent;
 mod residual;
+mod streaming;
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
@@ -37,6 +38,7 @@ pub use one_hot::{OneHot, OneHotConfig};
 pub use plain::{Plain, PlainConfig};
 pub use recurrent::{Gru, Lstm, RecurrentConfig};
 pub use residual::{Block, Branch, Residual, ResidualConfig};
+pub use streaming::{Stream, StreamState};
 
 use crate::limits::{MAX_CHANNELS, MAX_SIZE, product};
 use crate::{Pooling, ReceptiveField, Words};
@@ -264,6 +266,16 @@ pub trait Encode {
 impl Encoder {
     fn inner(&self) -> &dyn Encode {
         each!(Self, self, encoder => encoder)
+    }
+}
+
+impl Stream for Encoder {
+    fn begin(&self, batch: usize, device: &Device) -> Option<StreamState> {
+        each!(Self, self, encoder => encoder.begin(batch, device))
+    }
+
+    fn step(&self, state: &mut StreamState, x: Tensor<2>) -> Tensor<2> {
+        each!(Self, self, encoder => encoder.step(state, x))
     }
 }
 
