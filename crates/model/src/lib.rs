@@ -4,6 +4,7 @@ mod batch;
 mod dropout;
 mod encoder;
 mod fold;
+mod head;
 mod kernels;
 mod lexicon;
 mod limits;
@@ -12,6 +13,7 @@ mod model;
 mod parameters;
 mod pooling;
 mod receptive_field;
+mod upsampling;
 mod words;
 
 pub use batch::Batch;
@@ -22,7 +24,8 @@ pub use encoder::{
     Residual, ResidualConfig, Stream, StreamState, Unit,
 };
 pub use fold::Folded;
-pub use kernels::linear_cross_entropy;
+pub use head::position_cross_entropy;
+pub use kernels::{linear_cross_entropy, transposed_convolution};
 pub use lexicon::{Lexicon, LexiconConfig, LexiconEntries, Role};
 pub use model::{ConfigError, ModelConfig, Padding, TextModel, VisibleTokens};
 pub use parameters::{
@@ -30,4 +33,5 @@ pub use parameters::{
 };
 pub use pooling::Pooling;
 pub use receptive_field::ReceptiveField;
+pub use upsampling::{Upsampling, UpsamplingConfig};
 pub use words::Words;

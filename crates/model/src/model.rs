@@ -90,7 +90,7 @@ pub struct ModelConfig {
 /// Settings that no model can be built from.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
-pub struct ConfigError(String);
+pub struct ConfigError(pub(crate) String);
 
 impl ModelConfig {
     /// The number of logits for `classes` classes: one if there are two, otherwise one per class.
