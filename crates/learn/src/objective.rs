@@ -3,8 +3,8 @@
 //! This is the only file that says how predictions and [`Targets`] are compared. A task with targets of another kind
 //! adds a case to each `match`.
 
-use burn::tensor::{Device, Int, Tensor, TensorData};
-use convlens_run::model::{Batch, Encode, Padding, TextModel, linear_cross_entropy};
+use burn::tensor::{Device, Tensor};
+use convlens_run::model::{Batch, Encode, Padding, TextModel, position_cross_entropy};
 use convlens_run::{Metrics, RunError, batches_by_length, fit_temperature, logits, to_host, to_host_async};
 
 use crate::{LearnError, Tally, Targets, calibrated_metrics, cross_entropy};
@@ -140,24 +140,16 @@ fn position_loss<E: Encode>(
     features: Tensor<3>,
     texts: &[Vec<Option<usize>>],
 ) -> (Tensor<1>, usize, usize) {
-    let [batch, positions, hidden] = features.dims();
-    let places = texts.iter().enumerate().flat_map(|(text, labels)| {
-        labels.iter().enumerate().filter_map(move |(at, label)| Some((text * positions + at, (*label)?)))
-    });
-    let (places, labels): (Vec<usize>, Vec<usize>) = places.unzip();
-    let features = features.reshape([batch * positions, hidden]);
-    if labels.is_empty() {
+    let count = texts.iter().flatten().flatten().count();
+    if count == 0 {
         return (features.sum().mul_scalar(0.0), 0, 0);
     }
-    let places: Vec<i32> = places.into_iter().map(|place| place as i32).collect();
-    let count = places.len();
-    let places = Tensor::<1, Int>::from_data(TensorData::new(places, [count]), &features.device());
     let weight = model.head.weight.val().squeeze_dim::<2>(2);
     let bias = match &model.head.bias {
         Some(bias) => bias.val(),
         None => Tensor::zeros([weight.dims()[0]], &features.device()),
     };
-    let (loss, hits) = linear_cross_entropy(features.select(0, places), weight, bias, &labels);
+    let (loss, hits) = position_cross_entropy(features, weight, bias, texts);
     (loss, hits, count)
 }
 

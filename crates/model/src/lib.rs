@@ -4,6 +4,7 @@ mod batch;
 mod dropout;
 mod encoder;
 mod fold;
+mod head;
 mod kernels;
 mod lexicon;
 mod limits;
@@ -11,6 +12,7 @@ mod masking;
 mod model;
 mod parameters;
 mod pooling;
+mod upsampling;
 mod words;
 
 pub use batch::Batch;
@@ -19,14 +21,16 @@ pub use encoder::{
     Activation, Block, Branch, ByteNet, ByteNetBlock, ByteNetConfig, Conv, ConvConfig, ConvLayer, Dense, DenseConfig,
     Downsampling, Encode, Encoder, EncoderConfig, EncoderSettings, FilterWeights, Filters, Gated, GatedConfig, Gru,
     LayerConfig, LinearConv, LinearConvConfig, Lstm, OneHot, OneHotConfig, Plain, PlainConfig, RecurrentConfig,
-    Residual, ResidualConfig, Unit,
+    Residual, ResidualConfig, Stream, StreamState, Unit,
 };
 pub use fold::Folded;
-pub use kernels::linear_cross_entropy;
+pub use head::position_cross_entropy;
+pub use kernels::{linear_cross_entropy, transposed_convolution};
 pub use lexicon::{Lexicon, LexiconConfig, LexiconEntries, Role};
 pub use model::{ConfigError, ModelConfig, TextModel};
 pub use parameters::{
     ParameterMapper, ParameterVisitor, map_parameters, parameter_name, parameter_shapes, visit_parameters,
 };
 pub use pooling::Pooling;
+pub use upsampling::{Upsampling, UpsamplingConfig};
 pub use words::Words;

@@ -3,7 +3,7 @@
 use burn::module::{Module, Param};
 use burn::nn::conv::{Conv1d, Conv1dConfig};
 use burn::nn::{Dropout, DropoutConfig, Embedding, EmbeddingConfig, Initializer};
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Device, Int, Tensor};
 use serde::{Deserialize, Serialize};
 
 use crate::dropout;
@@ -11,7 +11,10 @@ use crate::encoder::{Encode, EncoderSettings, downsampled};
 use crate::limits::{self, MAX_PARAMETERS, MAX_SIZE, MAX_VOCABULARY, product};
 use crate::masking::zero_padding;
 use crate::pooling::{max_over_positions, mean_over_positions, shares_of_the_largest};
-use crate::{Batch, Encoder, EncoderConfig, Folded, Lexicon, LexiconConfig, Padding, Pooling, ReceptiveField, Words};
+use crate::{
+    Batch, Encoder, EncoderConfig, Folded, Lexicon, LexiconConfig, Padding, Pooling, ReceptiveField, Stream,
+    StreamState, Words,
+};
 
 /// The settings of a model: everything but its weights.
 ///
@@ -53,7 +56,7 @@ pub struct ModelConfig<S: EncoderSettings = EncoderConfig> {
 /// Settings that no model can be built from.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
-pub struct ConfigError(String);
+pub struct ConfigError(pub(crate) String);
 
 impl<S: EncoderSettings> ModelConfig<S> {
     /// The same settings with another encoder.
@@ -487,5 +490,29 @@ impl<E: Encode> TextModel<E> {
     /// From a mask of tokens to a mask of the positions that predict.
     fn position_mask(&self, mask: Tensor<2>) -> Tensor<2> {
         downsampled(mask, self.stride)
+    }
+}
+
+impl<E: Stream> TextModel<E> {
+    /// The state before the first token of `batch` texts that are read a token at a time; none if the
+    /// encoder [cannot](Stream::begin) read this way.
+    pub fn begin(&self, batch: usize) -> Option<StreamState> {
+        self.encoder.begin(batch, &self.device())
+    }
+
+    /// Reads one more token of each text, and predicts at its position, as
+    /// [`forward_positions`](Self::forward_positions) does.
+    ///
+    /// # Shapes
+    ///
+    /// - `ids`: `[batch]`, below the size of the vocabulary
+    /// - output: `[batch, outputs]`
+    ///
+    /// # Panics
+    ///
+    /// If `state` is that of another model or of another number of texts.
+    pub fn predict_next(&self, state: &mut StreamState, ids: Tensor<1, Int>) -> Tensor<2> {
+        let x = self.encoder.step(state, self.embed.weight.val().select(0, ids));
+        self.add_head_bias(x.matmul(self.head_weight()))
     }
 }

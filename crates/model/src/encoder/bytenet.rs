@@ -8,6 +8,7 @@ use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
 use super::layer::{ConvLayer, LayerConfig, dilation};
+use super::streaming::{Layered, Reading};
 use super::{Activation, Encode, Filters, Settings};
 use crate::kernels::{Epilogue, layer_norm};
 use crate::limits::{check_size, product};
@@ -107,10 +108,11 @@ pub struct ByteNetBlock {
 
 impl ByteNet {
     /// Everything after the input convolution.
-    fn after_input(&self, mut x: Tensor<3>, mask: &Tensor<2>) -> Tensor<3> {
+    fn after_input(&self, mut x: Tensor<3>, reading: &mut Reading) -> Tensor<3> {
         for block in &self.blocks {
-            let inner = block.narrow.forward(self.activate(&block.norm, x.clone()), mask.clone());
-            x = x + block.wide.forward(block.middle.forward(inner, mask.clone()), mask.clone());
+            let inner = block.narrow.apply(self.activate(&block.norm, x.clone()), reading);
+            let inner = block.middle.apply(inner, reading);
+            x = x + block.wide.apply(inner, reading);
         }
         self.activate(&self.norm, x)
     }
@@ -124,13 +126,25 @@ impl ByteNet {
     }
 }
 
+impl Layered for ByteNet {
+    fn layers(&self) -> Option<Vec<&ConvLayer>> {
+        let blocks = self.blocks.iter().flat_map(|block| [&block.narrow, &block.middle, &block.wide]);
+        Some(std::iter::once(&self.input).chain(blocks).collect())
+    }
+
+    fn apply(&self, x: Tensor<3>, reading: &mut Reading) -> Tensor<3> {
+        let x = self.input.apply(x, reading);
+        self.after_input(x, reading)
+    }
+}
+
 impl Encode for ByteNet {
     fn forward(&self, x: Tensor<3>, mask: Tensor<2>) -> Tensor<3> {
-        self.after_input(self.input.forward(x, mask.clone()), &mask)
+        self.apply(x, &mut Reading::Texts(mask))
     }
 
     fn forward_words(&self, words: &Words) -> Tensor<3> {
-        self.after_input(self.input.forward_words(words), &words.mask())
+        self.after_input(self.input.forward_words(words), &mut Reading::Texts(words.mask()))
     }
 
     fn filters(&self) -> Option<Filters> {

@@ -5,6 +5,7 @@ use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
 use super::layer::{ConvLayer, LayerConfig};
+use super::streaming::{Layered, Reading};
 use super::{Activation, Encode, FilterWeights, Filters, Settings};
 use crate::limits::check_widths;
 use crate::{Pooling, ReceptiveField, Words};
@@ -92,9 +93,19 @@ pub struct Conv {
     pub widths: Vec<ConvLayer>,
 }
 
+impl Layered for Conv {
+    fn layers(&self) -> Option<Vec<&ConvLayer>> {
+        Some(self.widths.iter().collect())
+    }
+
+    fn apply(&self, x: Tensor<3>, reading: &mut Reading) -> Tensor<3> {
+        Tensor::cat(self.widths.iter().map(|layer| layer.apply(x.clone(), reading)).collect(), 2)
+    }
+}
+
 impl Encode for Conv {
     fn forward(&self, x: Tensor<3>, mask: Tensor<2>) -> Tensor<3> {
-        Tensor::cat(self.widths.iter().map(|layer| layer.forward(x.clone(), mask.clone())).collect(), 2)
+        self.apply(x, &mut Reading::Texts(mask))
     }
 
     fn forward_words(&self, words: &Words) -> Tensor<3> {

@@ -5,6 +5,7 @@ use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
 use super::layer::{ConvLayer, LayerConfig};
+use super::streaming::{Layered, Reading};
 use super::{Encode, Filters, Settings};
 use crate::limits::product;
 use crate::{ReceptiveField, Words};
@@ -67,21 +68,32 @@ pub struct Dense {
 
 impl Dense {
     /// The layers after the first.
-    fn after_first(&self, mut x: Tensor<3>, mask: &Tensor<2>) -> Tensor<3> {
+    fn after_first(&self, mut x: Tensor<3>, reading: &mut Reading) -> Tensor<3> {
         for layer in &self.layers[1..] {
-            x = Tensor::cat(vec![x.clone(), layer.forward(x, mask.clone())], 2);
+            x = Tensor::cat(vec![x.clone(), layer.apply(x, reading)], 2);
         }
         x
     }
 }
 
+impl Layered for Dense {
+    fn layers(&self) -> Option<Vec<&ConvLayer>> {
+        Some(self.layers.iter().collect())
+    }
+
+    fn apply(&self, x: Tensor<3>, reading: &mut Reading) -> Tensor<3> {
+        let x = self.layers[0].apply(x, reading);
+        self.after_first(x, reading)
+    }
+}
+
 impl Encode for Dense {
     fn forward(&self, x: Tensor<3>, mask: Tensor<2>) -> Tensor<3> {
-        self.after_first(self.layers[0].forward(x, mask.clone()), &mask)
+        self.apply(x, &mut Reading::Texts(mask))
     }
 
     fn forward_words(&self, words: &Words) -> Tensor<3> {
-        self.after_first(self.layers[0].forward_words(words), &words.mask())
+        self.after_first(self.layers[0].forward_words(words), &mut Reading::Texts(words.mask()))
     }
 
     fn filters(&self) -> Option<Filters> {

@@ -7,6 +7,7 @@ use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
 use super::layer::{ConvLayer, LayerConfig, dilation};
+use super::streaming::{Layered, Reading};
 use super::{Activation, Encode, Filters, Settings};
 use crate::kernels::gate;
 use crate::limits::{check_size, product};
@@ -97,28 +98,40 @@ pub struct Unit {
 
 impl Gated {
     /// Everything after the input convolution.
-    fn after_input(&self, mut x: Tensor<3>, mask: &Tensor<2>) -> Tensor<3> {
+    fn after_input(&self, mut x: Tensor<3>, reading: &mut Reading) -> Tensor<3> {
         let mut sum: Option<Tensor<3>> = None;
         for unit in &self.units {
             let dropped = dropout::probability(&unit.dropout, &x.device());
-            let gated = gate(unit.gates.forward(x.clone(), mask.clone()), dropped);
-            let skip = unit.skip.forward(gated.clone(), mask.clone());
+            let gated = gate(unit.gates.apply(x.clone(), reading), dropped);
+            let skip = unit.skip.apply(gated.clone(), reading);
             sum = Some(sum.map_or(skip.clone(), |sum| sum + skip));
             if let Some(through) = &unit.through {
-                x = x + through.forward(gated, mask.clone());
+                x = x + through.apply(gated, reading);
             }
         }
         relu(sum.unwrap_or(x))
     }
 }
 
+impl Layered for Gated {
+    fn layers(&self) -> Option<Vec<&ConvLayer>> {
+        let units = self.units.iter().flat_map(|unit| [&unit.gates, &unit.skip].into_iter().chain(&unit.through));
+        Some(std::iter::once(&self.input).chain(units).collect())
+    }
+
+    fn apply(&self, x: Tensor<3>, reading: &mut Reading) -> Tensor<3> {
+        let x = self.input.apply(x, reading);
+        self.after_input(x, reading)
+    }
+}
+
 impl Encode for Gated {
     fn forward(&self, x: Tensor<3>, mask: Tensor<2>) -> Tensor<3> {
-        self.after_input(self.input.forward(x, mask.clone()), &mask)
+        self.apply(x, &mut Reading::Texts(mask))
     }
 
     fn forward_words(&self, words: &Words) -> Tensor<3> {
-        self.after_input(self.input.forward_words(words), &words.mask())
+        self.after_input(self.input.forward_words(words), &mut Reading::Texts(words.mask()))
     }
 
     fn filters(&self) -> Option<Filters> {

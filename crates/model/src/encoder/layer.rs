@@ -8,6 +8,7 @@ use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
 use super::Activation;
+use super::streaming::{Reading, Window, another_encoder};
 use crate::dropout;
 use crate::kernels::{Epilogue, Taps, convolve, layer_norm};
 use crate::limits::{MAX_CHANNELS, MAX_LAYERS, check_chance, check_size, check_up_to, product};
@@ -156,6 +157,30 @@ impl ConvLayer {
         let (filters, device) = (self.filters(), x.device());
         let bias = self.conv.bias.as_ref().map(|bias| bias.val());
         self.finish(|epilogue| convolve(x, filters, bias, mask, taps, epilogue), &device)
+    }
+
+    /// Applies the layer to the positions that are read: `[batch, length, input]` to
+    /// `[batch, length, output]`.
+    pub(super) fn apply(&self, x: Tensor<3>, reading: &mut Reading) -> Tensor<3> {
+        match reading {
+            Reading::Texts(mask) => self.forward(x, mask.clone()),
+            Reading::Next(windows) => {
+                let Some(window) = windows.next() else { another_encoder() };
+                let (sums, device) = (window.convolve(x), self.conv.weight.device());
+                let sums = match &self.conv.bias {
+                    Some(bias) => sums + bias.val().unsqueeze::<3>(),
+                    None => sums,
+                };
+                self.finish(|epilogue| epilogue.composed(sums), &device)
+            }
+        }
+    }
+
+    /// What [`apply`](Self::apply) remembers before the first position; none if a position sees others
+    /// after it, or is several positions of the input.
+    pub(super) fn window(&self, batch: usize, device: &Device) -> Option<Window> {
+        let is_causal = self.field.right == 0 && self.stride == 1;
+        is_causal.then(|| Window::new(self.filters(), self.dilation, batch, device))
     }
 
     /// The same as [`forward`](Self::forward), for words. Each distinct word is multiplied by the

@@ -7,6 +7,7 @@ use burn::nn::{Initializer, PaddingConfig1d};
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
+use super::streaming::{Memory, Stream, StreamState};
 use super::{Encode, FilterWeights, Filters, Settings};
 use crate::kernels::{Epilogue, Taps, convolve};
 use crate::limits::{check_size, check_std, product};
@@ -89,5 +90,17 @@ impl Encode for LinearConv {
 
     fn linear_kernel(&self) -> Option<Tensor<3>> {
         Some(self.conv.weight.val())
+    }
+}
+
+impl Stream for LinearConv {
+    /// Only filters of width 1 see nothing after their position.
+    fn begin(&self, _batch: usize, _device: &Device) -> Option<StreamState> {
+        (self.field() == ReceptiveField::ONE).then(|| StreamState(Memory::Windows(Vec::new())))
+    }
+
+    fn step(&self, _state: &mut StreamState, x: Tensor<2>) -> Tensor<2> {
+        let mask = Tensor::ones([x.dims()[0], 1], &x.device());
+        self.forward(x.unsqueeze_dim::<3>(1), mask).squeeze_dim::<2>(1)
     }
 }

@@ -21,6 +21,7 @@ mod one_hot;
 mod plain;
 mod recurrent;
 mod residual;
+mod streaming;
 
 use std::fmt::Debug;
 
@@ -43,6 +44,7 @@ pub use one_hot::{OneHot, OneHotConfig};
 pub use plain::{Plain, PlainConfig};
 pub use recurrent::{Gru, Lstm, RecurrentConfig};
 pub use residual::{Block, Branch, Residual, ResidualConfig};
+pub use streaming::{Stream, StreamState};
 
 use crate::limits::{MAX_CHANNELS, MAX_SIZE, product};
 use crate::{Pooling, ReceptiveField, Words};
@@ -325,6 +327,16 @@ pub trait Encode: Module + ModuleDisplay + Sync {
     /// kernel_size]`, if the encoder is linear.
     fn linear_kernel(&self) -> Option<Tensor<3>> {
         None
+    }
+}
+
+impl Stream for Encoder {
+    fn begin(&self, batch: usize, device: &Device) -> Option<StreamState> {
+        each!(Self, self, encoder => encoder.begin(batch, device))
+    }
+
+    fn step(&self, state: &mut StreamState, x: Tensor<2>) -> Tensor<2> {
+        each!(Self, self, encoder => encoder.step(state, x))
     }
 }
 

@@ -9,6 +9,7 @@ use burn::tensor::activation::relu;
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
+use super::streaming::{Memory, Stream, StreamState};
 use super::{Encode, FilterWeights, Filters, Settings};
 use crate::kernels::Epilogue;
 use crate::limits::check_widths;
@@ -124,5 +125,18 @@ impl Encode for OneHot {
         };
         let dimensions = FilterWeights::Dimensions(self.widths().flat_map(dimensions_of_width).collect());
         Some(Filters { weights: dimensions, left: widest.left, is_last: true })
+    }
+}
+
+impl Stream for OneHot {
+    /// Only filters of width 1 see nothing after their position.
+    fn begin(&self, _batch: usize, _device: &Device) -> Option<StreamState> {
+        (self.kernel_sizes.iter().all(|&kernel_size| kernel_size == 1))
+            .then(|| StreamState(Memory::Windows(Vec::new())))
+    }
+
+    fn step(&self, _state: &mut StreamState, x: Tensor<2>) -> Tensor<2> {
+        let mask = Tensor::ones([x.dims()[0], 1], &x.device());
+        self.forward(x.unsqueeze_dim::<3>(1), mask).squeeze_dim::<2>(1)
     }
 }

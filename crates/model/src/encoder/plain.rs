@@ -5,6 +5,7 @@ use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
 use super::layer::{ConvLayer, LayerConfig, power};
+use super::streaming::{Layered, Reading};
 use super::{Downsampling, Encode, Filters, Settings, downsampled};
 use crate::limits::check_size;
 use crate::{ReceptiveField, Words};
@@ -89,6 +90,16 @@ impl Plain {
             mask = downsampled(mask, self.downsampling.factor());
         }
         x
+    }
+}
+
+impl Layered for Plain {
+    fn layers(&self) -> Option<Vec<&ConvLayer>> {
+        (self.downsampling.factor() == 1).then(|| self.layers.iter().collect())
+    }
+
+    fn apply(&self, x: Tensor<3>, reading: &mut Reading) -> Tensor<3> {
+        self.layers.iter().fold(x, |x, layer| layer.apply(x, reading))
     }
 }
 

@@ -4,11 +4,12 @@
 
 use burn::module::Module;
 use burn::nn::gru::{Gru as BurnGru, GruConfig as BurnGruConfig};
-use burn::nn::{GateController, Linear, Lstm as BurnLstm, LstmConfig as BurnLstmConfig};
+use burn::nn::{GateController, Linear, Lstm as BurnLstm, LstmConfig as BurnLstmConfig, LstmState};
 use burn::tensor::module::embedding;
 use burn::tensor::{Device, Int, Tensor};
 use serde::{Deserialize, Serialize};
 
+use super::streaming::{Memory, Stream, StreamState, another_encoder};
 use super::{Encode, Settings};
 use crate::kernels::{Cell, Parameters, Reader, read};
 use crate::limits::{MAX_CHANNELS, check_up_to, product};
@@ -103,6 +104,32 @@ impl Encode for Gru {
     fn forward_words(&self, words: &Words) -> Tensor<3> {
         let inputs = Inputs::words(words);
         in_both_directions((&self.gru, self.reverse.as_ref()), inputs, words.mask(), gru_parameters, read_gru)
+    }
+}
+
+impl Stream for Lstm {
+    fn begin(&self, batch: usize, device: &Device) -> Option<StreamState> {
+        let state = LstmState::initial([batch, self.lstm.d_hidden], device);
+        self.reverse.is_none().then_some(StreamState(Memory::Lstm(state)))
+    }
+
+    fn step(&self, state: &mut StreamState, x: Tensor<2>) -> Tensor<2> {
+        let Memory::Lstm(state) = &mut state.0 else { another_encoder() };
+        *state = self.lstm.forward(x.unsqueeze_dim::<3>(1), Some(state.clone())).1;
+        state.hidden.clone()
+    }
+}
+
+impl Stream for Gru {
+    fn begin(&self, batch: usize, device: &Device) -> Option<StreamState> {
+        let hidden = Tensor::zeros([batch, self.gru.d_hidden], device);
+        self.reverse.is_none().then_some(StreamState(Memory::Gru(hidden)))
+    }
+
+    fn step(&self, state: &mut StreamState, x: Tensor<2>) -> Tensor<2> {
+        let Memory::Gru(hidden) = &mut state.0 else { another_encoder() };
+        *hidden = self.gru.forward(x.unsqueeze_dim::<3>(1), Some(hidden.clone())).squeeze_dim::<2>(1);
+        hidden.clone()
     }
 }
 

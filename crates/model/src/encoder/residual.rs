@@ -6,6 +6,7 @@ use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
 use super::layer::{ConvLayer, LayerConfig, dilation};
+use super::streaming::{Layered, Reading};
 use super::{Activation, Encode, Filters, Settings};
 use crate::kernels::rectified_sum;
 use crate::limits::{check_size, product};
@@ -117,11 +118,16 @@ pub struct Block {
 }
 
 impl Block {
+    fn apply(&self, x: Tensor<3>, reading: &mut Reading) -> Tensor<3> {
+        let first = self.first.apply(x.clone(), reading);
+        self.after_first(first, x, reading)
+    }
+
     /// The block after its first convolution, whose output is `first`.
-    fn after_first(&self, first: Tensor<3>, x: Tensor<3>, mask: &Tensor<2>) -> Tensor<3> {
-        let second = self.second.forward(first, mask.clone());
+    fn after_first(&self, first: Tensor<3>, x: Tensor<3>, reading: &mut Reading) -> Tensor<3> {
+        let second = self.second.apply(first, reading);
         let x = match &self.through {
-            Some(through) => through.forward(x, mask.clone()),
+            Some(through) => through.apply(x, reading),
             None => x,
         };
         if self.activation == Activation::Relu {
@@ -133,23 +139,31 @@ impl Block {
 
 impl Residual {
     /// The blocks after the first.
-    fn after_first(&self, mut x: Tensor<3>, mask: &Tensor<2>) -> Tensor<3> {
-        for block in &self.blocks[1..] {
-            x = block.after_first(block.first.forward(x.clone(), mask.clone()), x, mask);
-        }
-        x
+    fn after_first(&self, x: Tensor<3>, reading: &mut Reading) -> Tensor<3> {
+        self.blocks[1..].iter().fold(x, |x, block| block.apply(x, reading))
+    }
+}
+
+impl Layered for Residual {
+    fn layers(&self) -> Option<Vec<&ConvLayer>> {
+        let blocks = self.blocks.iter();
+        Some(blocks.flat_map(|block| [&block.first, &block.second].into_iter().chain(&block.through)).collect())
+    }
+
+    fn apply(&self, x: Tensor<3>, reading: &mut Reading) -> Tensor<3> {
+        self.blocks.iter().fold(x, |x, block| block.apply(x, reading))
     }
 }
 
 impl Encode for Residual {
     fn forward(&self, x: Tensor<3>, mask: Tensor<2>) -> Tensor<3> {
-        let block = &self.blocks[0];
-        self.after_first(block.after_first(block.first.forward(x.clone(), mask.clone()), x, &mask), &mask)
+        self.apply(x, &mut Reading::Texts(mask))
     }
 
     fn forward_words(&self, words: &Words) -> Tensor<3> {
-        let (block, mask) = (&self.blocks[0], words.mask());
-        self.after_first(block.after_first(block.first.forward_words(words), words.embed(), &mask), &mask)
+        let (block, mut reading) = (&self.blocks[0], Reading::Texts(words.mask()));
+        let x = block.after_first(block.first.forward_words(words), words.embed(), &mut reading);
+        self.after_first(x, &mut reading)
     }
 
     fn filters(&self) -> Option<Filters> {

@@ -4,7 +4,7 @@
 //!
 //! | operation | modules |
 //! |---|---|
-//! | a convolution of vectors, with bias, ReLU, dropout and mask | `convolution` |
+//! | a convolution of vectors, with bias, ReLU, dropout and mask; a transposed convolution | `convolution` |
 //! | the first convolution over words, also with pooling | `lookup`, `pooled_lookup` |
 //! | an LSTM or GRU over a text | `recurrent` |
 //! | layer normalisation, the gate of WaveNet, the sum of a residual block | `layer_norm`, `gate`, `rectified_sum` |
@@ -39,6 +39,7 @@ mod squash;
 use burn::tensor::{DType, Device, Int, Shape, Tensor, TensorData};
 use burn_flex::FlexTensor;
 
+pub use convolution::transposed_convolution;
 pub(crate) use convolution::{Taps, convolve};
 pub use cross_entropy::linear_cross_entropy;
 pub(crate) use epilogue::Epilogue;

@@ -10,6 +10,7 @@
 
 mod direct;
 mod rows;
+mod transposed;
 mod winograd;
 
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
@@ -25,6 +26,7 @@ use burn_flex::FlexTensor;
 use rayon::prelude::*;
 
 use self::rows::{Finish, Rows};
+pub use self::transposed::transposed_convolution;
 use super::panels::Panels;
 use super::pieces::Piece;
 use super::simd::vectorized;
