@@ -40,6 +40,8 @@ mod phrases;
 mod predict;
 /// `docs/pytorch.md`: its script against `predict`.
 mod pytorch;
+/// The recipes of `docs/architecture.md`: encoders and tasks are told apart in no other file.
+mod recipes;
 /// Runs that are killed, interrupted and resumed end with the same weights.
 mod resume;
 /// The bundled sample: the checked-in files are what the generator makes.
