@@ -9,6 +9,7 @@ use crate::AnalysisError;
 
 /// A file format for the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum FoldedFormat {
     /// One row per id, with the token and one column per place, named `PLACE` or, if there are several
     /// logits, `LABEL@PLACE`. The last row has no id and holds the bias in the column of place 0.

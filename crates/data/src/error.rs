@@ -20,6 +20,7 @@ pub enum ColumnRole {
 /// An error of this crate.
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs)]
+#[non_exhaustive]
 pub enum DataError {
     #[error("no data set is called {:?} (known: {known})", shortened(name))]
     UnknownDataset { name: String, known: String },

@@ -4,6 +4,7 @@ use std::path::Path;
 
 /// A file format. The file's extension decides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Format {
     /// Comma-separated values with a header, `.csv`.
     Csv,

@@ -118,6 +118,7 @@ pub enum LearnError {
 /// Saved weights or a saved optimiser state that does not fit the model. Every message begins with the
 /// name of the values.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum StateError {
     /// Values of the model are missing.
     #[error("{0} is missing")]

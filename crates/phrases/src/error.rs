@@ -5,6 +5,7 @@ use std::path::PathBuf;
 /// An error of this crate. Its message names the file and says what is wrong with it.
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs)]
+#[non_exhaustive]
 pub enum PhrasesError {
     #[error("{}: {source}", path.display())]
     Io { path: PathBuf, source: std::io::Error },

@@ -27,6 +27,7 @@ pub const LARGEST_SCORE: &str = "lexicon.largest";
 
 /// The number format of the embeddings.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Precision {
     /// 32-bit floats, as in training.
     #[default]

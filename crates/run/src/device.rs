@@ -11,6 +11,7 @@ use crate::RunError;
 
 /// A device by its name: `auto`, `cpu`, `wgpu`, `wgpu:N`, `cuda` or `cuda:N`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum DeviceChoice {
     /// A hardware GPU if wgpu finds one, otherwise the CPU.
     #[default]

@@ -7,6 +7,7 @@ use convlens_phrases::{PhrasesError, one_line};
 /// An error of this crate. Its message names the file and says what is wrong with it.
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs)]
+#[non_exhaustive]
 pub enum RunError {
     /// What can also go wrong with a folded run.
     #[error(transparent)]

@@ -2,6 +2,7 @@
 
 /// An error of this crate.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum TextError {
     /// The bytes are not a `tokenizer.json` that this version reads.
     #[error("not a tokenizer.json: {0}")]

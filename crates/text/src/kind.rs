@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 /// How a text is split into tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum TokenizerKind {
     /// Lower-case words, split at white space and the characters that Keras filters out. Rare words
     /// become `[UNK]`.

@@ -7,6 +7,7 @@ use convlens_run::RunError;
 /// An error of this crate.
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs)]
+#[non_exhaustive]
 pub enum TrainError {
     #[error(transparent)]
     Run(#[from] RunError),

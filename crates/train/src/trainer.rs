@@ -20,6 +20,7 @@ use crate::{Corpus, TrainError};
 
 /// An event of training.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub enum Event<'a> {
     /// Training continues from a checkpoint.
     Resumed {

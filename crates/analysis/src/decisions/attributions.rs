@@ -13,6 +13,7 @@ use crate::decisions::gradient::gradient_times_input;
 /// A way to measure the importance of a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum Method {
     /// The score of the best phrase that contains the token. It ranks phrases as wholes, best first.
     Phrases,

@@ -12,7 +12,7 @@ impl Hint for AnalysisError {
             Self::Residual { .. } => "raise the tolerance with --tolerance",
             Self::NotBinary { .. } => "leave out --sst",
             Self::OtherLabels { .. } => "name a run with the same labels with --against",
-            Self::Texts(_) | Self::Plot { .. } | Self::Report(_) | Self::DoesNotFold { .. } => return None,
+            _ => return None,
         };
         Some(hint.into())
     }

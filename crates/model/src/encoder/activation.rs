@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 /// An activation function, applied element by element.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum Activation {
     /// No activation.
     None,

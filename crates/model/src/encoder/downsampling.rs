@@ -9,6 +9,7 @@ use crate::masking::{lower_padding, lowest};
 /// How a layer reduces the number of positions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum Downsampling {
     /// It does not.
     #[default]

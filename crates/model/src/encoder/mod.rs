@@ -52,6 +52,7 @@ use crate::{Pooling, ReceptiveField, Words};
 /// An encoder and its settings. In `config.json` the field `type` names the encoder.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum EncoderConfig {
     /// One convolution without activation and bias.
     Linear(LinearConvConfig),
@@ -269,6 +270,7 @@ impl EncoderSettings for EncoderConfig {
 /// An encoder, ready to run.
 #[derive(Module, Debug)]
 #[expect(clippy::large_enum_variant, reason = "a model has one encoder, and Burn's modules cannot be boxed")]
+#[non_exhaustive]
 pub enum Encoder {
     /// See [`EncoderConfig::Linear`].
     Linear(LinearConv),

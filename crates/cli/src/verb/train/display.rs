@@ -64,6 +64,7 @@ impl Display {
                     metrics.seconds
                 ));
             }
+            _ => {}
         }
     }
 
