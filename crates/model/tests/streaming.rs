@@ -47,7 +47,7 @@ fn every(layer: &LayerConfig, dilation_base: usize) -> Vec<EncoderConfig> {
 }
 
 fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
-    tensor.try_into_vec_as().unwrap()
+    tensor.try_into_vec_as().expect("values")
 }
 
 /// What an encoder for inputs of four dimensions writes at each position of some texts, a token at a time,
@@ -160,8 +160,8 @@ fn predictions_are_those_of_the_positions() {
     let bias = model.bias().unwrap().unsqueeze::<3>();
     let whole = model.predict_positions(&Batch::masked(&texts, 0, &device)) + bias;
     let mut state = model.begin(2).unwrap();
-    for at in 0..5 {
-        let ids = Tensor::<1, Int>::from_ints([texts[0][at] as i32, texts[1][at] as i32], &device);
+    for (at, (&one, &other)) in texts[0].iter().zip(texts[1]).enumerate() {
+        let ids = Tensor::<1, Int>::from_ints([one as i32, other as i32], &device);
         let found = values(model.predict_next(&mut state, ids));
         for (found, expected) in found.iter().zip(values(whole.clone().narrow(1, at, 1))) {
             assert!((found - expected).abs() < 1e-5, "{found} and {expected}");

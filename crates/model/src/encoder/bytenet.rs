@@ -140,11 +140,11 @@ impl Layered for ByteNet {
 
 impl Encode for ByteNet {
     fn forward(&self, x: Tensor<3>, mask: Tensor<2>) -> Tensor<3> {
-        self.apply(x, &mut Reading::Texts(mask))
+        self.apply(x, &mut Reading::Texts(&mask))
     }
 
     fn forward_words(&self, words: &Words) -> Tensor<3> {
-        self.after_input(self.input.forward_words(words), &mut Reading::Texts(words.mask()))
+        self.after_input(self.input.forward_words(words), &mut Reading::Texts(&words.mask()))
     }
 
     fn filters(&self) -> Option<Filters> {

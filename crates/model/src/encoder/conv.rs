@@ -105,7 +105,7 @@ impl Layered for Conv {
 
 impl Encode for Conv {
     fn forward(&self, x: Tensor<3>, mask: Tensor<2>) -> Tensor<3> {
-        self.apply(x, &mut Reading::Texts(mask))
+        self.apply(x, &mut Reading::Texts(&mask))
     }
 
     fn forward_words(&self, words: &Words) -> Tensor<3> {

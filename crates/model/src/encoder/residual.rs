@@ -157,11 +157,12 @@ impl Layered for Residual {
 
 impl Encode for Residual {
     fn forward(&self, x: Tensor<3>, mask: Tensor<2>) -> Tensor<3> {
-        self.apply(x, &mut Reading::Texts(mask))
+        self.apply(x, &mut Reading::Texts(&mask))
     }
 
     fn forward_words(&self, words: &Words) -> Tensor<3> {
-        let (block, mut reading) = (&self.blocks[0], Reading::Texts(words.mask()));
+        let (block, mask) = (&self.blocks[0], words.mask());
+        let mut reading = Reading::Texts(&mask);
         let x = block.after_first(block.first.forward_words(words), words.embed(), &mut reading);
         self.after_first(x, &mut reading)
     }

@@ -64,7 +64,7 @@ impl StreamState {
 /// Which positions layers compute.
 pub(super) enum Reading<'a> {
     /// All positions of texts with this mask, `[batch, length]`.
-    Texts(Tensor<2>),
+    Texts(&'a Tensor<2>),
     /// One position. Each layer takes the next window, so layers are applied in the same order every time.
     Next(IterMut<'a, Window>),
 }

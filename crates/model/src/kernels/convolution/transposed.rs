@@ -247,7 +247,7 @@ mod tests {
             let along = |tensor: &Tensor<3>, direction: &Tensor<3>| {
                 values((tensor.grad(&gradients).expect("a gradient") * direction.clone()).sum())[0]
             };
-            let difference = |step: &dyn Fn(f32) -> Tensor<1>| (values(step(0.5))[0] - values(step(-0.5))[0]) / 1.0;
+            let difference = |step: &dyn Fn(f32) -> Tensor<1>| values(step(0.5))[0] - values(step(-0.5))[0];
             let moved = |tensor: &Tensor<3>, direction: &Tensor<3>, by: f32| {
                 tensor.clone().detach() + Tensor::from_inner(direction.clone() * by)
             };
