@@ -1,8 +1,8 @@
 //! Presets: named settings to start from. To add one, add a row to the table.
 
 use convlens_run::model::{
-    Branch, ByteNetConfig, ConvConfig, DenseConfig, Downsampling, EncoderConfig, GatedConfig, LayerConfig,
-    LexiconConfig, LinearConvConfig, ModelConfig, OneHotConfig, Padding, PlainConfig, Pooling, RecurrentConfig,
+    ByteNetConfig, ConvConfig, DenseConfig, Downsampling, EncoderConfig, GatedConfig, LayerConfig, LexiconConfig,
+    LinearConvConfig, ModelConfig, OneHotConfig, Padding, PlainStackConfig, Pooling, RecurrentConfig, ResidualBranch,
     ResidualConfig,
 };
 use convlens_run::text::TokenizerKind;
@@ -111,7 +111,7 @@ pub const PRESETS: [Preset; 15] = [
         text: words,
         model: |vocab_size, outputs| {
             let downsampling = Downsampling::None;
-            let plain = PlainConfig { hidden: HIDDEN, layers: 4, downsampling, layer: layer() };
+            let plain = PlainStackConfig { hidden: HIDDEN, layers: 4, downsampling, layer: layer() };
             stack(vocab_size, outputs, EncoderConfig::Plain(plain))
         },
         training: stacked,
@@ -122,7 +122,7 @@ pub const PRESETS: [Preset; 15] = [
         summary: "two residual blocks (He et al. 2016)",
         text: words,
         model: |vocab_size, outputs| {
-            let branch = Branch::He;
+            let branch = ResidualBranch::He;
             let residual = ResidualConfig { hidden: HIDDEN, blocks: 2, dilation_base: 1, branch, layer: layer() };
             stack(vocab_size, outputs, EncoderConfig::Residual(residual))
         },
@@ -145,7 +145,7 @@ pub const PRESETS: [Preset; 15] = [
         summary: "four residual blocks, dilated 1, 2, 4, 8 (TCN, Bai et al. 2018)",
         text: words,
         model: |vocab_size, outputs| {
-            let branch = Branch::Tcn;
+            let branch = ResidualBranch::Tcn;
             let dilated = ResidualConfig { hidden: HIDDEN, blocks: 4, dilation_base: 2, branch, layer: layer() };
             stack(vocab_size, outputs, EncoderConfig::Residual(dilated))
         },

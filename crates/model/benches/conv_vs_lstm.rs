@@ -10,8 +10,8 @@ use std::time::Instant;
 use burn::module::Module;
 use burn::tensor::{Device, Distribution, Tensor};
 use convlens_model::{
-    Branch, ConvConfig, Encode, Encoder, EncoderConfig, EncoderSettings, LayerConfig, PlainConfig, RecurrentConfig,
-    ResidualConfig,
+    ConvConfig, Encode, Encoder, EncoderConfig, EncoderSettings, LayerConfig, PlainStackConfig, RecurrentConfig,
+    ResidualBranch, ResidualConfig,
 };
 
 /// The allocator of the program.
@@ -25,8 +25,8 @@ const SECONDS: f64 = 1.0;
 fn cases() -> [(&'static str, EncoderConfig); 4] {
     let layer = LayerConfig { causal: true, ..LayerConfig::default() };
     let conv = ConvConfig { causal: true, ..ConvConfig::new(WIDTH, &[3]) };
-    let plain = PlainConfig { hidden: WIDTH, layers: 8, downsampling: Default::default(), layer: layer.clone() };
-    let dilated = ResidualConfig { hidden: WIDTH, blocks: 4, dilation_base: 4, branch: Branch::Tcn, layer };
+    let plain = PlainStackConfig { hidden: WIDTH, layers: 8, downsampling: Default::default(), layer: layer.clone() };
+    let dilated = ResidualConfig { hidden: WIDTH, blocks: 4, dilation_base: 4, branch: ResidualBranch::Tcn, layer };
     let lstm = RecurrentConfig { hidden: WIDTH, bidirectional: false };
     [
         ("lstm", EncoderConfig::Lstm(lstm)),

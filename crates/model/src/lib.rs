@@ -18,10 +18,10 @@ mod words;
 pub use batch::Batch;
 pub use convlens_phrases::{Padding, ReceptiveField, VisibleTokens};
 pub use encoder::{
-    Activation, Block, Branch, ByteNet, ByteNetBlock, ByteNetConfig, Conv, ConvConfig, ConvLayer, Dense, DenseConfig,
-    Downsampling, Encode, Encoder, EncoderConfig, EncoderSettings, FilterWeights, Filters, Gated, GatedConfig, Gru,
-    LayerConfig, LinearConv, LinearConvConfig, Lstm, OneHot, OneHotConfig, Plain, PlainConfig, RecurrentConfig,
-    Residual, ResidualConfig, Stream, StreamState, Unit,
+    Activation, ByteNet, ByteNetBlock, ByteNetConfig, Conv, ConvConfig, ConvLayer, Dense, DenseConfig, Downsampling,
+    Encode, Encoder, EncoderConfig, EncoderSettings, FilterWeights, Filters, Gated, GatedConfig, GatedUnit, Gru,
+    LayerConfig, LinearConv, LinearConvConfig, Lstm, OneHot, OneHotConfig, PlainStack, PlainStackConfig,
+    RecurrentConfig, Residual, ResidualBlock, ResidualBranch, ResidualConfig, Stream, StreamState,
 };
 pub use fold::Folded;
 pub use head::position_cross_entropy;

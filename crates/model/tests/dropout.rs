@@ -5,13 +5,14 @@
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use convlens_model::{
-    Batch, ConvConfig, EncoderConfig, LayerConfig, LinearConvConfig, ModelConfig, OneHotConfig, Padding, PlainConfig,
-    Pooling, RecurrentConfig, TextModel,
+    Batch, ConvConfig, EncoderConfig, LayerConfig, LinearConvConfig, ModelConfig, OneHotConfig, Padding,
+    PlainStackConfig, Pooling, RecurrentConfig, TextModel,
 };
 
 fn models(device: &Device) -> impl Iterator<Item = (String, TextModel)> {
     let linear = LinearConvConfig { filters: 4, kernel_size: 4, init_std: 0.5 };
-    let plain = PlainConfig { hidden: 4, layers: 2, downsampling: Default::default(), layer: LayerConfig::default() };
+    let plain =
+        PlainStackConfig { hidden: 4, layers: 2, downsampling: Default::default(), layer: LayerConfig::default() };
     let encoders = [
         EncoderConfig::Linear(linear),
         EncoderConfig::Conv(ConvConfig::new(4, &[2, 3])),

@@ -9,8 +9,8 @@ use burn::tensor::module::conv2d;
 use burn::tensor::ops::ConvOptions;
 use burn::tensor::{DType, Device, Gradients, Tensor, TensorData};
 use convlens_model::{
-    Activation, Batch, Branch, ByteNetConfig, ConvConfig, DenseConfig, Downsampling, EncoderConfig, GatedConfig,
-    LayerConfig, LinearConvConfig, ModelConfig, OneHotConfig, Padding, PlainConfig, Pooling, RecurrentConfig,
+    Activation, Batch, ByteNetConfig, ConvConfig, DenseConfig, Downsampling, EncoderConfig, GatedConfig, LayerConfig,
+    LinearConvConfig, ModelConfig, OneHotConfig, Padding, PlainStackConfig, Pooling, RecurrentConfig, ResidualBranch,
     ResidualConfig, TextModel,
 };
 use proptest::prelude::*;
@@ -23,10 +23,10 @@ fn layer(causal: bool) -> LayerConfig {
 }
 
 fn plain(downsampling: Downsampling, layer: LayerConfig) -> EncoderConfig {
-    EncoderConfig::Plain(PlainConfig { hidden: 4, layers: 2, downsampling, layer })
+    EncoderConfig::Plain(PlainStackConfig { hidden: 4, layers: 2, downsampling, layer })
 }
 
-fn residual(branch: Branch, dilation_base: usize, causal: bool) -> EncoderConfig {
+fn residual(branch: ResidualBranch, dilation_base: usize, causal: bool) -> EncoderConfig {
     EncoderConfig::Residual(ResidualConfig { hidden: 4, blocks: 2, dilation_base, branch, layer: layer(causal) })
 }
 
@@ -56,8 +56,8 @@ fn cases() -> Vec<Case> {
         ("plain max-pool", plain(by_two.1, layer(false)), Pooling::Mean),
         ("plain causal max-pool", plain(by_two.1, layer(true)), Pooling::Mean),
         ("plain norms", plain(Downsampling::None, norms), Pooling::Mean),
-        ("residual", residual(Branch::He, 1, false), Pooling::Mean),
-        ("dilated causal", residual(Branch::Tcn, 2, true), Pooling::Max),
+        ("residual", residual(ResidualBranch::He, 1, false), Pooling::Mean),
+        ("dilated causal", residual(ResidualBranch::Tcn, 2, true), Pooling::Max),
         ("bytenet", EncoderConfig::ByteNet(bytenet), Pooling::Mean),
         ("dense", EncoderConfig::Dense(DenseConfig { growth: 2, layers: 3, layer: layer(false) }), Pooling::Mean),
         ("gated", EncoderConfig::Gated(gated), Pooling::Mean),
@@ -341,7 +341,7 @@ fn receptive_fields_match_the_formula() {
             every.push(EncoderConfig::Dense(DenseConfig { growth: 4, layers: 3, layer: layer.clone() }));
             for base in [1, 2] {
                 let (hidden, dilation_base, layer) = (12, base, layer.clone());
-                for branch in [Branch::Tcn, Branch::He] {
+                for branch in [ResidualBranch::Tcn, ResidualBranch::He] {
                     let layer = layer.clone();
                     every.push(EncoderConfig::Residual(ResidualConfig {
                         hidden,
@@ -358,7 +358,7 @@ fn receptive_fields_match_the_formula() {
             for by in [1, 2] {
                 for downsampling in [Downsampling::Stride { by }, Downsampling::MaxPool { by }] {
                     let layer = layer.clone();
-                    every.push(EncoderConfig::Plain(PlainConfig { hidden: 8, layers: 2, downsampling, layer }));
+                    every.push(EncoderConfig::Plain(PlainStackConfig { hidden: 8, layers: 2, downsampling, layer }));
                 }
             }
         }

@@ -4,9 +4,9 @@
 use burn::module::Module;
 use burn::tensor::Device;
 use convlens_model::{
-    Activation, Branch, ByteNetConfig, ConvConfig, DenseConfig, Downsampling, EncoderConfig, EncoderSettings,
-    GatedConfig, LayerConfig, LexiconConfig, LinearConvConfig, ModelConfig, OneHotConfig, Padding, PlainConfig,
-    Pooling, RecurrentConfig, ResidualConfig,
+    Activation, ByteNetConfig, ConvConfig, DenseConfig, Downsampling, EncoderConfig, EncoderSettings, GatedConfig,
+    LayerConfig, LexiconConfig, LinearConvConfig, ModelConfig, OneHotConfig, Padding, PlainStackConfig, Pooling,
+    RecurrentConfig, ResidualBranch, ResidualConfig,
 };
 use proptest::prelude::*;
 
@@ -59,10 +59,10 @@ fn encoder() -> impl Strategy<Value = EncoderConfig> {
             })
         }),
         (size(), size(), downsampling(), layer()).prop_map(|(hidden, layers, downsampling, layer)| {
-            EncoderConfig::Plain(PlainConfig { hidden, layers, downsampling, layer })
+            EncoderConfig::Plain(PlainStackConfig { hidden, layers, downsampling, layer })
         }),
         (stack(), any::<bool>()).prop_map(|((hidden, blocks, dilation_base, layer), is_he)| {
-            let branch = if is_he { Branch::He } else { Branch::Tcn };
+            let branch = if is_he { ResidualBranch::He } else { ResidualBranch::Tcn };
             EncoderConfig::Residual(ResidualConfig { hidden, blocks, dilation_base, branch, layer })
         }),
         stack().prop_map(|(hidden, blocks, dilation_base, layer)| {
@@ -152,7 +152,7 @@ fn errors_name_the_setting_and_its_limit() {
     let encoder =
         |filters, kernel_size, init_std| EncoderConfig::Linear(LinearConvConfig { filters, kernel_size, init_std });
     let dilated = |blocks| {
-        let (branch, layer) = (Branch::Tcn, LayerConfig::default());
+        let (branch, layer) = (ResidualBranch::Tcn, LayerConfig::default());
         EncoderConfig::Residual(ResidualConfig { hidden: 4, blocks, dilation_base: 2, branch, layer })
     };
     let dense = EncoderConfig::Dense(DenseConfig { growth: 16_000, layers: 2, layer: LayerConfig::default() });

@@ -2,9 +2,9 @@
 
 use burn::tensor::{Device, Distribution, Int, Tensor};
 use convlens_model::{
-    Activation, Batch, Branch, ByteNetConfig, ConvConfig, DenseConfig, Downsampling, Encode, Encoder, EncoderConfig,
-    EncoderSettings, GatedConfig, LayerConfig, LinearConvConfig, ModelConfig, OneHotConfig, Padding, PlainConfig,
-    Pooling, RecurrentConfig, ResidualConfig, Stream,
+    Activation, Batch, ByteNetConfig, ConvConfig, DenseConfig, Downsampling, Encode, Encoder, EncoderConfig,
+    EncoderSettings, GatedConfig, LayerConfig, LinearConvConfig, ModelConfig, OneHotConfig, Padding, PlainStackConfig,
+    Pooling, RecurrentConfig, ResidualBranch, ResidualConfig, Stream,
 };
 use proptest::prelude::*;
 
@@ -29,14 +29,14 @@ fn every(layer: &LayerConfig, dilation_base: usize) -> Vec<EncoderConfig> {
             weight_norm,
             dropout,
         }),
-        EncoderConfig::Plain(PlainConfig {
+        EncoderConfig::Plain(PlainStackConfig {
             hidden: 12,
             layers: 2,
             downsampling: Downsampling::MaxPool { by: 1 },
             layer: layer(),
         }),
-        residual(Branch::Tcn),
-        residual(Branch::He),
+        residual(ResidualBranch::Tcn),
+        residual(ResidualBranch::He),
         EncoderConfig::ByteNet(ByteNetConfig { hidden: 24, blocks: 3, dilation_base, layer: layer() }),
         EncoderConfig::Dense(DenseConfig { growth: 12, layers: 3, layer: layer() }),
         EncoderConfig::Gated(GatedConfig { hidden: 12, units: 3, dilation_base, layer: layer() }),
@@ -116,7 +116,7 @@ fn encoders_that_see_what_comes_after_cannot_be_read_a_token_at_a_time() {
     let device = Device::flex();
     let causal = LayerConfig { causal: true, ..LayerConfig::default() };
     let downsampled = [Downsampling::Stride { by: 2 }, Downsampling::MaxPool { by: 2 }].map(|downsampling| {
-        EncoderConfig::Plain(PlainConfig { hidden: 6, layers: 2, downsampling, layer: causal.clone() })
+        EncoderConfig::Plain(PlainStackConfig { hidden: 6, layers: 2, downsampling, layer: causal.clone() })
     });
     for config in every(&LayerConfig::default(), 2).into_iter().chain(downsampled) {
         assert!(config.init(4, &device).begin(1, &device).is_none(), "{config:?}");
@@ -132,7 +132,7 @@ fn the_state_of_another_encoder_is_refused() {
     let device = Device::flex();
     let init = |blocks| {
         let layer = LayerConfig { causal: true, ..LayerConfig::default() };
-        let branch = Branch::Tcn;
+        let branch = ResidualBranch::Tcn;
         EncoderConfig::Residual(ResidualConfig { hidden: 6, blocks, dilation_base: 2, branch, layer }).init(4, &device)
     };
     let mut state = init(3).begin(2, &device).unwrap();

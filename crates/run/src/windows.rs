@@ -271,8 +271,8 @@ mod tests {
     use crate::logits::padded;
     use crate::testing::run;
     use convlens_model::{
-        Branch, ConvConfig, Downsampling, EncoderConfig, LayerConfig, LinearConvConfig, PlainConfig, RecurrentConfig,
-        ResidualConfig,
+        ConvConfig, Downsampling, EncoderConfig, LayerConfig, LinearConvConfig, PlainStackConfig, RecurrentConfig,
+        ResidualBranch, ResidualConfig,
     };
 
     fn encoders() -> Vec<EncoderConfig> {
@@ -281,9 +281,9 @@ mod tests {
             serde_json::from_value::<LayerConfig>(json).expect("a layer")
         };
         let plain = |downsampling, causal| {
-            EncoderConfig::Plain(PlainConfig { hidden: 4, layers: 2, downsampling, layer: layer(causal) })
+            EncoderConfig::Plain(PlainStackConfig { hidden: 4, layers: 2, downsampling, layer: layer(causal) })
         };
-        let branch = Branch::Tcn;
+        let branch = ResidualBranch::Tcn;
         vec![
             EncoderConfig::Linear(LinearConvConfig { filters: 6, kernel_size: 4, init_std: 0.5 }),
             EncoderConfig::Conv(ConvConfig::new(3, &[2, 5])),

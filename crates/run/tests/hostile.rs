@@ -4,8 +4,8 @@
 use std::path::Path;
 
 use convlens_model::{
-    Branch, ConvConfig, Downsampling, EncoderConfig, LayerConfig, LinearConvConfig, Padding, PlainConfig, Pooling,
-    RecurrentConfig, ResidualConfig,
+    ConvConfig, Downsampling, EncoderConfig, LayerConfig, LinearConvConfig, Padding, PlainStackConfig, Pooling,
+    RecurrentConfig, ResidualBranch, ResidualConfig,
 };
 use convlens_run::*;
 use proptest::prelude::*;
@@ -95,8 +95,14 @@ fn runs() -> Vec<[Vec<u8>; 3]> {
     let encoders = [
         EncoderConfig::Linear(LinearConvConfig { filters: 6, kernel_size: 3, init_std: 0.5 }),
         EncoderConfig::Conv(ConvConfig::new(3, &[2, 3])),
-        EncoderConfig::Plain(PlainConfig { hidden: 4, layers: 2, downsampling, layer: layer.clone() }),
-        EncoderConfig::Residual(ResidualConfig { hidden: 4, blocks: 2, dilation_base: 2, branch: Branch::Tcn, layer }),
+        EncoderConfig::Plain(PlainStackConfig { hidden: 4, layers: 2, downsampling, layer: layer.clone() }),
+        EncoderConfig::Residual(ResidualConfig {
+            hidden: 4,
+            blocks: 2,
+            dilation_base: 2,
+            branch: ResidualBranch::Tcn,
+            layer,
+        }),
         EncoderConfig::Lstm(RecurrentConfig { hidden: 3, bidirectional: true }),
     ];
     let files = |files: RunFiles| [files.config, files.tokenizer, files.weights];

@@ -22,8 +22,8 @@ use common::cpu_seconds;
 use convlens_data::{OnDownload, known};
 use convlens_learn::{Learner, StepPosition, Targets, epoch_order, parameters};
 use convlens_run::model::{
-    Batch, Branch, ConvConfig, Encode, Encoder, EncoderConfig, EncoderSettings, LayerConfig, ModelConfig, PlainConfig,
-    RecurrentConfig, ResidualConfig, parameter_name, parameter_shapes,
+    Batch, ConvConfig, Encode, Encoder, EncoderConfig, EncoderSettings, LayerConfig, ModelConfig, PlainStackConfig,
+    RecurrentConfig, ResidualBranch, ResidualConfig, parameter_name, parameter_shapes,
 };
 use convlens_run::text::{Tokenizer, train};
 use convlens_run::{TokenizerSource, TrainingConfig};
@@ -74,8 +74,8 @@ fn works() -> Vec<String> {
 
 fn layers() -> BTreeMap<&'static str, EncoderConfig> {
     let layer = LayerConfig::default();
-    let plain = PlainConfig { hidden: WIDTH, layers: 8, downsampling: Default::default(), layer: layer.clone() };
-    let dilated = ResidualConfig { hidden: WIDTH, blocks: 4, dilation_base: 4, branch: Branch::Tcn, layer };
+    let plain = PlainStackConfig { hidden: WIDTH, layers: 8, downsampling: Default::default(), layer: layer.clone() };
+    let dilated = ResidualConfig { hidden: WIDTH, blocks: 4, dilation_base: 4, branch: ResidualBranch::Tcn, layer };
     let recurrent = RecurrentConfig { hidden: WIDTH, bidirectional: false };
     BTreeMap::from([
         ("conv-layer", EncoderConfig::Conv(ConvConfig::new(WIDTH, &[3]))),

@@ -11,8 +11,8 @@ use burn::nn::loss::{CrossEntropyLossConfig, MseLoss, Reduction};
 use burn::nn::{Initializer, Linear, LinearConfig};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use convlens_run::model::{
-    Activation, Block, Branch, Encode, Encoder, EncoderConfig, EncoderSettings, LayerConfig, RecurrentConfig,
-    ResidualConfig,
+    Activation, Encode, Encoder, EncoderConfig, EncoderSettings, LayerConfig, RecurrentConfig, ResidualBlock,
+    ResidualBranch, ResidualConfig,
 };
 use convlens_train::Adam;
 use rand::rngs::ChaCha8Rng;
@@ -98,7 +98,7 @@ impl Network {
                     hidden,
                     blocks,
                     dilation_base: 2,
-                    branch: Branch::Tcn,
+                    branch: ResidualBranch::Tcn,
                     layer,
                 }),
                 hidden,
@@ -124,7 +124,7 @@ impl Network {
 /// Initialises a block as the code of the paper does: filters as PyTorch draws them, of norm 1 / √3, and
 /// small weights where nothing normalises them. With He's norm the sum of eight blocks would drown the
 /// input.
-fn initialize_as_theirs(block: &mut Block, device: &Device) {
+fn initialize_as_theirs(block: &mut ResidualBlock, device: &Device) {
     for layer in [&mut block.first, &mut block.second] {
         layer.gain = layer.gain.take().map(|gain| Param::from_tensor(gain.val().full_like(1.0 / 3f32.sqrt())));
     }

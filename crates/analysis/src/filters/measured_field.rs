@@ -184,7 +184,7 @@ fn effective(gradient: &[f64]) -> usize {
 mod tests {
     use super::*;
     use convlens_run::model::{
-        Branch, Downsampling, EncoderConfig, LayerConfig, PlainConfig, RecurrentConfig, ResidualConfig,
+        Downsampling, EncoderConfig, LayerConfig, PlainStackConfig, RecurrentConfig, ResidualBranch, ResidualConfig,
     };
 
     fn measured(config: &EncoderConfig) -> MeasuredField {
@@ -193,7 +193,7 @@ mod tests {
 
     fn residual(causal: bool) -> ResidualConfig {
         let layer = LayerConfig { causal, ..LayerConfig::default() };
-        ResidualConfig { hidden: 8, blocks: 3, dilation_base: 2, branch: Branch::Tcn, layer }
+        ResidualConfig { hidden: 8, blocks: 3, dilation_base: 2, branch: ResidualBranch::Tcn, layer }
     }
 
     #[test]
@@ -215,7 +215,7 @@ mod tests {
         }
         let layer = LayerConfig { kernel_size: 2, ..LayerConfig::default() };
         let downsampling = Downsampling::Stride { by: 3 };
-        let strided = measured(&EncoderConfig::Plain(PlainConfig { hidden: 8, layers: 2, downsampling, layer }));
+        let strided = measured(&EncoderConfig::Plain(PlainStackConfig { hidden: 8, layers: 2, downsampling, layer }));
         assert_eq!((strided.agrees(), strided.formula.size(), strided.holes), (Some(true), 5, 1));
         let wide = ResidualConfig { hidden: 2, blocks: 20, ..residual(false) };
         let wide = measured(&EncoderConfig::Residual(wide));

@@ -4,8 +4,8 @@ use std::path::Path;
 
 use convlens_analysis::{Chart, MeasuredField, Scale};
 use convlens_run::model::{
-    Activation, Branch, ByteNetConfig, ConvConfig, DenseConfig, Downsampling, EncoderConfig, EncoderSettings,
-    GatedConfig, LayerConfig, LinearConvConfig, OneHotConfig, PlainConfig, RecurrentConfig, ResidualConfig,
+    Activation, ByteNetConfig, ConvConfig, DenseConfig, Downsampling, EncoderConfig, EncoderSettings, GatedConfig,
+    LayerConfig, LinearConvConfig, OneHotConfig, PlainStackConfig, RecurrentConfig, ResidualBranch, ResidualConfig,
 };
 use convlens_train::Stage;
 
@@ -112,9 +112,9 @@ impl Asked {
             EncoderName::Conv => {
                 EncoderConfig::Conv(ConvConfig { causal, activation, ..ConvConfig::new(hidden, &[kernel_size]) })
             }
-            EncoderName::Plain => EncoderConfig::Plain(PlainConfig { hidden, layers, downsampling, layer }),
-            EncoderName::Residual => EncoderConfig::Residual(residual(Branch::He, 1, layer)),
-            EncoderName::Dilated => EncoderConfig::Residual(residual(Branch::Tcn, dilation_base, layer)),
+            EncoderName::Plain => EncoderConfig::Plain(PlainStackConfig { hidden, layers, downsampling, layer }),
+            EncoderName::Residual => EncoderConfig::Residual(residual(ResidualBranch::He, 1, layer)),
+            EncoderName::Dilated => EncoderConfig::Residual(residual(ResidualBranch::Tcn, dilation_base, layer)),
             EncoderName::ByteNet => {
                 let layer = LayerConfig { layer_norm: true, ..layer };
                 EncoderConfig::ByteNet(ByteNetConfig { hidden, blocks: layers, dilation_base, layer })

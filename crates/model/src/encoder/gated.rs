@@ -35,7 +35,7 @@ impl GatedConfig {
         let wide = LayerConfig { activation: Activation::None, dropout: 0.0, ..self.layer.clone() };
         let narrow = LayerConfig { kernel_size: 1, activation: Activation::None, ..LayerConfig::default() };
         let narrow = |input| narrow.init(input, self.hidden, 1, 1, device);
-        let unit = |number: usize| Unit {
+        let unit = |number: usize| GatedUnit {
             // Both halves of the gate in one convolution.
             gates: wide.init(self.hidden, 2 * self.hidden, dilation(self.dilation_base, number), 1, device),
             through: (number + 1 < self.units).then(|| narrow(self.hidden)),
@@ -80,12 +80,12 @@ pub struct Gated {
     /// From the embeddings to the channels: a convolution of width 1.
     pub input: ConvLayer,
     /// The units, from first to last.
-    pub units: Vec<Unit>,
+    pub units: Vec<GatedUnit>,
 }
 
 /// One gated unit.
 #[derive(Module, Debug)]
-pub struct Unit {
+pub struct GatedUnit {
     /// The values and their gates: filters `[2 · hidden, hidden, kernel_size]`.
     pub gates: ConvLayer,
     /// From the gated values to what is added to the unit's input: a convolution of width 1. The last

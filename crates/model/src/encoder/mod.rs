@@ -37,13 +37,13 @@ pub use dense::{Dense, DenseConfig};
 pub use downsampling::Downsampling;
 pub(crate) use downsampling::downsampled;
 pub use filters::{FilterWeights, Filters};
-pub use gated::{Gated, GatedConfig, Unit};
+pub use gated::{Gated, GatedConfig, GatedUnit};
 pub use layer::{ConvLayer, LayerConfig};
 pub use linear::{LinearConv, LinearConvConfig};
 pub use one_hot::{OneHot, OneHotConfig};
-pub use plain::{Plain, PlainConfig};
+pub use plain::{PlainStack, PlainStackConfig};
 pub use recurrent::{Gru, Lstm, RecurrentConfig};
-pub use residual::{Block, Branch, Residual, ResidualConfig};
+pub use residual::{Residual, ResidualBlock, ResidualBranch, ResidualConfig};
 pub use streaming::{Stream, StreamState};
 
 use crate::limits::{MAX_CHANNELS, MAX_SIZE, product};
@@ -59,7 +59,7 @@ pub enum EncoderConfig {
     /// Convolutions of one or several widths in parallel, with an activation (Kim 2014).
     Conv(ConvConfig),
     /// A stack of convolutions.
-    Plain(PlainConfig),
+    Plain(PlainStackConfig),
     /// Residual blocks, with or without dilation (He et al. 2016; Bai, Kolter and Koltun 2018).
     Residual(ResidualConfig),
     /// ByteNet's dilated residual blocks (Kalchbrenner et al. 2016).
@@ -277,7 +277,7 @@ pub enum Encoder {
     /// See [`EncoderConfig::Conv`].
     Conv(Conv),
     /// See [`EncoderConfig::Plain`].
-    Plain(Plain),
+    Plain(PlainStack),
     /// See [`EncoderConfig::Residual`].
     Residual(Residual),
     /// See [`EncoderConfig::ByteNet`].

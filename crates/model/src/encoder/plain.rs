@@ -10,9 +10,9 @@ use super::{Downsampling, Encode, Filters, Settings, downsampled};
 use crate::limits::check_size;
 use crate::{ReceptiveField, Words};
 
-/// Settings of [`Plain`].
+/// Settings of [`PlainStack`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct PlainConfig {
+pub struct PlainStackConfig {
     /// The number of channels of each layer.
     pub hidden: usize,
     /// The number of layers.
@@ -25,13 +25,13 @@ pub struct PlainConfig {
     pub layer: LayerConfig,
 }
 
-impl PlainConfig {
+impl PlainStackConfig {
     /// Initializes the stack for inputs of `embedding` dimensions.
-    pub fn init(&self, embedding: usize, device: &Device) -> Plain {
+    pub fn init(&self, embedding: usize, device: &Device) -> PlainStack {
         let stride = if let Downsampling::Stride { by } = self.downsampling { by } else { 1 };
         let input = |layer: usize| if layer == 0 { embedding } else { self.hidden };
         let layers = (0..self.layers).map(|layer| self.layer.init(input(layer), self.hidden, 1, stride, device));
-        Plain { layers: layers.collect(), downsampling: self.downsampling, causal: self.layer.causal }
+        PlainStack { layers: layers.collect(), downsampling: self.downsampling, causal: self.layer.causal }
     }
 
     pub(super) fn parameters(&self, embedding: usize) -> u64 {
@@ -41,7 +41,7 @@ impl PlainConfig {
     }
 }
 
-impl Settings for PlainConfig {
+impl Settings for PlainStackConfig {
     fn hidden(&self) -> usize {
         self.hidden
     }
@@ -70,7 +70,7 @@ impl Settings for PlainConfig {
 
 /// A stack of convolutions.
 #[derive(Module, Debug)]
-pub struct Plain {
+pub struct PlainStack {
     /// The layers, from first to last.
     pub layers: Vec<ConvLayer>,
     #[module(skip)]
@@ -79,7 +79,7 @@ pub struct Plain {
     causal: bool,
 }
 
-impl Plain {
+impl PlainStack {
     /// Everything after the convolution of the first layer.
     fn after_first(&self, mut x: Tensor<3>, mut mask: Tensor<2>) -> Tensor<3> {
         for (number, layer) in self.layers.iter().enumerate() {
@@ -93,7 +93,7 @@ impl Plain {
     }
 }
 
-impl Layered for Plain {
+impl Layered for PlainStack {
     fn layers(&self) -> Option<Vec<&ConvLayer>> {
         (self.downsampling.factor() == 1).then(|| self.layers.iter().collect())
     }
@@ -103,7 +103,7 @@ impl Layered for Plain {
     }
 }
 
-impl Encode for Plain {
+impl Encode for PlainStack {
     fn forward(&self, x: Tensor<3>, mask: Tensor<2>) -> Tensor<3> {
         self.after_first(self.layers[0].forward(x, mask.clone()), mask)
     }

@@ -15,7 +15,7 @@ use crate::{ReceptiveField, Words};
 /// Where a block has activations.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Branch {
+pub enum ResidualBranch {
     /// After each convolution, and after the sum (TCN).
     #[default]
     Tcn,
@@ -35,7 +35,7 @@ pub struct ResidualConfig {
     pub dilation_base: usize,
     /// Where a block has activations.
     #[serde(default)]
-    pub branch: Branch,
+    pub branch: ResidualBranch,
     /// How the layers are built.
     #[serde(default)]
     pub layer: LayerConfig,
@@ -49,14 +49,14 @@ impl ResidualConfig {
     /// Initializes the blocks for inputs of `embedding` dimensions.
     pub fn init(&self, embedding: usize, device: &Device) -> Residual {
         let second = match self.branch {
-            Branch::Tcn => self.layer.clone(),
-            Branch::He => LayerConfig { activation: Activation::None, ..self.layer.clone() },
+            ResidualBranch::Tcn => self.layer.clone(),
+            ResidualBranch::He => LayerConfig { activation: Activation::None, ..self.layer.clone() },
         };
         let block = |number: usize| {
             let input = if number == 0 { embedding } else { self.hidden };
             let dilation = dilation(self.dilation_base, number);
             let through = LayerConfig { kernel_size: 1, activation: Activation::None, ..LayerConfig::default() };
-            Block {
+            ResidualBlock {
                 first: self.layer.init(input, self.hidden, dilation, 1, device),
                 second: second.init(self.hidden, self.hidden, dilation, 1, device),
                 through: (input != self.hidden).then(|| through.init(input, self.hidden, 1, 1, device)),
@@ -101,12 +101,12 @@ impl Settings for ResidualConfig {
 #[derive(Module, Debug)]
 pub struct Residual {
     /// The blocks, from first to last.
-    pub blocks: Vec<Block>,
+    pub blocks: Vec<ResidualBlock>,
 }
 
 /// Two convolutions, whose input is added to their output.
 #[derive(Module, Debug)]
-pub struct Block {
+pub struct ResidualBlock {
     /// The first convolution.
     pub first: ConvLayer,
     /// The second convolution.
@@ -117,7 +117,7 @@ pub struct Block {
     activation: Activation,
 }
 
-impl Block {
+impl ResidualBlock {
     fn apply(&self, x: Tensor<3>, reading: &mut Reading) -> Tensor<3> {
         let first = self.first.apply(x.clone(), reading);
         self.after_first(first, x, reading)
