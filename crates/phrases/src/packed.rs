@@ -3,7 +3,6 @@
 //! bytes and its pairs, which are in ascending order, as differences. Opening a run unpacks them.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
 use std::fmt;
 use std::str::FromStr;
 
@@ -196,7 +195,7 @@ fn rewrite<'a>(
 ) -> Result<Vec<u8>, SafeTensorError> {
     let tensors = SafeTensors::deserialize(bytes)?;
     let (_, header) = SafeTensors::read_metadata(bytes)?;
-    let metadata: Option<HashMap<String, String>> = header.metadata().clone();
+    let metadata = header.metadata().clone();
     let mut named: Vec<(String, TensorView<'a>)> = tensors.tensors();
     named.sort_by(|(one, _), (other, _)| one.cmp(other));
     let packed: Vec<Packed> = named.iter().flat_map(|(name, view)| replace(name, view)).collect();

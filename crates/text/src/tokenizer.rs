@@ -1,5 +1,6 @@
 //! A tokenizer in the Hugging Face format: from texts to ids with offsets, and from ids to tokens.
 
+#[cfg(feature = "rayon")]
 use rayon::prelude::*;
 
 use crate::TextError;
@@ -106,7 +107,10 @@ impl Tokenizer {
     /// As [`encode`](Self::encode).
     pub fn encode_ids(&self, texts: &[&str]) -> Result<Vec<Vec<u32>>, TextError> {
         match &self.0 {
+            #[cfg(feature = "rayon")]
             Implementation::WordLevel(words) => Ok(texts.par_iter().map(|text| words.ids(text)).collect()),
+            #[cfg(not(feature = "rayon"))]
+            Implementation::WordLevel(words) => Ok(texts.iter().map(|text| words.ids(text)).collect()),
             #[cfg(feature = "library")]
             Implementation::Library(library) => library.encode_ids(texts),
         }
