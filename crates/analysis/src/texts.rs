@@ -115,7 +115,7 @@ impl<'a> Corpus<'a> {
     ///
     /// # Errors
     ///
-    /// [`AnalysisError::Texts`] or [`RunError::Text`].
+    /// [`AnalysisError::Texts`] or [`PhrasesError::Text`](convlens_run::PhrasesError::Text).
     pub fn encode<S: EncoderSettings>(&self, run: &Run<S>, indices: &[usize]) -> Result<Texts, AnalysisError> {
         let texts: Vec<String> =
             indices.iter().map(|&index| self.text(index).map(Cow::into_owned)).collect::<Result<_, _>>()?;

@@ -60,7 +60,7 @@ pub struct AnalyzeArgs {
 Examples:
   convlens export --folded                         the newest run's table, one row per word
   convlens export --folded --run runs/seed --out seed.safetensors
-  convlens export --folded --run runs/seed --out folded   a run of its table
+  convlens export --folded --out folded            a run folder, which convlens-phrases reads
 
 The logit of a text is the bias plus the mean, over its positions, of what the words there add: the
 word itself from column 0, the word before it from column -1, and so on.")]
