@@ -174,15 +174,16 @@ struct Sums {
 impl Sums {
     fn new<S: EncoderSettings>(run: &Run<S>, ids: &[&[u32]], folds: bool) -> Result<Self, RunError> {
         let batch = run.batch(ids);
-        let scores = run.model.scores_by_layer(&batch); // [batch, positions, outputs]
-        let [count, positions, outputs] = scores.dims();
-        // The logits of a model that folds are those of the layers here, because `folded` compares them
-        // with the table. The logits of any other model are those that it predicts with.
-        let logits = if folds {
-            run.model.forward_embedded(run.model.embed.forward(batch.ids.clone()), batch.mask)
+        // Of a model that folds, scores and logits are those of the layers here, because `folded` compares them with
+        // the table. Of any other model they are those of its predictions, which are computed apart: the scores at
+        // every position, and the logits by pooling as it goes, if the encoder can do that.
+        let (scores, logits) = if folds {
+            let logits = run.model.forward_embedded(run.model.embed.forward(batch.ids.clone()), batch.mask.clone());
+            (run.model.scores_by_layer(&batch), logits)
         } else {
-            run.model.forward(&batch)
+            (run.model.scores(&batch), run.model.forward(&batch))
         };
+        let [count, positions, outputs] = scores.dims(); // [batch, positions, outputs]
         let logits: Vec<f64> = to_host(logits)?.into_iter().map(f64::from).collect();
         let values = to_host(scores)?;
         let (mut scores, mut magnitudes) = (vec![0.0; count * outputs], vec![0.0; count * outputs]);
