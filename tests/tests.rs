@@ -18,6 +18,8 @@ mod bad_input;
 mod browser;
 /// The commands of `crates/cli/README.md`, run in order.
 mod cli_readme;
+/// CoNLL files of the real world, which are written again as they were.
+mod conll;
 /// Every encoder: training, explanation, analysis and comparison; receptive fields and gradients.
 mod encoders;
 /// The examples of the crates: training in memory, explaining, the plane, and an encoder of one's own.

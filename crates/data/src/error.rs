@@ -54,6 +54,8 @@ pub enum DataError {
     LongRow { path: PathBuf, row: usize },
     #[error("{}: row {row} has {} where the header has {header}; quote every field that contains a {separator} or a line break", path.display(), fields(*found))]
     Ragged { path: PathBuf, row: usize, found: usize, header: usize, separator: &'static str },
+    #[error("{}: line {line} has {} where {expected} are expected; separate columns by tabs, and sentences by blank lines", path.display(), columns(*found))]
+    Columns { path: PathBuf, line: usize, found: usize, expected: usize },
     #[error("{}: no column {:?} (it has: {})", path.display(), shortened(column), listed(columns))]
     NoColumn { path: PathBuf, column: String, columns: Vec<String>, role: ColumnRole },
     #[error("{}: two or more columns are called {:?}; rename all but one of them", path.display(), shortened(column))]
@@ -105,6 +107,10 @@ pub enum DataError {
 /// Row 0 is the header.
 fn place(row: usize) -> String {
     if row == 0 { "the header".into() } else { format!("row {row}") }
+}
+
+fn columns(count: usize) -> String {
+    if count == 1 { "1 column".into() } else { format!("{count} columns") }
 }
 
 fn fields(count: usize) -> String {

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod brief;
+mod conll;
 mod dataset;
 mod error;
 mod file;
@@ -15,6 +16,7 @@ mod table;
 mod text_list;
 
 pub use brief::{listed, shortened};
+pub use conll::ConllFile;
 pub use dataset::{Dataset, Examples, choose};
 pub use error::{ColumnRole, DataError};
 pub use file::{LabelMap, LabelledFile};

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod batch;
+mod chain;
 mod dropout;
 mod encoder;
 mod fold;
@@ -16,6 +17,7 @@ mod upsampling;
 mod words;
 
 pub use batch::Batch;
+pub use chain::{Chain, ChainScores};
 pub use convlens_phrases::{Padding, ReceptiveField, VisibleTokens};
 pub use encoder::{
     Activation, ByteNet, ByteNetBlock, ByteNetConfig, Conv, ConvConfig, ConvLayer, Dense, DenseConfig, Downsampling,

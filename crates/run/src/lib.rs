@@ -13,6 +13,7 @@ mod metrics;
 mod prediction;
 mod predictor;
 mod run;
+mod spans;
 #[cfg(test)]
 mod testing;
 mod vectors;
@@ -42,6 +43,7 @@ pub use logits::{batches_by_length, logits, padded};
 pub use metrics::{EpochMetrics, Metrics, RunMetrics};
 pub use predictor::Predictor;
 pub use run::Run;
+pub use spans::{Span, SpanCounts, SpanTally, spans};
 pub use vectors::{MAX_VECTOR_DIMENSIONS, WordVectors};
 pub use windows::{LongText, MOST_TOKENS};
 pub use write::write_file;
