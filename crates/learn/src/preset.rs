@@ -65,7 +65,7 @@ pub const PRESETS: [Preset; 15] = [
         summary: "Ben Bolte's model exactly: 400 tokens, padded at the front and counted in the mean",
         text: words,
         model: |vocab_size, outputs| linear(vocab_size, outputs, Padding::Counted { length: 400 }),
-        training: unregularised,
+        training: TrainingConfig::default,
         min_steps: 0,
     },
     Preset {
@@ -274,21 +274,10 @@ fn contractions() -> TextConfig {
 /// standard deviation 0.05.
 fn linear(vocab_size: usize, outputs: usize, padding: Padding) -> ModelConfig {
     let encoder = LinearConvConfig { filters: 128, kernel_size: 3, init_std: 0.05 };
-    ModelConfig {
-        vocab_size,
-        embedding: 32,
-        init_std: 0.05,
-        encoder: EncoderConfig::Linear(encoder),
-        outputs,
-        padding,
-        pooling: Pooling::Mean,
-        dropout: 0.0,
-        shrinkage: 0.0,
-        lexicon: None,
-    }
+    ModelConfig { padding, ..ModelConfig::new(vocab_size, EncoderConfig::Linear(encoder), outputs) }
 }
 
-/// [`unregularised`] with weight decay, word dropout, a learning rate that falls to zero, and early
+/// Ben Bolte's training with weight decay, word dropout, a learning rate that falls to zero, and early
 /// stopping.
 fn regularised() -> TrainingConfig {
     TrainingConfig {
@@ -297,7 +286,7 @@ fn regularised() -> TrainingConfig {
         word_dropout: 0.1,
         weight_decay: 0.1,
         patience: Some(3),
-        ..unregularised()
+        ..TrainingConfig::default()
     }
 }
 
@@ -311,23 +300,5 @@ fn sparse() -> TrainingConfig {
         word_dropout: 0.5,
         validation_fraction: 0.05,
         ..regularised()
-    }
-}
-
-/// Ben Bolte's training: Adam with learning rate 1e-3 and Keras's epsilon, batches of 32.
-fn unregularised() -> TrainingConfig {
-    TrainingConfig {
-        seed: 0,
-        epochs: 3,
-        batch_size: 32,
-        learning_rate: 1e-3,
-        decay: false,
-        adam_epsilon: 1e-7,
-        word_dropout: 0.0,
-        weight_decay: 0.0,
-        sparse_embedding: false,
-        patience: None,
-        validation_fraction: 0.1,
-        max_tokens: TrainingConfig::MAX_TOKENS,
     }
 }

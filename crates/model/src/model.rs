@@ -59,6 +59,23 @@ pub struct ModelConfig<S: EncoderSettings = EncoderConfig> {
 pub struct ConfigError(pub(crate) String);
 
 impl<S: EncoderSettings> ModelConfig<S> {
+    /// The settings of a model with 32 dimensions per embedding (or as many as the encoder needs), masked padding and
+    /// mean pooling, without dropout and lexicon.
+    pub fn new(vocab_size: usize, encoder: S, outputs: usize) -> Self {
+        Self {
+            vocab_size,
+            embedding: encoder.embedding().unwrap_or(32),
+            init_std: 0.05,
+            encoder,
+            outputs,
+            padding: Padding::Masked,
+            pooling: Pooling::Mean,
+            dropout: 0.0,
+            shrinkage: 0.0,
+            lexicon: None,
+        }
+    }
+
     /// The same settings with another encoder.
     pub fn with_encoder<T: EncoderSettings>(self, encoder: T) -> ModelConfig<T> {
         let Self {

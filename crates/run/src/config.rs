@@ -329,6 +329,27 @@ fn default_max_tokens() -> usize {
     TrainingConfig::MAX_TOKENS
 }
 
+impl Default for TrainingConfig {
+    /// Ben Bolte's training: three epochs of Adam with learning rate 1e-3 and Keras's epsilon, in batches of 32, without
+    /// regularisation.
+    fn default() -> Self {
+        Self {
+            seed: 0,
+            epochs: 3,
+            batch_size: 32,
+            learning_rate: 1e-3,
+            decay: false,
+            adam_epsilon: 1e-7,
+            word_dropout: 0.0,
+            weight_decay: 0.0,
+            sparse_embedding: false,
+            patience: None,
+            validation_fraction: 0.1,
+            max_tokens: Self::MAX_TOKENS,
+        }
+    }
+}
+
 impl TrainingConfig {
     /// The default of [`max_tokens`](Self::max_tokens): some 300 KB of English words.
     pub const MAX_TOKENS: usize = 1 << 16;

@@ -5,9 +5,7 @@
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Gradients, Tensor};
 use convlens_learn::{Adam, cross_entropy, epoch_order};
-use convlens_run::model::{
-    Batch, EncoderConfig, ModelConfig, Padding, ParameterVisitor, Pooling, TextModel, visit_parameters,
-};
+use convlens_run::model::{Batch, EncoderConfig, ModelConfig, ParameterVisitor, TextModel, visit_parameters};
 use serde::Serialize;
 
 use crate::{Corpus, Stage, TrainError};
@@ -56,18 +54,7 @@ pub fn depth_gradients(
 ) -> Result<DepthGradients, TrainError> {
     let device = Device::flex().autodiff();
     device.seed(seed);
-    let config = ModelConfig {
-        vocab_size: corpus.tokenizer.vocab_size(),
-        embedding,
-        init_std: 0.05,
-        encoder: encoder.clone(),
-        outputs: 1,
-        padding: Padding::Masked,
-        pooling: Pooling::Mean,
-        dropout: 0.0,
-        shrinkage: 0.0,
-        lexicon: None,
-    };
+    let config = ModelConfig { embedding, ..ModelConfig::new(corpus.tokenizer.vocab_size(), encoder.clone(), 1) };
     let mut model = config.init(&device)?;
     let mut adam = Adam::new(1e-7, 0.0);
     let lengths = corpus.train.lengths();
