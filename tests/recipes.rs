@@ -54,7 +54,10 @@ fn encoders_are_told_apart_only_where_the_recipe_says() {
 
 #[test]
 fn tasks_are_told_apart_only_where_the_recipe_says() {
-    assert_eq!(files_with(&["Self::Classify"]), ["crates/run/src/config.rs"]);
+    let of_tasks = files_with(&["Self::Classify", "Task::Classify"]);
+    let begin_trainings = ["crates/cli/src/verb/train/plan.rs", "crates/learn/src/fit.rs"];
+    let expected = begin_trainings.into_iter().chain(["crates/run/src/config.rs", "crates/run/src/testing.rs"]);
+    assert_eq!(of_tasks, expected.chain(["crates/web/src/training.rs"]).collect::<Vec<_>>());
     let of_targets = files_with(&["Targets::Positions", "Self::Positions"]);
     assert_eq!(of_targets, ["crates/learn/src/objective.rs", "crates/learn/src/targets.rs"]);
 }

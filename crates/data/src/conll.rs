@@ -23,6 +23,7 @@ pub struct ConllFile {
     separator: Separator,
     /// The number of columns.
     columns: usize,
+    is_conllu: bool,
     words: Vec<Word>,
     /// The words of each sentence.
     sentences: Vec<Range<usize>>,
@@ -77,6 +78,7 @@ impl ConllFile {
             text: String::new(),
             separator: Separator::Tab,
             columns: 0,
+            is_conllu: false,
             words: Vec::new(),
             sentences: Vec::new(),
         };
@@ -84,6 +86,10 @@ impl ConllFile {
         if let Some(line) = text.lines().map(|line| line.trim_start_matches('\u{feff}')).find(begins) {
             file.separator = if line.contains('\t') { Separator::Tab } else { Separator::Spaces };
             file.columns = file.split(line).count();
+            let is_number = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+            let id = line.split('\t').next().unwrap_or_default();
+            file.is_conllu =
+                file.separator == Separator::Tab && file.columns == CONLLU.len() && id.split(['-', '.']).all(is_number);
         }
         let (mut at, mut first) = (if text.starts_with('\u{feff}') { '\u{feff}'.len_utf8() } else { 0 }, 0);
         for (line, with_end) in (1..).zip(text[at..].split_inclusive('\n')) {
@@ -121,21 +127,21 @@ impl ConllFile {
             let (path, expected) = (self.path.clone(), self.columns.max(2));
             return Err(DataError::Columns { path, line, found, expected });
         }
-        if self.is_conllu() && self.split(content).next().is_some_and(|id| id.contains(['-', '.'])) {
+        if self.is_conllu && self.split(content).next().is_some_and(|id| id.contains(['-', '.'])) {
             return Ok(());
         }
         self.words.push(Word { line, range });
         Ok(())
     }
 
-    /// A word of a tweet may begin as a comment does.
+    /// Outside of CoNLL-U a word may begin as a comment does: a line with all columns is a word, unless its columns are
+    /// separated by tabs and a space follows the mark.
     fn is_comment(&self, line: &str) -> bool {
-        line.starts_with('#')
-            && (self.is_conllu() || line.starts_with("# ") || self.split(line).count() != self.columns)
-    }
-
-    fn is_conllu(&self) -> bool {
-        self.columns == CONLLU.len() && self.separator == Separator::Tab
+        let is_word = || {
+            let may_be = self.separator == Separator::Spaces || !line.starts_with("# ");
+            may_be && self.split(line).count() == self.columns
+        };
+        line.starts_with('#') && (self.is_conllu || !is_word())
     }
 
     fn split<'a>(&self, line: &'a str) -> Box<dyn Iterator<Item = &'a str> + 'a> {
@@ -167,11 +173,16 @@ impl ConllFile {
 
     /// A word as it is written.
     pub fn form(&self, word: usize) -> &str {
-        self.value(word, usize::from(self.is_conllu()))
+        self.value(word, usize::from(self.is_conllu))
     }
 
     /// The value of a column at a word.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such word or column.
     pub fn value(&self, word: usize, column: usize) -> &str {
+        assert!(column < self.columns, "there is no column {column}");
         self.split(&self.text[self.words[word].range.clone()]).nth(column).unwrap_or_default()
     }
 
@@ -183,9 +194,9 @@ impl ConllFile {
     /// [`DataError::NoColumn`].
     pub fn column(&self, name: Option<&str>) -> Result<usize, DataError> {
         let Some(name) = name else {
-            return Ok(if self.is_conllu() { 3 } else { self.columns - 1 });
+            return Ok(if self.is_conllu { 3 } else { self.columns - 1 });
         };
-        let by_name = CONLLU.iter().position(|known| self.is_conllu() && known.eq_ignore_ascii_case(name));
+        let by_name = CONLLU.iter().position(|known| self.is_conllu && known.eq_ignore_ascii_case(name));
         let by_number = name.parse().ok().filter(|number| (1..=self.columns).contains(number)).map(|number| number - 1);
         by_name.or(by_number).ok_or_else(|| {
             let names = CONLLU.iter().map(|name| (*name).to_owned());
@@ -193,20 +204,21 @@ impl ConllFile {
             DataError::NoColumn {
                 path: self.path.clone(),
                 column: name.into(),
-                columns: if self.is_conllu() { names.collect() } else { numbers.collect() },
+                columns: if self.is_conllu { names.collect() } else { numbers.collect() },
                 role: crate::ColumnRole::Label,
             }
         })
     }
 
     /// The file with other values in a column, one for each word. Everything else stays as it is, down to the ends of
-    /// the lines.
+    /// the lines. A value must not be empty, nor contain what separates columns or lines.
     ///
     /// # Panics
     ///
-    /// If there is not one value for each word.
+    /// If there is not one value for each word, or there is no such column.
     pub fn with_column<T: AsRef<str>>(&self, column: usize, values: &[T]) -> String {
         assert_eq!(values.len(), self.words.len(), "every word has a value");
+        assert!(column < self.columns, "there is no column {column}");
         let (mut text, mut written) = (String::with_capacity(self.text.len()), 0);
         for (word, value) in self.words.iter().zip(values) {
             let line = &self.text[word.range.clone()];
@@ -270,6 +282,15 @@ mod tests {
         let file = parse("-DOCSTART- -X- -X- O\n\nEU NNP I-NP B-ORG\nrejects VBZ I-VP O\n").expect("reads");
         assert_eq!((file.form(0), file.value(0, file.column(None).expect("a column"))), ("EU", "B-ORG"));
         assert_eq!(file.with_column(3, &["O", "O"]), "-DOCSTART- -X- -X- O\n\nEU NNP I-NP O\nrejects VBZ I-VP O\n");
+    }
+
+    #[test]
+    fn words_that_look_like_comments_or_numbers_are_words() {
+        let file = parse("# # B-NP\n10 CD I-NP\n# Comment\n").expect("reads");
+        assert_eq!((file.form(0), file.form(1), file.len()), ("#", "10", 2));
+        let ten = "U.S.\tb\tc\td\te\tf\tg\th\ti\tO\nwell-known\tb\tc\td\te\tf\tg\th\ti\tO\n";
+        let file = parse(ten).expect("reads");
+        assert_eq!((file.form(0), file.form(1), file.value(0, 9)), ("U.S.", "well-known", "O"));
     }
 
     #[test]

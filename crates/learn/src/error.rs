@@ -42,6 +42,9 @@ pub enum LearnError {
     /// The loss is no longer a finite number.
     #[error("the loss is not a finite number; a lower learning rate may help")]
     NotFinite,
+    /// All steps were taken, or patience has run out.
+    #[error("training has ended")]
+    Ended,
     /// A step failed before, and the weights are lost.
     #[error("training failed before; start it again")]
     Failed,

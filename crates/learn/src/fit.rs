@@ -142,8 +142,8 @@ impl<S: EncoderSettings> Fit<S> {
         self.run_with(texts, labels, |_| ControlFlow::Continue(()))
     }
 
-    /// As [`run`](Self::run). After each step `on_step` is called, which can stop the training; the best weights so far
-    /// are then the result.
+    /// As [`run`](Self::run). After each step `on_step` is called, which can stop the training; the result then has the
+    /// weights of the best epoch so far, or those of the last step if no epoch has ended.
     ///
     /// # Errors
     ///
@@ -163,6 +163,9 @@ impl<S: EncoderSettings> Fit<S> {
             if on_step(Progress { epoch, epochs, step, steps, ended: ended.as_ref() }).is_break() {
                 break;
             }
+        }
+        if training.session().history.is_empty() {
+            training.current(); // so that these are the weights if there are no best ones
         }
         Ok(training.best())
     }

@@ -16,6 +16,9 @@ mod training;
 mod vectors;
 
 pub use adam::Adam;
+// What is trained, and its settings.
+pub use convlens_run as run;
+
 pub use batches::{batches, epoch_order, most_tokens};
 pub use error::{LearnError, StateError};
 pub use fit::{Fit, Progress, fit};

@@ -153,8 +153,8 @@ impl<S: EncoderSettings> Training<S> {
     ///
     /// # Errors
     ///
-    /// [`LearnError::NotFinite`] if the loss is no longer a finite number, [`LearnError::Failed`] after a step that
-    /// failed, or [`LearnError::Run`].
+    /// [`LearnError::NotFinite`] if a loss is no longer a finite number, [`LearnError::Failed`] after a step that
+    /// failed, [`LearnError::Ended`] after the last step, or [`LearnError::Run`].
     pub fn step(&mut self) -> Result<Option<EpochMetrics>, LearnError> {
         let scores = self.take_step()?;
         let tally = scores.tally()?;
@@ -173,6 +173,9 @@ impl<S: EncoderSettings> Training<S> {
     }
 
     fn take_step(&mut self) -> Result<StepScores, LearnError> {
+        if self.is_over() {
+            return Err(LearnError::Ended);
+        }
         let max_tokens = self.max_tokens();
         let indices = self.batches.get(self.session.step).map(Vec::as_slice).unwrap_or_default();
         let rows = indices.iter().map(|&index| {
@@ -190,6 +193,7 @@ impl<S: EncoderSettings> Training<S> {
     fn record(&mut self, tally: Tally) -> Result<Option<EpochMetrics>, LearnError> {
         self.session.record(tally);
         if !self.session.tally.loss.is_finite() {
+            self.learner = None;
             return Err(LearnError::NotFinite);
         }
         if self.session.step < self.batches.len() {
@@ -197,7 +201,12 @@ impl<S: EncoderSettings> Training<S> {
         }
         self.current();
         let measured = measure(&self.run, &self.validation)?;
-        let (epoch, is_best) = self.session.end_epoch(measured.metrics(1.0));
+        let validation = measured.metrics(1.0);
+        if !validation.loss.is_finite() {
+            self.learner = None;
+            return Err(LearnError::NotFinite);
+        }
+        let (epoch, is_best) = self.session.end_epoch(validation);
         if is_best {
             self.best = Some((self.run.model.clone(), measured.temperature()));
         }

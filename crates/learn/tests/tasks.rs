@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::ops::ControlFlow;
 
 use burn::tensor::Device;
-use convlens_learn::{Fit, Learner, Measurement, Session, Targets, Training, batches, fit, preset};
+use convlens_learn::{Fit, LearnError, Learner, Measurement, Session, Targets, Training, batches, fit, preset};
 use convlens_run::model::{EncoderConfig, GatedConfig, LayerConfig, ModelConfig, Padding};
 use convlens_run::text::{TokenizerKind, train};
 use convlens_run::{Run, RunError, TrainingConfig};
@@ -90,6 +90,23 @@ fn a_training_that_failed_says_so() {
     let mut training: Training = fast.begin(&texts, &labels).expect("begins");
     let error = (0..1_000).find_map(|_| training.step().err()).expect("overflows");
     assert!(error.to_string().contains("not a finite number"), "{error}");
+    let error = training.step().expect_err("has failed");
+    assert!(matches!(error, LearnError::Failed), "{error}");
+}
+
+#[test]
+fn a_training_ends_and_one_that_is_stopped_early_keeps_its_last_weights() {
+    let (texts, labels) = reviews();
+    let fit = || Fit::preset("linear").expect("a preset").epochs(1);
+    let mut training = fit().begin(&texts, &labels).expect("begins");
+    let weights = |run: &Run| run.files().expect("files").weights;
+    let first = weights(training.run());
+    while !training.is_over() {
+        training.step().expect("a step");
+    }
+    assert!(matches!(training.step(), Err(LearnError::Ended)));
+    let stopped = fit().run_with(&texts, &labels, |_| ControlFlow::Break(())).expect("stops");
+    assert!(weights(&stopped) != first && weights(&stopped) != weights(&training.best()));
 }
 
 /// Words are tagged by their last letter and by the word before: a context of two words is needed.

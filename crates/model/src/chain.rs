@@ -12,7 +12,7 @@ use burn::module::{Module, Param};
 use burn::nn::Initializer;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
-/// The scores of transitions between labels.
+/// The scores of transitions between labels. They must be finite: what must not happen has a low score, such as -1,000.
 #[derive(Module, Debug)]
 pub struct Chain {
     /// The score of each label at the start of a text, `[labels]`.
@@ -105,27 +105,49 @@ impl Chain {
                 next
             } else {
                 let goes_on = Tensor::<2>::from_data(TensorData::new(goes_on, [batch, 1]), &device);
-                forward.clone() + (next - forward) * goes_on.expand([batch, labels])
+                forward.mask_where(goes_on.expand([batch, labels]).greater_elem(0.0), next)
             };
         }
         let ended = (forward + self.end.val().unsqueeze()).unsqueeze_dim::<3>(2);
         log_sum_exp(ended, 1).squeeze_dim::<1>(1)
     }
 
+    /// The scores as numbers.
+    pub fn numbers(&self) -> ChainScores {
+        let numbers = |data: TensorData| data.iter().collect();
+        ChainScores {
+            start: numbers(self.start.val().into_data()),
+            transition: numbers(self.transition.val().into_data()),
+            end: numbers(self.end.val().into_data()),
+        }
+    }
+}
+
+/// The scores of a [`Chain`] as numbers.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ChainScores {
+    /// `[labels]`
+    pub start: Vec<f32>,
+    /// `[labels, labels]`: each label (column) after each label (row)
+    pub transition: Vec<f32>,
+    /// `[labels]`
+    pub end: Vec<f32>,
+}
+
+impl ChainScores {
     /// The most probable labels of a text, from its logits, `[positions, labels]`, by the algorithm of Viterbi (1967).
-    /// `scores` are those of a chain.
-    pub fn decode(scores: &ChainScores, logits: &[f32]) -> Vec<usize> {
-        let labels = scores.start.len();
+    pub fn decode(&self, logits: &[f32]) -> Vec<usize> {
+        let labels = self.start.len();
         let mut rows = logits.chunks_exact(labels.max(1));
         let Some(first) = rows.next() else { return Vec::new() };
-        let mut best: Vec<f32> = first.iter().zip(&scores.start).map(|(logit, start)| logit + start).collect();
+        let mut best: Vec<f32> = first.iter().zip(&self.start).map(|(logit, start)| logit + start).collect();
         let mut back: Vec<usize> = Vec::with_capacity(logits.len());
         for row in rows {
             let mut next = Vec::with_capacity(labels);
             for (label, logit) in row.iter().enumerate() {
                 let (mut from, mut highest) = (0, f32::NEG_INFINITY);
                 for (before, &score) in best.iter().enumerate() {
-                    let score = score + scores.transition[before * labels + label];
+                    let score = score + self.transition[before * labels + label];
                     if score > highest {
                         (from, highest) = (before, score);
                     }
@@ -135,7 +157,7 @@ impl Chain {
             }
             best = next;
         }
-        let last = best.iter().zip(&scores.end).map(|(score, end)| score + end);
+        let last = best.iter().zip(&self.end).map(|(score, end)| score + end);
         let (mut label, _) =
             last.enumerate().fold(
                 (0, f32::NEG_INFINITY),
@@ -151,17 +173,6 @@ impl Chain {
         path.reverse();
         path
     }
-}
-
-/// The scores of a [`Chain`] as numbers.
-#[derive(Clone, Debug, PartialEq)]
-pub struct ChainScores {
-    /// `[labels]`
-    pub start: Vec<f32>,
-    /// `[labels, labels]`: each label (column) after each label (row)
-    pub transition: Vec<f32>,
-    /// `[labels]`
-    pub end: Vec<f32>,
 }
 
 /// The sums of parts of a list, one part after the other, `[parts]`.
@@ -192,11 +203,6 @@ mod tests {
 
     fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
         tensor.try_into_vec_as::<f32>().expect("values")
-    }
-
-    fn numbers(chain: &Chain) -> ChainScores {
-        let (start, end) = (values(chain.start.val()), values(chain.end.val()));
-        ChainScores { start, transition: values(chain.transition.val()), end }
     }
 
     /// All label sequences of this length, with their scores.
@@ -239,14 +245,14 @@ mod tests {
                 .iter()
                 .map(|&length| (0..length).map(|at| (at * 7 + seed) % labels).collect())
                 .collect();
-            let (scores, all) = (numbers(&chain), values(logits.clone()));
+            let (scores, all) = (chain.numbers(), values(logits.clone()));
             let found = f64::from(chain.loss(logits, &targets).into_scalar::<f32>());
             let expected = enumerated(&scores, &all, positions, &targets);
             prop_assert!((found - expected).abs() < 1e-5 * expected.max(1.0), "{} is not {}", found, expected);
             for (text, &length) in lengths.iter().enumerate() {
                 let logits = &all[text * positions * labels..][..length * labels];
                 let best = all_paths(&scores, logits, length).into_iter().max_by(|a, b| a.1.total_cmp(&b.1));
-                prop_assert_eq!(Chain::decode(&scores, logits), best.expect("a path").0);
+                prop_assert_eq!(scores.decode(logits), best.expect("a path").0);
             }
         }
     }

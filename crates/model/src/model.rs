@@ -76,7 +76,7 @@ impl<S: EncoderSettings> ModelConfig<S> {
         }
     }
 
-    /// The same settings with another encoder.
+    /// The same settings with another encoder, and with as many dimensions per embedding as it needs.
     pub fn with_encoder<T: EncoderSettings>(self, encoder: T) -> ModelConfig<T> {
         let Self {
             vocab_size,
@@ -90,6 +90,7 @@ impl<S: EncoderSettings> ModelConfig<S> {
             shrinkage,
             lexicon,
         } = self;
+        let embedding = encoder.embedding().unwrap_or(embedding);
         ModelConfig { vocab_size, embedding, init_std, encoder, outputs, padding, pooling, dropout, shrinkage, lexicon }
     }
 

@@ -103,7 +103,7 @@ impl<S: EncoderSettings> Run<S> {
     }
 
     /// Writes the run to a new folder, which [`open`](Run::open) reads: `config.json`, `tokenizer.json` and
-    /// `model.safetensors`.
+    /// `model.safetensors`. Like [`files`](Self::files), they hold no paths of the user's files.
     ///
     /// # Errors
     ///
@@ -113,7 +113,8 @@ impl<S: EncoderSettings> Run<S> {
         let files = self.files()?;
         folder.write(TOKENIZER, &files.tokenizer)?;
         folder.write(WEIGHTS, &files.weights)?;
-        folder.write_config(&self.config)
+        // This file makes the folder a run, so it comes last.
+        folder.write(CONFIG, &files.config)
     }
 
     /// Opens a run folder on `device`, as a run with the encoder whose settings are `S`.

@@ -4,7 +4,7 @@ use std::io::{Cursor, Write};
 
 use burn::tensor::Device;
 use convlens_analysis::learnt;
-use convlens_learn::{Split, Targets, epoch_order, measure, preset};
+use convlens_learn::{LearnError, Split, Targets, epoch_order, measure, preset};
 use convlens_run::text::train;
 use convlens_run::{RunConfig, RunError, RunMetrics, Task, TextConfig, TokenizerSource, model_card};
 use serde::Deserialize;
@@ -77,7 +77,10 @@ impl Training {
             if self.training.is_over() {
                 break;
             }
-            self.training.step_async().await.map_err(js_error)?;
+            self.training.step_async().await.map_err(|error| match error {
+                LearnError::NotFinite => js_error("the loss is not finite; try another model or other texts"),
+                error => js_error(error),
+            })?;
         }
         let session = self.training.session();
         let so_far = session.tally.metrics();

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use convlens_analysis::{AnalysisError, FoldedFormat, folded};
-use convlens_run::{CONFIG, Run, RunFolder, TOKENIZER, WEIGHTS, write_file};
+use convlens_run::{Run, RunError, write_file};
 
 use crate::args::ExportArgs;
 use crate::failure::Failure;
@@ -19,7 +19,12 @@ pub fn run(args: &ExportArgs) -> Result<(), Failure> {
     let table = run.word_table()?.ok_or_else(does_not_fold)?;
     match format {
         Some(format) => write_file(&out, &folded(&run, &table, format)?)?,
-        None => write_run(&out, &run.folded()?.ok_or_else(does_not_fold)?)?,
+        None => run.folded()?.ok_or_else(does_not_fold)?.save(&out).map_err(|error| match error {
+            RunError::Exists { .. } => {
+                Failure::Input(format!("--out {}: this folder is not empty; name another one", out.display()))
+            }
+            error => error.into(),
+        })?,
     }
     line(format!(
         "{}: {} words × {} places × {} logits, bias {:?}, temperature {}",
@@ -43,13 +48,4 @@ fn format_of(path: &Path) -> Result<Option<FoldedFormat>, Failure> {
             path.display()
         ))),
     }
-}
-
-/// Writes the files that predictions need into a new run folder, the one that makes it a run last.
-fn write_run(path: &Path, run: &Run) -> Result<(), Failure> {
-    let files = run.files()?;
-    let folder = RunFolder::create(path)?;
-    folder.write(TOKENIZER, &files.tokenizer)?;
-    folder.write(WEIGHTS, &files.weights)?;
-    Ok(folder.write(CONFIG, &files.config)?)
 }

@@ -6,7 +6,8 @@
 //! To add an encoder to this crate, add a file here, a variant to each of the two enums below, a line to `each!`,
 //! [`init`](EncoderConfig::init), [`parameters`](EncoderConfig::parameters) and
 //! [`size_settings`](EncoderConfig::size_settings), and a row to the table in the README. A name in the program's
-//! `args/encoders.rs` makes it known to commands that need no trained model.
+//! `args/encoders.rs`, with its settings in `verb/receptive_field.rs`, makes it known to commands that need no trained
+//! model.
 
 mod activation;
 mod bytenet;
