@@ -58,7 +58,11 @@ fn the_example_gives_the_predictions_of_the_program() {
     let output = read_folded(&place, &["linear", "a film"]);
     let error = text(&output.stderr);
     assert!(!output.status.success() && error.contains("NotFolded"), "{error}");
-    assert!(place.fail("export --folded --run linear --out folded-linear").contains("folded-linear: already exists"));
+    assert!(
+        place
+            .fail("export --folded --run linear --out folded-linear")
+            .contains("folded-linear: this folder is not empty")
+    );
 }
 
 #[test]
