@@ -1,13 +1,10 @@
 //! The importance of each token of a text for its label, by several methods.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-
 use burn::tensor::Tensor;
 use convlens_run::model::{EncoderSettings, Padding, ReceptiveField};
 use convlens_run::{Run, RunError, WordTable, batches_by_length, predicted_label, to_host};
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
-use rayon::prelude::*;
 use serde::Serialize;
 
 use crate::Texts;
@@ -68,7 +65,7 @@ pub fn attributions<S: EncoderSettings>(
     sides: &[Side],
     method: Method,
     seed: u64,
-    on_done: &(dyn Fn(usize) + Sync),
+    on_done: &dyn Fn(usize),
 ) -> Result<Vec<Vec<f64>>, RunError> {
     match method {
         Method::Phrases => {
@@ -134,7 +131,7 @@ fn by_batch<S: EncoderSettings>(
     texts: &Texts,
     sides: &[Side],
     compute: BatchFn<S>,
-    on_done: &(dyn Fn(usize) + Sync),
+    on_done: &dyn Fn(usize),
 ) -> Result<Vec<Vec<f64>>, RunError> {
     let rows = texts.rows();
     let padding = run.config.model.padding;
@@ -199,20 +196,19 @@ fn occlusion<S: EncoderSettings>(
     run: &Run<S>,
     texts: &Texts,
     sides: &[Side],
-    on_done: &(dyn Fn(usize) + Sync),
+    on_done: &dyn Fn(usize),
 ) -> Result<Vec<Vec<f64>>, RunError> {
-    let done = AtomicUsize::new(0);
-    // Much of the time passes between the kernels, which use all cores, so texts are read at the same time too.
-    let fall = |(ids, side): (&Vec<u32>, &Side)| {
+    let mut found = Vec::with_capacity(texts.len());
+    for (ids, side) in texts.ids.iter().zip(sides) {
         let without = |index: usize| [&ids[..index], &ids[index + 1..]].concat();
         let variants: Vec<Vec<u32>> = (0..ids.len()).map(without).chain([ids.clone()]).collect();
         let variants: Vec<&[u32]> = variants.iter().map(Vec::as_slice).collect();
         let logits = run.logits(&variants)?;
         let logit = |row: usize| side.sign * f64::from(logits[row][side.output]);
-        on_done(done.fetch_add(1, Ordering::Relaxed) + 1);
-        Ok((0..ids.len()).map(|index| logit(ids.len()) - logit(index)).collect())
-    };
-    texts.ids.par_iter().zip(sides).map(fall).collect()
+        found.push((0..ids.len()).map(|index| logit(ids.len()) - logit(index)).collect());
+        on_done(found.len());
+    }
+    Ok(found)
 }
 
 #[cfg(test)]
