@@ -1,5 +1,5 @@
-//! A check that the explanations add up: for every text, the logit that the layers compute is compared
-//! with the sum of its parts.
+//! A check that the explanations add up: for every text, the logit is compared with the sum of its parts. Both are
+//! computed apart; a model that folds computes both layer by layer, and is also compared with its table.
 
 use convlens_run::model::{EncoderSettings, Pooling};
 use convlens_run::{LongText, PhrasesError, Run, RunError, WordTable, batches_by_length, to_host};

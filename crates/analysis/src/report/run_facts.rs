@@ -64,7 +64,7 @@ pub(super) fn logits<S: EncoderSettings>(run: &Run<S>) -> String {
 pub(super) fn certificate(certificate: &Certificate) -> String {
     let mut text = format!(
         "Certificate: for each of {} texts, the bias and the scores of the phrases were added up and compared with the \
-         logit that the model computes layer by layer. The residual, which is the difference, is at most {:.1e} \
+         logit, which is computed apart. The residual, which is the difference, is at most {:.1e} \
          ({:.1e} on average): it comes from rounding in 32-bit arithmetic. The analysis fails if a residual exceeds \
          {:.0e}, or more for long texts, in proportion to the bound on their rounding error (Higham 2002, section 4.2).",
         certificate.texts, certificate.phrases.max, certificate.phrases.mean, certificate.tolerance
