@@ -78,6 +78,14 @@ impl<S: EncoderSettings> Training<S> {
         if train.is_empty() || validation.is_empty() {
             return Err(LearnError::EmptySplit { train: train.len(), validation: validation.len() });
         }
+        // A lexicon is counted before there is a learner to check the texts.
+        let (classes, vocab_size) = (config.model.outputs.max(2), config.model.vocab_size);
+        if let Some(&label) = train.targets.labels().iter().find(|&&label| label >= classes) {
+            return Err(LearnError::Label { label, classes });
+        }
+        if let Some(&id) = train.rows.iter().flatten().find(|&&id| id as usize >= vocab_size) {
+            return Err(LearnError::Token { id, vocab_size });
+        }
         let max_tokens = most_tokens(&config.training, config.model.padding);
         let lexicon = config.model.lexicon.is_some().then(|| {
             let Ok(counted) = CountedLexicon::new(&tokenizer, config.model.outputs, |count| {

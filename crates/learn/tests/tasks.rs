@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::ops::ControlFlow;
 
 use burn::tensor::Device;
-use convlens_learn::{Fit, LearnError, Learner, Measurement, Session, Targets, Training, batches, fit, preset};
+use convlens_learn::{Fit, LearnError, Learner, Measurement, Session, Split, Targets, Training, batches, fit, preset};
 use convlens_run::model::{EncoderConfig, GatedConfig, LayerConfig, ModelConfig, Padding};
 use convlens_run::text::{TokenizerKind, train};
 use convlens_run::{Run, RunError, TrainingConfig};
@@ -81,6 +81,21 @@ fn misuse_is_an_error_with_a_reason() {
     assert!(none.run(&texts, &labels).expect_err("misuse").to_string().contains("0 for validation"));
     let fast = Fit::preset("linear").expect("a preset").training(|training| training.learning_rate = 1e30);
     assert!(fast.run(&texts, &labels).is_err());
+}
+
+#[test]
+fn splits_that_do_not_fit_the_model_are_errors() {
+    let (texts, labels) = reviews();
+    let run = Fit::preset("default").expect("a preset").epochs(1).run(&texts, &labels).expect("trains");
+    let begin = |rows: Vec<Vec<u32>>, labels: Vec<usize>| {
+        let split = Split { rows, targets: labels.into() };
+        Training::new(run.config.clone(), run.tokenizer.clone(), split.clone(), split, Device::flex())
+            .expect_err("misuse")
+    };
+    assert!(matches!(begin(vec![vec![1]], vec![2]), LearnError::Label { label: 2, classes: 2 }));
+    assert!(matches!(begin(vec![vec![1, 1_000_000]], vec![0]), LearnError::Token { id: 1_000_000, .. }));
+    assert!(matches!(begin(vec![vec![1]], vec![0, 1]), LearnError::LabelCount { texts: 1, labels: 2 }));
+    assert!(matches!(begin(vec![], vec![]), LearnError::EmptySplit { .. }));
 }
 
 #[test]
