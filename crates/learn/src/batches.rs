@@ -40,6 +40,11 @@ pub fn epoch_order(lengths: &[usize], batch_size: usize, by_length: bool, seed: 
     batches
 }
 
+/// The indices of texts in a random order, to cut splits from. They are the same for the same seed.
+pub fn shuffled(texts: usize, seed: u64) -> Vec<usize> {
+    epoch_order(&vec![0; texts], texts, false, seed, 0).concat()
+}
+
 /// How many ids of a text training reads at most: with counted padding the model itself cuts each
 /// text.
 pub fn most_tokens(training: &TrainingConfig, padding: Padding) -> usize {

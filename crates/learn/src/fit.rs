@@ -9,7 +9,7 @@ use convlens_run::model::{EncoderConfig, EncoderSettings, ModelConfig};
 use convlens_run::text::train;
 use convlens_run::{EpochMetrics, Run, RunConfig, Task, TextConfig, TokenizerSource, TrainingConfig};
 
-use crate::{LearnError, Preset, Split, Targets, Training, epoch_order, preset};
+use crate::{LearnError, Preset, Split, Targets, Training, preset, shuffled};
 
 /// Trains a classifier on texts with one label each, by the settings of a preset. Some of the texts are held out to
 /// choose the best epoch by. [`Fit`] has options.
@@ -164,9 +164,6 @@ impl<S: EncoderSettings> Fit<S> {
                 break;
             }
         }
-        if training.session().history.is_empty() {
-            training.current(); // so that these are the weights if there are no best ones
-        }
         Ok(training.best())
     }
 
@@ -216,7 +213,7 @@ impl<S: EncoderSettings> Fit<S> {
 
 /// Splits off texts for validation, at least one.
 fn hold_out(all: &Split, training: &TrainingConfig) -> (Split, Split) {
-    let shuffled = epoch_order(&vec![0; all.len()], all.len(), false, training.seed, 0).concat();
+    let shuffled = shuffled(all.len(), training.seed);
     let count = (all.len() as f64 * training.validation_fraction) as usize;
     let (validation, train) = shuffled.split_at(count.max(1).min(all.len()));
     (all.pick(train), all.pick(validation))

@@ -263,11 +263,7 @@ impl<E: Encode> Learner<E> {
     /// [`LearnError`] if the numbers of texts and targets differ, or a label or a token is not one of the model's.
     pub fn check_texts<T: AsRef<[u32]>>(&self, texts: &[T], targets: &Targets) -> Result<(), LearnError> {
         objective::check(&self.model, self.padding, texts.iter().map(|ids| ids.as_ref().len()), targets)?;
-        let vocab_size = self.model.embed.weight.dims()[0];
-        match texts.iter().flat_map(|ids| ids.as_ref()).find(|&&id| id as usize >= vocab_size) {
-            Some(&id) => Err(LearnError::Token { id, vocab_size }),
-            None => Ok(()),
-        }
+        objective::check_tokens(texts, self.model.embed.weight.dims()[0])
     }
 
     fn check(&self, rows: &[Cow<'_, [u32]>], targets: &Targets, at: StepPosition) -> Result<(), LearnError> {

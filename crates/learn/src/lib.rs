@@ -19,7 +19,7 @@ pub use adam::Adam;
 // What is trained, and its settings.
 pub use convlens_run as run;
 
-pub use batches::{batches, epoch_order, most_tokens};
+pub use batches::{batches, epoch_order, most_tokens, shuffled};
 pub use error::{LearnError, StateError};
 pub use fit::{Fit, Progress, fit};
 pub use learner::{Learner, StepPosition};

@@ -92,7 +92,15 @@ pub(crate) fn check<E: Encode>(
     }
 }
 
-fn check_label(label: usize, classes: usize) -> Result<(), LearnError> {
+/// Checks that token ids are in a vocabulary of this size.
+pub(crate) fn check_tokens<T: AsRef<[u32]>>(texts: &[T], vocab_size: usize) -> Result<(), LearnError> {
+    match texts.iter().flat_map(|ids| ids.as_ref()).find(|&&id| id as usize >= vocab_size) {
+        Some(&id) => Err(LearnError::Token { id, vocab_size }),
+        None => Ok(()),
+    }
+}
+
+pub(crate) fn check_label(label: usize, classes: usize) -> Result<(), LearnError> {
     if label < classes { Ok(()) } else { Err(LearnError::Label { label, classes }) }
 }
 

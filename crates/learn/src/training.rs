@@ -9,6 +9,7 @@ use convlens_run::text::Tokenizer;
 use convlens_run::{EpochMetrics, Run, RunConfig, RunError};
 
 use crate::batches::{batches, most_tokens};
+use crate::objective::{check_label, check_tokens};
 use crate::{CountedLexicon, LearnError, Learner, Measurement, Session, StepScores, Tally, Targets};
 
 /// Texts as ids, with their targets.
@@ -79,13 +80,9 @@ impl<S: EncoderSettings> Training<S> {
             return Err(LearnError::EmptySplit { train: train.len(), validation: validation.len() });
         }
         // A lexicon is counted before there is a learner to check the texts.
-        let (classes, vocab_size) = (config.model.outputs.max(2), config.model.vocab_size);
-        if let Some(&label) = train.targets.labels().iter().find(|&&label| label >= classes) {
-            return Err(LearnError::Label { label, classes });
-        }
-        if let Some(&id) = train.rows.iter().flatten().find(|&&id| id as usize >= vocab_size) {
-            return Err(LearnError::Token { id, vocab_size });
-        }
+        let classes = config.model.outputs.max(2);
+        train.targets.labels().iter().try_for_each(|&label| check_label(label, classes))?;
+        check_tokens(&train.rows, config.model.vocab_size)?;
         let max_tokens = most_tokens(&config.training, config.model.padding);
         let lexicon = config.model.lexicon.is_some().then(|| {
             let Ok(counted) = CountedLexicon::new(&tokenizer, config.model.outputs, |count| {
@@ -230,12 +227,14 @@ impl<S: EncoderSettings> Training<S> {
         &self.run
     }
 
-    /// The run with the weights of the best epoch and its temperature, or with the last known weights if no epoch has
+    /// The run with the weights of the best epoch and its temperature, or with the current weights if no epoch has
     /// ended.
     pub fn best(&self) -> Run<S> {
         let mut run = self.run.clone();
-        if let Some((model, temperature)) = &self.best {
-            (run.model, run.config.temperature) = (model.clone(), *temperature);
+        match (&self.best, &self.learner) {
+            (Some((model, temperature)), _) => (run.model, run.config.temperature) = (model.clone(), *temperature),
+            (None, Some(learner)) => run.model = learner.trained(),
+            (None, None) => {}
         }
         run
     }

@@ -73,7 +73,7 @@ impl Chain {
             let first = text * positions;
             labels_of.iter().enumerate().map(|(at, &label)| (first + at) * labels + label).collect::<Vec<_>>()
         };
-        // Each text adds up a part of one long list; texts are told apart by a matrix of ones and zeros.
+        // The scores of all texts are gathered at once, and then summed for each text.
         let places: Vec<Vec<usize>> = targets.iter().enumerate().map(of_text).collect();
         let lengths: Vec<usize> = places.iter().map(Vec::len).collect();
         let emitted = logits.reshape([batch * positions * labels]).select(0, ints(places.concat()));

@@ -4,7 +4,7 @@ use std::io::{Cursor, Write};
 
 use burn::tensor::Device;
 use convlens_analysis::learnt;
-use convlens_learn::{LearnError, Split, Targets, epoch_order, measure, preset};
+use convlens_learn::{LearnError, Split, Targets, measure, preset, shuffled};
 use convlens_run::text::train;
 use convlens_run::{RunConfig, RunError, RunMetrics, Task, TextConfig, TokenizerSource, model_card};
 use serde::Deserialize;
@@ -160,7 +160,7 @@ impl Training {
             .into());
         }
 
-        let shuffled = epoch_order(&vec![0; rows.len()], rows.len(), false, training.seed, 0).concat();
+        let shuffled = shuffled(rows.len(), training.seed);
         let tenth = (rows.len() / 10).max(1);
         let all = Split { rows, targets: Targets::Labels(data.labels.clone()) };
         let (test, rest) = shuffled.split_at(tenth);

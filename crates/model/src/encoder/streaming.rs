@@ -13,7 +13,8 @@ use burn::tensor::{Device, Tensor};
 
 use super::{ConvLayer, Encode};
 
-/// An encoder that reads a text a token at a time. Only encoders of this crate can, because only it makes states.
+/// An encoder that reads a text a token at a time. Other crates cannot implement it, because
+/// they cannot construct a state.
 ///
 /// Gradients are recorded as by any other operation. A state whose encoder is on an autodiff device
 /// refers to the steps before, so models that only write should be on a device without.
