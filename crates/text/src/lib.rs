@@ -2,16 +2,20 @@
 
 mod cut;
 mod encoding;
+mod english;
 mod error;
 mod kind;
 #[cfg(feature = "library")]
 mod library;
+mod sentences;
 mod tokenizer;
 mod train;
 mod word_level;
+mod words;
 
 pub use encoding::{Encoding, PAD, START, UNK};
 pub use error::TextError;
 pub use kind::TokenizerKind;
+pub use sentences::sentences;
 pub use tokenizer::Tokenizer;
 pub use train::train;
