@@ -70,7 +70,9 @@ pub enum DataError {
     NoLabel { path: PathBuf, row: usize, column: String },
     #[error("{}: row {row} has the unknown label {:?} (known: {})", path.display(), shortened(label), listed(known))]
     UnknownLabel { path: PathBuf, row: usize, label: String, known: Vec<String> },
-    #[error("{}: only one label, {:?}; a classifier needs two or more", path.display(), shortened(label))]
+    #[error("{}: line {line} has the unknown tag {:?} (known: {})", path.display(), shortened(tag), listed(known))]
+    UnknownTag { path: PathBuf, line: usize, tag: String, known: Vec<String> },
+    #[error("{}: only one label, {:?}; a model needs two or more", path.display(), shortened(label))]
     OneLabel { path: PathBuf, label: String },
     #[error("{}: column {:?} has {labels} different values in {rows} rows, so it does not look like a column of labels", path.display(), shortened(column))]
     TooManyLabels { path: PathBuf, column: String, labels: usize, rows: usize },
@@ -80,6 +82,8 @@ pub enum DataError {
     UnusedLabelMap { path: PathBuf, from: String, to: String, labels: Vec<String> },
     #[error("{name}: {count} labelled {} not enough to set some aside for {purpose}; add rows", if *count == 1 { "text is" } else { "texts are" })]
     TooFew { name: String, count: usize, purpose: &'static str },
+    #[error("{name}: {} not enough to set some aside for {purpose}; add sentences", if *count == 1 { "1 sentence is".into() } else { format!("{count} sentences are") })]
+    TooFewSentences { name: String, count: usize, purpose: &'static str },
     #[error("{file}: the Hub refused access ({status}); set HF_TOKEN to a token that may read it")]
     HubDenied { file: String, status: u16 },
     #[error("{file}: not on the Hub at {endpoint} (404); check HF_ENDPOINT")]

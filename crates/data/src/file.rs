@@ -261,7 +261,7 @@ mod tests {
             let error = file(folder.path(), "a.csv", rows).dataset(None, 0).expect_err("is wrong").to_string();
             error.replace(&format!("{}/", folder.path().display()), "")
         };
-        assert_eq!(error("x,a\n"), "a.csv: only one label, \"a\"; a classifier needs two or more");
+        assert_eq!(error("x,a\n"), "a.csv: only one label, \"a\"; a model needs two or more");
         let known: Vec<String> = (0..1_000).map(|index| format!("label {index} {}", "long ".repeat(1_000))).collect();
         let file = file(folder.path(), "a.csv", &format!("x,{}\n", "y".repeat(1 << 20)));
         let error = file.examples(&known).expect_err("is wrong").to_string();

@@ -13,6 +13,8 @@ mod options;
 mod reader;
 mod sample;
 mod table;
+mod tagged;
+mod tagged_sample;
 mod text_list;
 
 pub use brief::{listed, shortened};
@@ -27,4 +29,6 @@ pub use options::{Format, ReadOptions};
 pub use reader::LONGEST_ROW;
 pub use sample::{SAMPLE_SEED, generate as generate_sample};
 pub use table::{Pieces, Table, read_pieces, read_table, read_texts};
+pub use tagged::{TaggedDataset, TaggedFiles, TaggedSentences};
+pub use tagged_sample::generate as generate_tagged_sample;
 pub use text_list::{TextList, read_exact_at};

@@ -18,4 +18,4 @@ pub use error::TextError;
 pub use kind::TokenizerKind;
 pub use sentences::sentences;
 pub use tokenizer::Tokenizer;
-pub use train::train;
+pub use train::{train, train_on_words};

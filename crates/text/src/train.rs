@@ -51,12 +51,39 @@ pub fn train<T: AsRef<str> + Send>(
     }
 }
 
+/// Trains a tokenizer on words, which are not split further. Its vocabulary has them in lower case, and is made as by
+/// [`train`]. Texts are split as by [`TokenizerKind::Contractions`].
+///
+/// # Errors
+///
+/// [`TextError::VocabularyTooSmall`] for fewer than four tokens; [`TextError::EmptyCorpus`] if there are no words.
+pub fn train_on_words<T: AsRef<str>>(
+    vocab_size: usize,
+    words: impl Iterator<Item = T>,
+) -> Result<Tokenizer, TextError> {
+    if vocab_size <= SPECIAL_TOKENS {
+        return Err(TextError::VocabularyTooSmall(vocab_size));
+    }
+    let mut counts: AHashMap<String, u64> = AHashMap::new();
+    words.for_each(|word| *counts.entry(word.as_ref().to_lowercase()).or_default() += 1);
+    most_frequent(TokenizerKind::Contractions, vocab_size, counts)
+}
+
 fn train_word_level(
     kind: TokenizerKind,
     vocab_size: usize,
     texts: impl Iterator<Item = impl AsRef<str>>,
 ) -> Result<Tokenizer, TextError> {
-    let mut counts: Vec<(String, u64)> = count(kind, texts).into_iter().collect();
+    most_frequent(kind, vocab_size, count(kind, texts))
+}
+
+/// A tokenizer of the most frequent tokens.
+fn most_frequent(
+    kind: TokenizerKind,
+    vocab_size: usize,
+    counts: AHashMap<String, u64>,
+) -> Result<Tokenizer, TextError> {
+    let mut counts: Vec<(String, u64)> = counts.into_iter().collect();
     if counts.is_empty() {
         return Err(TextError::EmptyCorpus);
     }
@@ -109,6 +136,13 @@ mod tests {
         assert_eq!([id("b"), id("a"), id("c"), id("d")], [Some(3), Some(4), Some(5), None]);
         assert_eq!(tokenizer.vocab_size(), 6);
         assert_eq!(tokenizer.encode("d b").expect("encodes").ids, [1, 2, 3]);
+    }
+
+    #[test]
+    fn words_are_not_split_further() {
+        let tokenizer = train_on_words(10, ["U.S.", "u.s.", "a", "[UNK]"].iter()).expect("trains");
+        assert_eq!((tokenizer.id("u.s."), tokenizer.id("a"), tokenizer.vocab_size()), (Some(3), Some(5), 6));
+        assert!(train_on_words(3, ["a"].iter()).is_err() && train_on_words::<&str>(9, [].iter().copied()).is_err());
     }
 
     #[test]
