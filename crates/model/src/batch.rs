@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
-use crate::Padding;
+use crate::spelling::FormBytes;
+use crate::{Forms, Padding};
 
 /// Texts as ids, padded to the length of the longest.
 #[derive(Clone, Debug)]
@@ -13,12 +14,15 @@ pub struct Batch {
     pub ids: Tensor<2, Int>,
     /// 1 where a position counts, 0 where it is padding, `[batch, length]`.
     pub mask: Tensor<2>,
-    /// The distinct ids in ascending order, `[distinct]`. A model reads only the embeddings of these.
+    /// The distinct ids in ascending order, `[distinct]`. A model reads only the embeddings of these. If texts consist
+    /// of forms, it is the word of each distinct form; words may repeat.
     pub distinct: Tensor<1, Int>,
     /// The index into `distinct` of the id at each position, `[batch, length]`.
     pub(crate) distinct_indices: Tensor<2, Int>,
     /// The ids of each text, without padding and not cut. A lexicon reads these.
     pub(crate) texts: Arc<Vec<Vec<u32>>>,
+    /// The bytes of each of `distinct`, if texts consist of forms.
+    pub(crate) spellings: Option<FormBytes>,
 }
 
 impl Batch {
@@ -27,6 +31,23 @@ impl Batch {
         match padding {
             Padding::Masked => Self::masked(texts, pad_id, device),
             Padding::Counted { length } => Self::counted(texts, pad_id, length, device),
+        }
+    }
+
+    /// Makes a batch of texts that consist of forms, given by their indices, which may be those of
+    /// [spellings](Forms::only_spelling) only. It is padded on the right.
+    pub fn of_forms(texts: &[&[u32]], forms: &Forms, device: &Device) -> Self {
+        let batch = Self::masked(texts, 0, device);
+        let indices = |data: TensorData| data.iter::<i32>().collect::<Vec<_>>();
+        let word = |&index: &i32| forms.word(index as u32) as i32;
+        let distinct = indices(batch.distinct.to_data());
+        let words = |indices: &[i32]| indices.iter().map(word).collect::<Vec<_>>();
+        let (shape, ids) = (batch.ids.dims(), words(&indices(batch.ids.to_data())));
+        Self {
+            ids: Tensor::from_data(TensorData::new(ids, shape), device),
+            distinct: Tensor::from_data(TensorData::new(words(&distinct), [distinct.len()]), device),
+            spellings: Some(forms.bytes(&distinct, device)),
+            ..batch
         }
     }
 
@@ -74,6 +95,7 @@ impl Batch {
             distinct: Tensor::from_data(TensorData::new(distinct, [count]), device),
             distinct_indices: ints(indices),
             texts: owned(texts),
+            spellings: None,
         }
     }
 }

@@ -13,6 +13,7 @@ mod masking;
 mod model;
 mod parameters;
 mod pooling;
+mod spelling;
 mod upsampling;
 mod words;
 
@@ -22,8 +23,8 @@ pub use convlens_phrases::{Padding, ReceptiveField, VisibleTokens};
 pub use encoder::{
     Activation, ByteNet, ByteNetBlock, ByteNetConfig, Conv, ConvConfig, ConvLayer, Dense, DenseConfig, Downsampling,
     Encode, Encoder, EncoderConfig, EncoderSettings, FilterWeights, Filters, Gated, GatedConfig, GatedUnit, Gru,
-    LayerConfig, LinearConv, LinearConvConfig, Lstm, OneHot, OneHotConfig, PlainStack, PlainStackConfig,
-    RecurrentConfig, Residual, ResidualBlock, ResidualBranch, ResidualConfig, Stream, StreamState,
+    Iterated, IteratedConfig, LayerConfig, LinearConv, LinearConvConfig, Lstm, OneHot, OneHotConfig, PlainStack,
+    PlainStackConfig, RecurrentConfig, Residual, ResidualBlock, ResidualBranch, ResidualConfig, Stream, StreamState,
 };
 pub use fold::Folded;
 pub use head::position_cross_entropy;
@@ -34,5 +35,6 @@ pub use parameters::{
     ParameterMapper, ParameterVisitor, map_parameters, parameter_name, parameter_shapes, visit_parameters,
 };
 pub use pooling::Pooling;
+pub use spelling::{Forms, Spelling, SpellingConfig};
 pub use upsampling::{Upsampling, UpsamplingConfig};
 pub use words::Words;

@@ -3,6 +3,7 @@
 use burn::module::{Module, Param};
 use burn::nn::conv::{Conv1d, Conv1dConfig};
 use burn::nn::{Dropout, DropoutConfig, Embedding, EmbeddingConfig, Initializer};
+use burn::tensor::module::embedding;
 use burn::tensor::{Device, Int, Tensor};
 use serde::{Deserialize, Serialize};
 
@@ -12,8 +13,8 @@ use crate::limits::{self, MAX_PARAMETERS, MAX_SIZE, MAX_VOCABULARY, product};
 use crate::masking::zero_padding;
 use crate::pooling::{max_over_positions, mean_over_positions, shares_of_the_largest};
 use crate::{
-    Batch, Encoder, EncoderConfig, Folded, Lexicon, LexiconConfig, Padding, Pooling, ReceptiveField, Stream,
-    StreamState, Words,
+    Batch, Chain, Encoder, EncoderConfig, Folded, Lexicon, LexiconConfig, Padding, Pooling, ReceptiveField, Spelling,
+    SpellingConfig, Stream, StreamState, Words,
 };
 
 /// The settings of a model: everything but its weights.
@@ -51,6 +52,12 @@ pub struct ModelConfig<S: EncoderSettings = EncoderConfig> {
     /// The lexicon beside the encoder, if there is one.
     #[serde(default)]
     pub lexicon: Option<LexiconConfig>,
+    /// The spelling beside the embedding of each word, if there is one. Texts then consist of [forms](crate::Forms).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spelling: Option<SpellingConfig>,
+    /// Whether the labels of a text depend on each other: a [chain](Chain) over the predictions of its positions.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub chain: bool,
 }
 
 /// Settings that no model can be built from.
@@ -73,6 +80,8 @@ impl<S: EncoderSettings> ModelConfig<S> {
             dropout: 0.0,
             shrinkage: 0.0,
             lexicon: None,
+            spelling: None,
+            chain: false,
         }
     }
 
@@ -89,9 +98,24 @@ impl<S: EncoderSettings> ModelConfig<S> {
             dropout,
             shrinkage,
             lexicon,
+            spelling,
+            chain,
         } = self;
         let embedding = encoder.embedding().unwrap_or(embedding);
-        ModelConfig { vocab_size, embedding, init_std, encoder, outputs, padding, pooling, dropout, shrinkage, lexicon }
+        ModelConfig {
+            vocab_size,
+            embedding,
+            init_std,
+            encoder,
+            outputs,
+            padding,
+            pooling,
+            dropout,
+            shrinkage,
+            lexicon,
+            spelling,
+            chain,
+        }
     }
 
     /// Initializes the model. The weights are drawn from the random state of `device`.
@@ -110,7 +134,7 @@ impl<S: EncoderSettings> ModelConfig<S> {
             embed: EmbeddingConfig::new(self.vocab_size, self.embedding)
                 .with_initializer(Initializer::Normal { mean: 0.0, std: self.init_std })
                 .init(device),
-            encoder: self.encoder.init(self.embedding, device),
+            encoder: self.encoder.init(self.input(), device),
             head: Conv1d { bias, ..head },
             dropout: DropoutConfig::new(self.dropout).init(),
             field: self.receptive_field(),
@@ -119,6 +143,8 @@ impl<S: EncoderSettings> ModelConfig<S> {
             shrinkage: self.shrinkage as f32,
             encoder_share: self.lexicon.as_ref().map_or(1.0, |lexicon| lexicon.encoder_share as f32),
             lexicon: self.lexicon.as_ref().map(|lexicon| lexicon.init(self.vocab_size, self.outputs, device)),
+            spelling: self.spelling.as_ref().map(|spelling| spelling.init(device)),
+            chain: self.chain.then(|| Chain::new(self.outputs, device)),
         })
     }
 
@@ -131,10 +157,27 @@ impl<S: EncoderSettings> ModelConfig<S> {
         if self.lexicon.is_some() { field.or(ReceptiveField { left: 1, right: 0 }) } else { field }
     }
 
+    /// The number of dimensions of a word that the encoder reads: its embedding, and beside it its spelling.
+    pub fn input(&self) -> usize {
+        let of_spelling = self.spelling.as_ref().map_or(0, SpellingConfig::dimensions);
+        self.embedding.saturating_add(of_spelling)
+    }
+
     /// The number of parameters: how many numbers the model learns.
     pub fn parameters(&self) -> u64 {
-        let parts = [self.embedding_parameters(), self.encoder.parameters(self.embedding), self.head_parameters()];
-        parts.into_iter().chain([self.lexicon_parameters()]).fold(0, u64::saturating_add)
+        self.parts().into_iter().fold(0, |sum: u64, (_, parameters)| sum.saturating_add(parameters))
+    }
+
+    /// The number of parameters of each part, and the settings that decide it.
+    fn parts(&self) -> [(&'static str, u64); 6] {
+        [
+            ("vocab_size times embedding", self.embedding_parameters()),
+            (self.encoder.size_settings(), self.encoder.parameters(self.input())),
+            ("outputs times the encoder's channels", self.head_parameters()),
+            ("lexicon.pairs", self.lexicon_parameters()),
+            ("spelling", self.spelling.as_ref().map_or(0, SpellingConfig::parameters)),
+            ("outputs, with a chain", if self.chain { Chain::parameters(self.outputs) } else { 0 }),
+        ]
     }
 
     fn embedding_parameters(&self) -> u64 {
@@ -173,6 +216,17 @@ impl<S: EncoderSettings> ModelConfig<S> {
                 return Err("padding must be \"masked\", and the encoder without downsampling, for a lexicon".into());
             }
         }
+        if let Some(spelling) = &self.spelling {
+            spelling.check()?;
+            if self.padding != Padding::Masked || self.lexicon.is_some() {
+                return Err("padding must be \"masked\", and the model without a lexicon, for a spelling".into());
+            }
+        }
+        if self.chain && (self.padding != Padding::Masked || self.lexicon.is_some() || self.encoder.stride() > 1) {
+            return Err(
+                "padding must be \"masked\", and the model without downsampling and lexicon, for a chain".into()
+            );
+        }
         if let Padding::Counted { length } = self.padding {
             limits::check_size("padding.counted.length", length)?;
         }
@@ -180,11 +234,11 @@ impl<S: EncoderSettings> ModelConfig<S> {
         if self.encoder.stride() > 1 && self.padding != Padding::Masked {
             return Err("padding must be \"masked\" for an encoder with downsampling".into());
         }
-        if let Some(expected) = self.encoder.embedding().filter(|&expected| expected != self.embedding) {
-            let (found, settings) = (self.embedding, self.encoder.size_settings());
+        if let Some(expected) = self.encoder.embedding().filter(|&expected| expected != self.input()) {
+            let (found, settings) = (self.input(), self.encoder.size_settings());
             return Err(format!("embedding must be {expected}, as {settings} of the encoder have it, but is {found}"));
         }
-        let window = product([self.embedding, self.encoder.kernel_size()]);
+        let window = product([self.input(), self.encoder.kernel_size()]);
         if window > MAX_SIZE as u64 {
             return Err(format!("embedding times kernel_size must be {MAX_SIZE} or less, but is {window}"));
         }
@@ -192,13 +246,7 @@ impl<S: EncoderSettings> ModelConfig<S> {
     }
 
     fn check_parameters(&self) -> Result<(), String> {
-        let parts = [
-            ("vocab_size times embedding", self.embedding_parameters()),
-            (self.encoder.size_settings(), self.encoder.parameters(self.embedding)),
-            ("outputs times the encoder's channels", self.head_parameters()),
-            ("lexicon.pairs", self.lexicon_parameters()),
-        ];
-        match parts.into_iter().max_by_key(|(_, parameters)| *parameters) {
+        match self.parts().into_iter().max_by_key(|(_, parameters)| *parameters) {
             Some((settings, parameters)) if self.parameters() > MAX_PARAMETERS => Err(format!(
                 "{settings}: too large, these settings alone give the model {parameters} parameters; \
                  it can have {MAX_PARAMETERS} at most"
@@ -224,6 +272,10 @@ pub struct TextModel<E: Module = Encoder> {
     pub head: Conv1d,
     /// The scores of words and pairs of words beside the encoder, if there are any.
     pub lexicon: Option<Lexicon>,
+    /// The spelling of words beside their embeddings, if it is read.
+    pub spelling: Option<Spelling>,
+    /// The scores of labels after each other, if there are any.
+    pub chain: Option<Chain>,
     dropout: Dropout,
     #[module(skip)]
     field: ReceptiveField,
@@ -245,9 +297,28 @@ impl<E: Encode> TextModel<E> {
         self.forward_rows(self.rows(batch), batch)
     }
 
-    /// The embeddings of the distinct words of a batch, `[distinct, embedding]`.
+    /// The embeddings of the distinct words of a batch, `[distinct, embedding]`, each with the spelling of its form
+    /// beside it if the model reads it. A batch without forms has spellings of zeros.
     pub fn rows(&self, batch: &Batch) -> Tensor<2> {
-        self.embed.weight.val().select(0, batch.distinct.clone())
+        let rows = self.embed.weight.val().select(0, batch.distinct.clone());
+        let Some(spelling) = &self.spelling else { return rows };
+        let spellings = match &batch.spellings {
+            Some(bytes) => spelling.forward(bytes),
+            None => {
+                let dimensions = spelling.conv.widths.iter().map(|layer| layer.conv.weight.dims()[0]).sum::<usize>();
+                Tensor::zeros([rows.dims()[0], dimensions], &rows.device())
+            }
+        };
+        Tensor::cat(vec![rows, spellings], 1)
+    }
+
+    /// The embedding at each position, `[batch, length, embedding]`, which is what [`rows`](Self::rows) says of the word
+    /// there. At padding it has no meaning.
+    pub fn embedded(&self, batch: &Batch) -> Tensor<3> {
+        match &self.spelling {
+            Some(_) => embedding(self.rows(batch), batch.distinct_indices.clone()),
+            None => self.embed.forward(batch.ids.clone()),
+        }
     }
 
     /// The same as [`forward`](Self::forward), for embeddings as [`rows`](Self::rows) returns them.
@@ -310,7 +381,7 @@ impl<E: Encode> TextModel<E> {
 
     /// The same as [`scores`](Self::scores), always layer by layer.
     pub fn scores_by_layer(&self, batch: &Batch) -> Tensor<3> {
-        self.add_lexicon(self.scores_embedded(self.embed.forward(batch.ids.clone()), batch.mask.clone()), batch)
+        self.add_lexicon(self.scores_embedded(self.embedded(batch), batch.mask.clone()), batch)
     }
 
     /// The same as [`scores`](Self::scores), for vectors instead of ids. The shapes of the inputs are
@@ -326,16 +397,31 @@ impl<E: Encode> TextModel<E> {
     }
 
     /// What the head predicts from at every position, `[batch, positions, hidden]`, for embeddings as
-    /// [`rows`](Self::rows) returns them. In training some of it is dropped, at every position separately. This is
-    /// the path of tasks with a target for every position.
+    /// [`rows`](Self::rows) returns them. In training some of it is dropped, at every position separately, and some of
+    /// the embeddings, of every distinct word separately. This is the path of tasks with a target for every position.
     pub fn features(&self, rows: Tensor<2>, batch: &Batch) -> Tensor<3> {
+        let rows = self.dropout.forward(rows);
         self.dropout.forward(self.encoder.forward_words(&Words::new(rows, batch)))
     }
 
     /// The logits at every position, `[batch, positions, outputs]`: the answer of a model whose task has a target for
     /// every position. A lexicon adds nothing.
     pub fn forward_positions(&self, batch: &Batch) -> Tensor<3> {
-        let predictions = self.predict_positions(batch);
+        self.add_position_bias(self.predict_positions(batch))
+    }
+
+    /// The same as [`forward_positions`](Self::forward_positions), from [`features`](Self::features).
+    pub fn predict_features(&self, features: Tensor<3>) -> Tensor<3> {
+        self.add_position_bias(self.predict_encoded(features))
+    }
+
+    /// The same as [`forward_positions`](Self::forward_positions), for vectors instead of ids and layer by layer. The
+    /// shapes of the inputs are those of [`forward_embedded`](Self::forward_embedded).
+    pub fn forward_positions_embedded(&self, x: Tensor<3>, mask: Tensor<2>) -> Tensor<3> {
+        self.predict_features(self.encode_embedded(x, mask))
+    }
+
+    fn add_position_bias(&self, predictions: Tensor<3>) -> Tensor<3> {
         match &self.head.bias {
             Some(bias) => predictions + bias.val().unsqueeze::<3>(),
             None => predictions,
@@ -361,7 +447,7 @@ impl<E: Encode> TextModel<E> {
 
     /// The same as [`predict_positions`](Self::predict_positions), always layer by layer.
     pub fn predict_positions_by_layer(&self, batch: &Batch) -> Tensor<3> {
-        self.predict_encoded(self.encode_embedded(self.embed.forward(batch.ids.clone()), batch.mask.clone()))
+        self.predict_encoded(self.encode_embedded(self.embedded(batch), batch.mask.clone()))
     }
 
     /// The mean of the predictions at every position, shrunk, plus the bias of the head.
@@ -378,7 +464,8 @@ impl<E: Encode> TextModel<E> {
 
     /// The table that the model folds into, if the model is linear including its pooling.
     pub fn fold(&self) -> Option<Folded> {
-        let is_linear = self.pooling == Pooling::Mean && self.shrinkage == 0.0 && self.lexicon.is_none();
+        let is_plain = self.lexicon.is_none() && self.spelling.is_none();
+        let is_linear = self.pooling == Pooling::Mean && self.shrinkage == 0.0 && is_plain;
         let kernel = self.encoder.linear_kernel().filter(|_| is_linear)?;
         Some(Folded::new(self.embed.weight.val(), kernel, self.head.weight.val(), self.receptive_field()))
     }
@@ -513,9 +600,9 @@ impl<E: Encode> TextModel<E> {
 
 impl<E: Stream> TextModel<E> {
     /// The state before the first token of `batch` texts that are read a token at a time; none if the
-    /// encoder [cannot](Stream::begin) read this way.
+    /// encoder [cannot](Stream::begin) read this way, or the model reads the spelling of words.
     pub fn begin(&self, batch: usize) -> Option<StreamState> {
-        self.encoder.begin(batch, &self.device())
+        self.encoder.begin(batch, &self.device()).filter(|_| self.spelling.is_none())
     }
 
     /// Reads one more token of each text, and predicts at its position, as

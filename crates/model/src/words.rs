@@ -26,6 +26,11 @@ impl Words {
         Self { rows, indices: batch.distinct_indices.clone(), mask: batch.mask.clone() }
     }
 
+    /// The words whose embeddings are these rows, at the positions given by `indices`.
+    pub(crate) fn from_parts(rows: Tensor<2>, indices: Tensor<2, Int>, mask: Tensor<2>) -> Self {
+        Self { rows, indices, mask }
+    }
+
     /// The same words, with some dimensions of their embeddings only.
     pub(crate) fn with_dimensions(&self, dimensions: Range<usize>) -> Self {
         let [distinct, embedding] = self.rows.dims();

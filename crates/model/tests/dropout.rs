@@ -33,6 +33,8 @@ fn models(device: &Device) -> impl Iterator<Item = (String, TextModel)> {
                 dropout: 0.5,
                 shrinkage: 0.0,
                 lexicon: None,
+                spelling: None,
+                chain: false,
             };
             (format!("{config:?}"), config.init(device).unwrap())
         })
@@ -115,6 +117,8 @@ fn one_mask_covers_all_positions() {
         dropout: 0.5,
         shrinkage: 0.0,
         lexicon: None,
+        spelling: None,
+        chain: false,
     };
     let model = config.init(&device).unwrap();
     let text: Vec<u32> = (0..400).map(|at| at % 7).collect();

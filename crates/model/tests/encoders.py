@@ -93,6 +93,7 @@ cases = {
     "bytenet": (3, lambda: bytenet(3, 4, 2), "mean"),
     "dense": (3, lambda: dense(3, 2, 3), "mean"),
     "gated": (3, lambda: gated(3, 4, 2), "mean"),
+    "iterated": (3, lambda: (lambda enter, a, b: chain(enter, a, b, a, b))(conv(3, 4), conv(4, 4), conv(4, 4, d=2)), "mean"),
     "lstm": (3, lambda: lstm(3, 3), "mean"),
     "bilstm": (3, lambda: both(lstm, 3, 3), "max"),
     "gru": (3, lambda: gru(3, 3), "mean"),

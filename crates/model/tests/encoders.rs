@@ -9,9 +9,9 @@ use burn::tensor::module::conv2d;
 use burn::tensor::ops::ConvOptions;
 use burn::tensor::{DType, Device, Gradients, Tensor, TensorData};
 use convlens_model::{
-    Activation, Batch, ByteNetConfig, ConvConfig, DenseConfig, Downsampling, EncoderConfig, GatedConfig, LayerConfig,
-    LinearConvConfig, ModelConfig, OneHotConfig, Padding, PlainStackConfig, Pooling, RecurrentConfig, ResidualBranch,
-    ResidualConfig, TextModel,
+    Activation, Batch, ByteNetConfig, ConvConfig, DenseConfig, Downsampling, EncoderConfig, GatedConfig,
+    IteratedConfig, LayerConfig, LinearConvConfig, ModelConfig, OneHotConfig, Padding, PlainStackConfig, Pooling,
+    RecurrentConfig, ResidualBranch, ResidualConfig, TextModel,
 };
 use proptest::prelude::*;
 
@@ -45,6 +45,7 @@ fn cases() -> Vec<Case> {
     let normalised = LayerConfig { layer_norm: true, ..layer(false) };
     let bytenet = ByteNetConfig { hidden: 4, blocks: 2, dilation_base: 2, layer: normalised };
     let gated = GatedConfig { hidden: 4, units: 2, dilation_base: 2, layer: layer(false) };
+    let iterated = IteratedConfig { hidden: 4, dilations: vec![1, 2], iterations: 2, layer: layer(false) };
     let by_two = (Downsampling::Stride { by: 2 }, Downsampling::MaxPool { by: 2 });
     vec![
         ("conv", conv(2, &[2, 3], Activation::Tanh), Pooling::Max),
@@ -61,6 +62,7 @@ fn cases() -> Vec<Case> {
         ("bytenet", EncoderConfig::ByteNet(bytenet), Pooling::Mean),
         ("dense", EncoderConfig::Dense(DenseConfig { growth: 2, layers: 3, layer: layer(false) }), Pooling::Mean),
         ("gated", EncoderConfig::Gated(gated), Pooling::Mean),
+        ("iterated", EncoderConfig::Iterated(iterated), Pooling::Mean),
         ("lstm", EncoderConfig::Lstm(recurrent(false)), Pooling::Mean),
         ("bilstm", EncoderConfig::Lstm(recurrent(true)), Pooling::Max),
         ("gru", EncoderConfig::Gru(recurrent(false)), Pooling::Mean),
@@ -92,6 +94,8 @@ fn model((_, encoder, pooling): &Case, device: &Device) -> TextModel {
         dropout: 0.0,
         shrinkage: 0.0,
         lexicon: None,
+        spelling: None,
+        chain: false,
     };
     config.init(device).unwrap()
 }
@@ -160,7 +164,7 @@ fn logits_and_gradients_match_pytorch() {
 
 /// For each case: the logits of both texts, the gradient of their sum with respect to the embedding of
 /// word 6, and the derivative in the direction of all parameters at once.
-const PYTORCH: [(&str, [f32; 4], &[f32], f32); 20] = [
+const PYTORCH: [(&str, [f32; 4], &[f32], f32); 21] = [
     ("conv", [0.1084893, 0.4617918, 0.0534741, 0.3984838], &[0.5870884, 0.0086562, -0.3012785], 0.2169904),
     ("conv relu max", [0.2179093, 0.3105018, 0.2299785, 0.3305975], &[-0.1820573, 0.1952746, -0.2045834], 0.4162979),
     (
@@ -190,6 +194,7 @@ const PYTORCH: [(&str, [f32; 4], &[f32], f32); 20] = [
     ("bytenet", [0.1297608, 0.2727822, 0.1498464, 0.2490766], &[-0.0095613, 0.0872198, 0.1038114], 0.0214930),
     ("dense", [-0.0645195, 0.3481975, -0.0648545, 0.3481597], &[-0.1375673, 0.1325280, -0.1248362], 0.6950468),
     ("gated", [-0.6722369, 0.6010305, -0.5988062, 0.4467333], &[0.0047271, -0.0244199, -0.0311154], -1.3437363),
+    ("iterated", [-0.7929066, -0.3430485, -0.7746381, -0.3466501], &[-0.0061813, 0.0057701, -0.0052433], -2.8333597),
     ("lstm", [-0.6209212, -0.1966062, -0.6033814, -0.2123686], &[0.0056527, -0.0044946, 0.0032466], -1.6362068),
     ("bilstm", [0.0291973, 0.4317670, 0.0247833, 0.4292386], &[-0.0360813, 0.0813040, -0.1248994], 1.2795410),
     ("gru", [-0.5225755, 0.4624556, -0.4347461, 0.3813029], &[0.0225908, -0.0208613, 0.0187142], -0.1630953),
@@ -353,7 +358,14 @@ fn receptive_fields_match_the_formula() {
                 }
                 let bytenet = ByteNetConfig { hidden, blocks: 3, dilation_base, layer: layer.clone() };
                 every.push(EncoderConfig::ByteNet(bytenet));
-                every.push(EncoderConfig::Gated(GatedConfig { hidden, units: 3, dilation_base: base, layer }));
+                every.push(EncoderConfig::Gated(GatedConfig {
+                    hidden,
+                    units: 3,
+                    dilation_base: base,
+                    layer: layer.clone(),
+                }));
+                let (dilations, iterations) = (vec![1, base], 2);
+                every.push(EncoderConfig::Iterated(IteratedConfig { hidden, dilations, iterations, layer }));
             }
             for by in [1, 2] {
                 for downsampling in [Downsampling::Stride { by }, Downsampling::MaxPool { by }] {

@@ -5,8 +5,8 @@ use burn::module::Module;
 use burn::tensor::Device;
 use convlens_model::{
     Activation, ByteNetConfig, ConvConfig, DenseConfig, Downsampling, EncoderConfig, EncoderSettings, GatedConfig,
-    LayerConfig, LexiconConfig, LinearConvConfig, ModelConfig, OneHotConfig, Padding, PlainStackConfig, Pooling,
-    RecurrentConfig, ResidualBranch, ResidualConfig,
+    IteratedConfig, LayerConfig, LexiconConfig, LinearConvConfig, ModelConfig, OneHotConfig, Padding, PlainStackConfig,
+    Pooling, RecurrentConfig, ResidualBranch, ResidualConfig, SpellingConfig,
 };
 use proptest::prelude::*;
 
@@ -72,6 +72,9 @@ fn encoder() -> impl Strategy<Value = EncoderConfig> {
         stack().prop_map(|(hidden, units, dilation_base, layer)| {
             EncoderConfig::Gated(GatedConfig { hidden, units, dilation_base, layer })
         }),
+        (stack(), widths()).prop_map(|((hidden, iterations, _, layer), dilations)| {
+            EncoderConfig::Iterated(IteratedConfig { hidden, dilations, iterations, layer })
+        }),
         (size(), widths())
             .prop_map(|(filters, kernel_sizes)| { EncoderConfig::OneHot(OneHotConfig { filters, kernel_sizes }) }),
         (size(), any::<bool>())
@@ -87,8 +90,16 @@ fn config() -> impl Strategy<Value = ModelConfig> {
         3 => Just(None),
         1 => (size(), number()).prop_map(|(pairs, saturation)| Some(LexiconConfig { pairs, saturation: saturation * 1e3, encoder_share: saturation })),
     ];
-    (encoder(), [size(), size(), size()], [number(), number(), number()], padding, any::<bool>(), lexicon).prop_map(
-        |(encoder, [vocab_size, embedding, outputs], [init_std, dropout, shrinkage], padding, is_max, lexicon)| {
+    let spelling = prop_oneof![
+        3 => Just(None),
+        1 => (size(), size(), prop::collection::vec(size(), 0..3))
+            .prop_map(|(embedding, filters, kernel_sizes)| Some(SpellingConfig { embedding, filters, kernel_sizes })),
+    ];
+    let sizes = [size(), size(), size()];
+    let flags = [any::<bool>(), any::<bool>()];
+    (encoder(), sizes, [number(), number(), number()], padding, flags, lexicon, spelling).prop_map(
+        |(encoder, sizes, [init_std, dropout, shrinkage], padding, [is_max, chain], lexicon, spelling)| {
+            let [vocab_size, embedding, outputs] = sizes;
             let embedding = match &encoder {
                 EncoderConfig::OneHot(one_hot) if embedding != 4 => one_hot.weights(),
                 _ => embedding,
@@ -105,6 +116,8 @@ fn config() -> impl Strategy<Value = ModelConfig> {
                 dropout,
                 shrinkage,
                 lexicon,
+                spelling,
+                chain,
             }
         },
     )
@@ -144,6 +157,8 @@ fn linear() -> ModelConfig {
         dropout: 0.0,
         shrinkage: 0.0,
         lexicon: None,
+        spelling: None,
+        chain: false,
     }
 }
 

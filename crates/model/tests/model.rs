@@ -23,6 +23,8 @@ fn config(vocab_size: usize, kernel_size: usize, outputs: usize) -> ModelConfig 
         dropout: 0.0,
         shrinkage: 0.0,
         lexicon: None,
+        spelling: None,
+        chain: false,
     }
 }
 

@@ -3,8 +3,8 @@
 use burn::tensor::{Device, Distribution, Int, Tensor};
 use convlens_model::{
     Activation, Batch, ByteNetConfig, ConvConfig, DenseConfig, Downsampling, Encode, Encoder, EncoderConfig,
-    EncoderSettings, GatedConfig, LayerConfig, LinearConvConfig, ModelConfig, OneHotConfig, Padding, PlainStackConfig,
-    Pooling, RecurrentConfig, ResidualBranch, ResidualConfig, Stream,
+    EncoderSettings, GatedConfig, IteratedConfig, LayerConfig, LinearConvConfig, ModelConfig, OneHotConfig, Padding,
+    PlainStackConfig, Pooling, RecurrentConfig, ResidualBranch, ResidualConfig, Stream,
 };
 use proptest::prelude::*;
 
@@ -40,6 +40,12 @@ fn every(layer: &LayerConfig, dilation_base: usize) -> Vec<EncoderConfig> {
         EncoderConfig::ByteNet(ByteNetConfig { hidden: 24, blocks: 3, dilation_base, layer: layer() }),
         EncoderConfig::Dense(DenseConfig { growth: 12, layers: 3, layer: layer() }),
         EncoderConfig::Gated(GatedConfig { hidden: 12, units: 3, dilation_base, layer: layer() }),
+        EncoderConfig::Iterated(IteratedConfig {
+            hidden: 12,
+            dilations: vec![1, dilation_base],
+            iterations: 2,
+            layer: layer(),
+        }),
         EncoderConfig::OneHot(OneHotConfig { filters: 4, kernel_sizes: vec![width] }),
         EncoderConfig::Lstm(recurrent.clone()),
         EncoderConfig::Gru(recurrent),
@@ -154,6 +160,8 @@ fn predictions_are_those_of_the_positions() {
         dropout: 0.0,
         shrinkage: 0.0,
         lexicon: None,
+        spelling: None,
+        chain: false,
     };
     let model = config.init(&device).unwrap();
     let texts: [&[u32]; 2] = [&[1, 5, 2, 6, 6], &[3, 6, 1, 0, 2]];

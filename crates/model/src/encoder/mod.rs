@@ -16,6 +16,7 @@ mod dense;
 mod downsampling;
 mod filters;
 mod gated;
+mod iterated;
 mod layer;
 mod linear;
 mod one_hot;
@@ -39,6 +40,7 @@ pub use downsampling::Downsampling;
 pub(crate) use downsampling::downsampled;
 pub use filters::{FilterWeights, Filters};
 pub use gated::{Gated, GatedConfig, GatedUnit};
+pub use iterated::{Iterated, IteratedConfig};
 pub use layer::{ConvLayer, LayerConfig};
 pub use linear::{LinearConv, LinearConvConfig};
 pub use one_hot::{OneHot, OneHotConfig};
@@ -70,6 +72,8 @@ pub enum EncoderConfig {
     Dense(DenseConfig),
     /// Gated units with skip connections (van den Oord et al. 2016).
     Gated(GatedConfig),
+    /// A block of dilated convolutions, applied several times (Strubell et al. 2017).
+    Iterated(IteratedConfig),
     /// A convolution over one-hot words, without embeddings (Johnson and Zhang 2015).
     OneHot(OneHotConfig),
     /// Long short-term memory, a recurrent baseline.
@@ -89,6 +93,7 @@ macro_rules! each {
             $kind::ByteNet($name) => $same,
             $kind::Dense($name) => $same,
             $kind::Gated($name) => $same,
+            $kind::Iterated($name) => $same,
             $kind::OneHot($name) => $same,
             $kind::Lstm($name) => $same,
             $kind::Gru($name) => $same,
@@ -189,6 +194,7 @@ impl EncoderSettings for EncoderConfig {
             Self::ByteNet(config) => Encoder::ByteNet(config.init(embedding, device)),
             Self::Dense(config) => Encoder::Dense(config.init(embedding, device)),
             Self::Gated(config) => Encoder::Gated(config.init(embedding, device)),
+            Self::Iterated(config) => Encoder::Iterated(config.init(embedding, device)),
             Self::OneHot(config) => Encoder::OneHot(config.init(device)),
             Self::Lstm(config) => Encoder::Lstm(config.init_lstm(embedding, device)),
             Self::Gru(config) => Encoder::Gru(config.init_gru(embedding, device)),
@@ -204,6 +210,7 @@ impl EncoderSettings for EncoderConfig {
             Self::ByteNet(config) => config.parameters(embedding),
             Self::Dense(config) => config.parameters(embedding),
             Self::Gated(config) => config.parameters(embedding),
+            Self::Iterated(config) => config.parameters(embedding),
             Self::OneHot(config) => config.hidden() as u64,
             Self::Lstm(config) => config.parameters(embedding, 4),
             Self::Gru(config) => config.parameters(embedding, 3),
@@ -263,6 +270,7 @@ impl EncoderSettings for EncoderConfig {
             Self::Residual(_) | Self::ByteNet(_) => "hidden, blocks, kernel_size, dilation_base",
             Self::Dense(_) => "growth, layers, kernel_size",
             Self::Gated(_) => "hidden, units, kernel_size, dilation_base",
+            Self::Iterated(_) => "hidden, dilations, iterations, kernel_size",
             Self::Lstm(_) | Self::Gru(_) => "hidden, bidirectional",
         }
     }
@@ -287,6 +295,8 @@ pub enum Encoder {
     Dense(Dense),
     /// See [`EncoderConfig::Gated`].
     Gated(Gated),
+    /// See [`EncoderConfig::Iterated`].
+    Iterated(Iterated),
     /// See [`EncoderConfig::OneHot`].
     OneHot(OneHot),
     /// See [`EncoderConfig::Lstm`].
