@@ -42,6 +42,8 @@ fn random_run_of(encoder: EncoderConfig, pooling: Pooling, labels: &[&str], padd
         dropout: 0.0,
         shrinkage: 0.0,
         lexicon: None,
+        spelling: None,
+        chain: false,
     };
     let device = DeviceChoice::Cpu.open().expect("the CPU").device;
     device.seed(7);
@@ -70,6 +72,7 @@ fn random_run_of(encoder: EncoderConfig, pooling: Pooling, labels: &[&str], padd
             batch_size: 1,
             learning_rate: 1e-3,
             decay: false,
+            warmup: 0.0,
             adam_epsilon: 1e-7,
             word_dropout: 0.0,
             sparse_embedding: false,

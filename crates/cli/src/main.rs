@@ -13,6 +13,7 @@ mod output;
 mod printable;
 mod progress;
 mod source;
+mod tagged;
 mod verb;
 
 use std::process::ExitCode;

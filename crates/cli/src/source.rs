@@ -23,19 +23,7 @@ impl FileArgs {
     ///
     /// If a flag has no effect without `--data`, or a label is mapped twice.
     pub fn config(&self, test: Option<&Path>) -> Result<Option<FileConfig>, Failure> {
-        let Some(path) = &self.data else {
-            let flags = [
-                ("text-column", self.text_column.is_some()),
-                ("label-column", self.label_column.is_some()),
-                ("label-map", !self.label_map.is_empty()),
-                ("no-quotes", self.no_quotes),
-                ("test-data", test.is_some()),
-            ];
-            return match flags.into_iter().find(|(_, is_given)| *is_given) {
-                Some((flag, _)) => Err(Failure::Input(format!("--{flag} needs --data FILE"))),
-                None => Ok(None),
-            };
-        };
+        let Some(path) = self.path(&[("test-data", test.is_some())])? else { return Ok(None) };
         let mut sources = HashSet::new();
         if let Some((source, _)) = mapped_labels(&self.label_map).find(|(source, _)| !sources.insert(*source)) {
             return Err(Failure::Input(format!(
@@ -48,12 +36,58 @@ impl FileArgs {
         }
         Ok(Some(FileConfig {
             path: path.clone(),
+            validation: None,
             test: test.map(Path::to_owned),
             text_column: self.text_column.clone().unwrap_or_else(|| "text".into()),
             label_column: self.label_column.clone().unwrap_or_else(|| "label".into()),
             no_quotes: self.no_quotes,
             label_map: self.label_map.clone(),
         }))
+    }
+
+    /// The file of tagged sentences that the flags describe, if they name one.
+    ///
+    /// # Errors
+    ///
+    /// If a flag has no effect without `--data`, or on such a file.
+    pub fn tagged(&self, validation: Option<&Path>, test: Option<&Path>) -> Result<Option<FileConfig>, Failure> {
+        let flags = [("validation-data", validation.is_some()), ("test-data", test.is_some())];
+        let path = self.path(&flags)?;
+        let flags = [
+            ("text-column", self.text_column.is_some()),
+            ("label-map", !self.label_map.is_empty()),
+            ("no-quotes", self.no_quotes),
+        ];
+        if let Some((flag, _)) = flags.into_iter().find(|(_, is_given)| *is_given) {
+            return Err(Failure::Input(format!("--{flag}: tagged sentences have no such setting; leave the flag out")));
+        }
+        Ok(path.map(|path| FileConfig {
+            path: path.clone(),
+            validation: validation.map(Path::to_owned),
+            test: test.map(Path::to_owned),
+            text_column: String::new(),
+            label_column: self.label_column.clone().unwrap_or_default(),
+            no_quotes: false,
+            label_map: Vec::new(),
+        }))
+    }
+
+    /// The path of the file, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// If there is none, and a flag of this struct or of `others` is given that has no effect without it.
+    fn path(&self, others: &[(&str, bool)]) -> Result<Option<&PathBuf>, Failure> {
+        let flags = [
+            ("text-column", self.text_column.is_some()),
+            ("label-column", self.label_column.is_some()),
+            ("label-map", !self.label_map.is_empty()),
+            ("no-quotes", self.no_quotes),
+        ];
+        match flags.iter().chain(others).find(|(_, is_given)| *is_given) {
+            Some((flag, _)) if self.data.is_none() => Err(Failure::Input(format!("--{flag} needs --data FILE"))),
+            _ => Ok(self.data.as_ref()),
+        }
     }
 }
 
@@ -78,7 +112,13 @@ pub fn check_label_map(entries: &[String], labels: &[String]) -> Result<(), Fail
 
 /// The same file with paths that do not depend on the working directory.
 pub fn absolute(file: FileConfig) -> FileConfig {
-    FileConfig { path: absolute_path(&file.path), test: file.test.as_deref().map(absolute_path), ..file }
+    let absolute = |path: Option<PathBuf>| path.as_deref().map(absolute_path);
+    FileConfig {
+        path: absolute_path(&file.path),
+        validation: absolute(file.validation),
+        test: absolute(file.test),
+        ..file
+    }
 }
 
 /// A path that does not depend on the working directory.
@@ -106,7 +146,7 @@ pub fn dataset(name: Option<&str>, file: Option<&FileConfig>, seed: u64) -> Resu
         "auto" => {
             let (dataset, why) = auto(&downloads());
             if let Some(why) = why {
-                warn_of_the_sample(&why.to_string());
+                warn_of_the_sample("IMDB is not available", &why.to_string());
             }
             Ok(dataset)
         }
@@ -149,13 +189,17 @@ fn read_again(config: &DatasetConfig, seed: u64, consequence: &str) -> Result<Da
 
 /// Refuses a configuration whose labels are not those of the data that the run was trained on.
 pub fn check_labels(config: &RunConfig, dataset: &Dataset) -> Result<(), Failure> {
-    if config.labels == dataset.labels {
+    check_same_labels(config, &dataset.labels, &dataset.name)
+}
+
+/// Refuses a configuration whose labels are not those of a data set.
+pub fn check_same_labels(config: &RunConfig, labels: &[String], name: &str) -> Result<(), Failure> {
+    if config.labels == labels {
         return Ok(());
     }
-    let [own, found] = [&config.labels, &dataset.labels].map(|labels| listed(labels));
+    let [own, found] = [&config.labels, labels].map(listed);
     Err(Failure::Input(format!(
-        "config.json: its labels ({own}) are not those of {} ({found}); restore config.json",
-        dataset.name
+        "config.json: its labels ({own}) are not those of {name} ({found}); restore config.json"
     )))
 }
 
@@ -216,12 +260,13 @@ pub fn run_folder(path: Option<&Path>) -> Result<RunFolder, Failure> {
     Ok(folder)
 }
 
-fn warn_of_the_sample(why: &str) {
+/// Says that a model is trained on made-up texts, and why.
+pub fn warn_of_the_sample(reason: &str, why: &str) {
     let warning = anstyle::Style::new().bold().fg_color(Some(anstyle::AnsiColor::Yellow.into()));
     let rule = "!".repeat(72);
     let lines = [
         rule.as_str(),
-        "IMDB is not available, so this trains on the bundled SAMPLE of made-up reviews:",
+        &format!("{reason}, so this trains on the bundled SAMPLE of made-up texts:"),
         "a demonstration, not a model of real language.",
         &rule,
     ];

@@ -86,6 +86,9 @@ pub enum LearnError {
         /// The number of labels.
         labels: usize,
     },
+    /// The model has a chain over the labels of a text, and a text has no tokens, or a token without a label.
+    #[error("a chain needs a label for every token, and texts with tokens")]
+    ChainLabels,
     /// The tokens have labels, and the model does not predict at every token.
     #[error(
         "labels for every token need a model with masked padding, without downsampling and without a lexicon, which \

@@ -2,11 +2,12 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Distribution, Gradients, Int, Tensor, TensorData};
 use convlens_run::model::{
-    Batch, Encode, Encoder, EncoderSettings, Lexicon, ModelConfig, Padding, TextModel, parameter_shapes,
+    Batch, Encode, Encoder, EncoderSettings, Forms, Lexicon, ModelConfig, Padding, TextModel, parameter_shapes,
 };
 use convlens_run::text::Tokenizer;
 use convlens_run::{TrainingConfig, WordVectors};
@@ -28,6 +29,8 @@ pub struct Learner<E: Encode = Encoder> {
     unk_id: Option<u32>,
     lexicon: Option<LexiconDescent>,
     vectors: Option<ProjectedVectors>,
+    /// The forms that texts consist of, if the model reads their spelling.
+    forms: Option<Arc<Forms>>,
     /// The device that the model trains on, with gradients recorded.
     device: Device,
 }
@@ -156,6 +159,7 @@ impl<E: Encode> Learner<E> {
             unk_id: tokenizer.unk_id(),
             lexicon,
             vectors: None,
+            forms: None,
             device,
         })
     }
@@ -190,6 +194,12 @@ impl<E: Encode> Learner<E> {
         Ok(self)
     }
 
+    /// The same learner, for texts that consist of forms and are given by their indices: a model that reads the spelling
+    /// of words needs them. Word dropout then leaves the spelling of a word.
+    pub fn with_forms(self, forms: Arc<Forms>) -> Self {
+        Self { forms: Some(forms), ..self }
+    }
+
     /// Takes one step on texts, given as token ids, and their targets. The learner is passed by value,
     /// so that the weights can change in place.
     ///
@@ -214,14 +224,18 @@ impl<E: Encode> Learner<E> {
         if let Some(unk_id) = self.unk_id.filter(|_| training.word_dropout > 0.0) {
             let mut rng = draws(training.seed, at.epoch, at.step);
             let vocab_size = self.model.embed.weight.dims()[0] as u32;
-            let dropped = |id| match self.vectors {
-                Some(_) => ProjectedVectors::only_vector(id, vocab_size),
-                None => unk_id,
+            let dropped = |id| match (&self.forms, &self.vectors) {
+                (Some(forms), _) => forms.only_spelling(id),
+                (None, Some(_)) => ProjectedVectors::only_vector(id, vocab_size),
+                (None, None) => unk_id,
             };
             rows.iter_mut().for_each(|ids| drop_words(ids.to_mut(), dropped, training.word_dropout, &mut rng));
         }
         let rows: Vec<&[u32]> = rows.iter().map(AsRef::as_ref).collect();
-        let batch = Batch::new(&rows, self.padding, self.pad_id, &self.device);
+        let batch = match &self.forms {
+            Some(forms) => Batch::of_forms(&rows, forms, &self.device),
+            None => Batch::new(&rows, self.padding, self.pad_id, &self.device),
+        };
         let batch = match &whole {
             Some(whole) => batch.with_texts_for_lexicon(&whole.iter().map(AsRef::as_ref).collect::<Vec<_>>()),
             None => batch,
@@ -234,11 +248,10 @@ impl<E: Encode> Learner<E> {
                 Embeddings { ids: batch.distinct.clone().inner(), trained: trained.clone(), rows: trained }
             }
         };
-        let (loss, scores) = objective::loss(&self.model, rows, &batch, targets, &self.device);
+        let (loss, scores) = objective::loss(&self.model, rows, &batch, targets, &self.device)?;
         drop(drawing);
         let mut gradients = loss.backward();
-        let remaining = 1.0 - at.done as f64 / at.steps as f64;
-        let relative_rate = if training.decay { remaining } else { 1.0 };
+        let relative_rate = training.relative_rate(at.done, at.steps);
         let rate = training.learning_rate * relative_rate;
         if let (Some(lexicon), Some(descent)) = (&mut self.model.lexicon, &self.lexicon) {
             descent.step(lexicon, &mut gradients, relative_rate);
@@ -263,7 +276,8 @@ impl<E: Encode> Learner<E> {
     /// [`LearnError`] if the numbers of texts and targets differ, or a label or a token is not one of the model's.
     pub fn check_texts<T: AsRef<[u32]>>(&self, texts: &[T], targets: &Targets) -> Result<(), LearnError> {
         objective::check(&self.model, self.padding, texts.iter().map(|ids| ids.as_ref().len()), targets)?;
-        objective::check_tokens(texts, self.model.embed.weight.dims()[0])
+        let ids = self.forms.as_ref().map_or(self.model.embed.weight.dims()[0], |forms| forms.len());
+        objective::check_tokens(texts, ids)
     }
 
     fn check(&self, rows: &[Cow<'_, [u32]>], targets: &Targets, at: StepPosition) -> Result<(), LearnError> {

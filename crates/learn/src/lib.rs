@@ -27,7 +27,7 @@ pub use lexicon::CountedLexicon;
 pub use loss::{Tally, calibrated_metrics, cross_entropy};
 pub use objective::{Measurement, StepScores};
 pub use parameters::{parameters, with_parameters};
-pub use preset::{PRESETS, Preset, UnknownPreset, preset};
+pub use preset::{PRESETS, Preset, Settings, UnknownPreset, preset};
 pub use session::Session;
 pub use targets::Targets;
 pub use training::{Split, Training, measure};

@@ -3,9 +3,14 @@
 //! This is the only file that says how predictions and [`Targets`] are compared. A task with targets of another kind
 //! adds a case to each `match`.
 
+use std::sync::Arc;
+
 use burn::tensor::{Device, Tensor};
-use convlens_run::model::{Batch, Encode, Padding, TextModel, position_cross_entropy};
-use convlens_run::{Metrics, RunError, batches_by_length, fit_temperature, logits, to_host, to_host_async};
+use convlens_run::model::{Batch, Encode, Forms, Padding, TextModel, position_cross_entropy};
+use convlens_run::{
+    Metrics, RunError, SpanTally, batches_by_length, best_labels, fit_temperature, logits, mark_spans, to_host,
+    to_host_async,
+};
 
 use crate::{LearnError, Tally, Targets, calibrated_metrics, cross_entropy};
 
@@ -81,11 +86,15 @@ pub(crate) fn check<E: Encode>(
             if padding != Padding::Masked || model.stride() > 1 || model.lexicon.is_some() {
                 return Err(LearnError::NoPositions);
             }
+            let needs_all = model.chain.is_some();
             for (tokens, labels) in lengths.zip(texts) {
                 if tokens != labels.len() {
                     return Err(LearnError::PositionCount { tokens, labels: labels.len() });
                 }
                 labels.iter().flatten().try_for_each(|&label| check_label(label, outputs))?;
+                if needs_all && (labels.is_empty() || labels.contains(&None)) {
+                    return Err(LearnError::ChainLabels);
+                }
             }
             Ok(())
         }
@@ -106,14 +115,18 @@ pub(crate) fn check_label(label: usize, classes: usize) -> Result<(), LearnError
 
 /// The loss of a batch, `[1]`, whose gradient trains the model, and the scores behind it. The targets must have been
 /// checked. `rows` are the embeddings of the distinct words of the batch.
+///
+/// # Errors
+///
+/// [`RunError::Device`].
 pub(crate) fn loss<E: Encode>(
     model: &TextModel<E>,
     rows: Tensor<2>,
     batch: &Batch,
     targets: &Targets,
     device: &Device,
-) -> (Tensor<1>, StepScores) {
-    match targets {
+) -> Result<(Tensor<1>, StepScores), RunError> {
+    Ok(match targets {
         Targets::Labels(labels) => {
             let of_encoder = model.forward_encoder(rows, batch);
             let loss = cross_entropy(of_encoder.clone(), labels, device);
@@ -130,15 +143,13 @@ pub(crate) fn loss<E: Encode>(
             (loss, StepScores(Scores::OfTexts { logits: logits.inner(), labels: labels.clone() }))
         }
         Targets::Positions(texts) => {
-            let (loss, hits, count) = position_loss(model, model.features(rows, batch), texts);
-            let of_positions = Scores::OfPositions { loss: loss.clone().inner(), hits, count };
-            (loss, StepScores(of_positions))
+            let (loss, scores) = position_loss(model, model.features(rows, batch), texts)?;
+            (loss, StepScores(scores))
         }
-    }
+    })
 }
 
-/// The mean loss at the positions with a label, `[1]`, how many of them are predicted, and how many there are. It is 0
-/// if there are none.
+/// The mean loss at the positions with a label, `[1]`, and the scores behind it. The loss is 0 if there are none.
 ///
 /// # Shapes
 ///
@@ -147,10 +158,23 @@ fn position_loss<E: Encode>(
     model: &TextModel<E>,
     features: Tensor<3>,
     texts: &[Vec<Option<usize>>],
-) -> (Tensor<1>, usize, usize) {
+) -> Result<(Tensor<1>, Scores), RunError> {
     let count = texts.iter().flatten().flatten().count();
+    let of_positions = |loss: Tensor<1>, hits| {
+        let scores = Scores::OfPositions { loss: without_gradient(loss.clone()), hits, count };
+        (loss, scores)
+    };
     if count == 0 {
-        return (features.sum().mul_scalar(0.0), 0, 0);
+        return Ok(of_positions(features.sum().mul_scalar(0.0), 0));
+    }
+    if let Some(chain) = &model.chain {
+        let logits = model.predict_features(features);
+        let labels: Vec<Vec<usize>> = texts.iter().map(|text| text.iter().copied().flatten().collect()).collect();
+        let loss = chain.loss(logits.clone(), &labels);
+        let lengths: Vec<usize> = labels.iter().map(Vec::len).collect();
+        let found = best_labels(model, without_gradient(logits), &lengths)?;
+        let pairs = found.iter().flatten().zip(labels.iter().flatten());
+        return Ok(of_positions(loss, pairs.filter(|(found, label)| found == label).count()));
     }
     let weight = model.head.weight.val().squeeze_dim::<2>(2);
     let bias = match &model.head.bias {
@@ -158,7 +182,12 @@ fn position_loss<E: Encode>(
         None => Tensor::zeros([weight.dims()[0]], &features.device()),
     };
     let (loss, hits) = position_cross_entropy(features, weight, bias, texts);
-    (loss, hits, count)
+    Ok(of_positions(loss, hits))
+}
+
+/// The tensor without the operations that it was computed by, if these were recorded.
+fn without_gradient<const D: usize>(tensor: Tensor<D>) -> Tensor<D> {
+    if tensor.device().is_autodiff() { tensor.inner() } else { tensor }
 }
 
 /// How well a model does on texts that it is not trained on. They may be added in parts.
@@ -169,9 +198,20 @@ pub struct Measurement {
     labels: Vec<usize>,
     /// What is known of labels at positions.
     positions: Tally,
+    /// The spans of these labels, if they have names that mark spans.
+    spans: Option<(Vec<String>, SpanTally)>,
+    /// The forms that texts consist of, if these are not ids of tokens.
+    forms: Option<Arc<Forms>>,
 }
 
 impl Measurement {
+    /// A measurement of texts that consist of forms, whose labels at positions have these names. It counts their spans
+    /// too if the names [mark spans](mark_spans).
+    pub fn of_tags(forms: Arc<Forms>, labels: &[String]) -> Self {
+        let spans = mark_spans(labels).then(|| (labels.to_vec(), SpanTally::default()));
+        Self { forms: Some(forms), spans, ..Self::default() }
+    }
+
     /// Measures the model on some texts, given as ids; `on_done` is called with the number of texts done so far.
     ///
     /// # Errors
@@ -201,9 +241,20 @@ impl Measurement {
                 for indices in batches_by_length(texts, padding) {
                     let rows: Vec<&[u32]> = indices.iter().map(|&index| texts[index]).collect();
                     let labels: Vec<_> = indices.iter().map(|&index| labels[index].clone()).collect();
-                    let batch = Batch::new(&rows, padding, pad_id, &device);
-                    let (loss, hits, count) = position_loss(model, model.features(model.rows(&batch), &batch), &labels);
-                    self.positions.merge(Tally::from_mean(&to_host(loss)?, hits, count));
+                    let batch = match &self.forms {
+                        Some(forms) => Batch::of_forms(&rows, forms, &device),
+                        None => Batch::new(&rows, padding, pad_id, &device),
+                    };
+                    let features = model.features(model.rows(&batch), &batch);
+                    if let Some((names, spans)) = &mut self.spans {
+                        let lengths: Vec<usize> = rows.iter().map(|row| row.len()).collect();
+                        let found = best_labels(model, model.predict_features(features.clone()), &lengths)?;
+                        for (found, labels) in found.iter().zip(&labels) {
+                            add_spans(spans, names, found, labels);
+                        }
+                    }
+                    let (_, scores) = position_loss(model, features, &labels)?;
+                    self.positions.merge(StepScores(scores).tally()?);
                     done += indices.len();
                     on_done(done);
                 }
@@ -226,13 +277,30 @@ impl Measurement {
     /// The metrics, with probabilities at a temperature.
     pub fn metrics(&self, temperature: f64) -> Metrics {
         if self.labels.is_empty() {
-            self.positions.metrics()
+            let f1 = self.spans.as_ref().map(|(_, spans)| spans.total().f1());
+            Metrics { f1, ..self.positions.metrics() }
         } else {
             calibrated_metrics(&self.logits, self.outputs(), &self.labels, temperature)
         }
     }
 
+    /// What the best epoch of a tagger is chosen by: the F1 score of its spans, or its accuracy. None for other tasks,
+    /// which choose it by the loss.
+    pub fn score(&self) -> Option<f64> {
+        self.forms.as_ref()?;
+        let metrics = self.metrics(1.0);
+        Some(metrics.f1.unwrap_or(metrics.accuracy))
+    }
+
     fn outputs(&self) -> usize {
         (self.logits.len() / self.labels.len().max(1)).max(1)
     }
+}
+
+/// Adds the spans of a text, given by the labels that were found and those that are right.
+fn add_spans(spans: &mut SpanTally, names: &[String], found: &[usize], labels: &[Option<usize>]) {
+    let name = |label: usize| names.get(label).map_or("O", String::as_str);
+    let expected: Vec<&str> = labels.iter().map(|label| label.map_or("O", name)).collect();
+    let predicted: Vec<&str> = found.iter().map(|&label| name(label)).collect();
+    spans.add(&expected, &predicted);
 }

@@ -1,12 +1,12 @@
 //! Presets: named settings to start from. To add one, add a row to the table.
 
 use convlens_run::model::{
-    ByteNetConfig, ConvConfig, DenseConfig, Downsampling, EncoderConfig, GatedConfig, LayerConfig, LexiconConfig,
-    LinearConvConfig, ModelConfig, OneHotConfig, Padding, PlainStackConfig, Pooling, RecurrentConfig, ResidualBranch,
-    ResidualConfig,
+    ByteNetConfig, ConvConfig, DenseConfig, Downsampling, EncoderConfig, GatedConfig, IteratedConfig, LayerConfig,
+    LexiconConfig, LinearConvConfig, ModelConfig, OneHotConfig, Padding, PlainStackConfig, Pooling, RecurrentConfig,
+    ResidualBranch, ResidualConfig, SpellingConfig,
 };
 use convlens_run::text::TokenizerKind;
-use convlens_run::{TextConfig, TokenizerSource, TrainingConfig};
+use convlens_run::{Task, TextConfig, TokenizerSource, TrainingConfig};
 
 /// Named settings.
 pub struct Preset {
@@ -14,6 +14,8 @@ pub struct Preset {
     pub name: &'static str,
     /// A description in one line.
     pub summary: &'static str,
+    /// The task that it is made for.
+    pub task: Task,
     /// How texts are turned into ids.
     pub text: fn() -> TextConfig,
     /// The model, from the size of the vocabulary and the number of outputs.
@@ -25,6 +27,30 @@ pub struct Preset {
 }
 
 impl Preset {
+    /// The settings of the preset for a task. For tagging with a preset that is made for classifying, they are the
+    /// preset's encoder over words and their spelling; none for a task that the preset cannot do.
+    pub fn for_task(&'static self, task: Task) -> Option<Settings> {
+        let model = move |vocab_size, outputs| (self.model)(vocab_size, outputs);
+        match (self.task, task) {
+            (Task::Classify, Task::Tag) => Some(Settings {
+                text: words_of_sentences(),
+                training: tagging(),
+                model: Box::new(move |vocab_size, outputs| {
+                    tagger(vocab_size, outputs, model(vocab_size, outputs).encoder)
+                }),
+            }),
+            (own, task) if own == task => {
+                Some(Settings { text: (self.text)(), training: (self.training)(), model: Box::new(model) })
+            }
+            _ => None,
+        }
+    }
+
+    /// The first preset that is made for a task.
+    pub fn default_for(task: Task) -> &'static Self {
+        PRESETS.iter().find(|preset| preset.task == task).unwrap_or(&PRESETS[0])
+    }
+
     /// The number of epochs for `texts` texts in batches of `batch_size`, which counts as 1 if it is 0.
     pub fn epochs(&self, texts: usize, batch_size: usize) -> usize {
         let steps_per_epoch = texts.div_ceil(batch_size.max(1)).max(1);
@@ -32,11 +58,22 @@ impl Preset {
     }
 }
 
-/// All presets; the first is the default.
-pub const PRESETS: [Preset; 15] = [
+/// The settings of a preset for a task.
+pub struct Settings {
+    /// How texts are turned into ids.
+    pub text: TextConfig,
+    /// The model, from the size of the vocabulary and the number of outputs.
+    pub model: Box<dyn Fn(usize, usize) -> ModelConfig>,
+    /// How the model is trained.
+    pub training: TrainingConfig,
+}
+
+/// All presets; the first of each task is its default.
+pub const PRESETS: [Preset; 17] = [
     Preset {
         name: "default",
         summary: "a lexicon of words and pairs, with rules for negation, and a small convolution with max pooling",
+        task: Task::Classify,
         text: || TextConfig { vocab_size: 20_000, ..contractions() },
         model: |vocab_size, outputs| ModelConfig {
             embedding: 16,
@@ -54,6 +91,7 @@ pub const PRESETS: [Preset; 15] = [
     Preset {
         name: "linear",
         summary: "one linear convolution, masked padding, texts of any length, regularised",
+        task: Task::Classify,
         text: words,
         model: |vocab_size, outputs| linear(vocab_size, outputs, Padding::Masked),
         // With more decay, a product of linear layers keeps a single direction.
@@ -63,6 +101,7 @@ pub const PRESETS: [Preset; 15] = [
     Preset {
         name: "seed",
         summary: "Ben Bolte's model exactly: 400 tokens, padded at the front and counted in the mean",
+        task: Task::Classify,
         text: words,
         model: |vocab_size, outputs| linear(vocab_size, outputs, Padding::Counted { length: 400 }),
         training: TrainingConfig::default,
@@ -71,6 +110,7 @@ pub const PRESETS: [Preset; 15] = [
     Preset {
         name: "relu",
         summary: "linear with bias and ReLU after the convolution",
+        task: Task::Classify,
         text: words,
         model: |vocab_size, outputs| ModelConfig {
             encoder: EncoderConfig::Conv(ConvConfig::new(128, &[3])),
@@ -82,6 +122,7 @@ pub const PRESETS: [Preset; 15] = [
     Preset {
         name: "conv",
         summary: "convolutions over 3, 4 and 5 words in parallel, ReLU, max pooling (Kim 2014)",
+        task: Task::Classify,
         text: || TextConfig { vocab_size: 30_000, ..punctuated() },
         // Kim 2014, section 3.1: 300 dimensions, 100 filters of each width, dropout 0.5, batches of 50.
         model: |vocab_size, outputs| ModelConfig {
@@ -97,6 +138,7 @@ pub const PRESETS: [Preset; 15] = [
     Preset {
         name: "best",
         summary: "filters over one-hot words, max pooling (Johnson and Zhang 2015), and a lexicon",
+        task: Task::Classify,
         text: contractions,
         model: |vocab_size, outputs| ModelConfig {
             lexicon: Some(LexiconConfig { pairs: 1, saturation: 500.0, encoder_share: 0.5 }),
@@ -108,6 +150,7 @@ pub const PRESETS: [Preset; 15] = [
     Preset {
         name: "plain",
         summary: "a stack of four convolutions",
+        task: Task::Classify,
         text: words,
         model: |vocab_size, outputs| {
             let downsampling = Downsampling::None;
@@ -120,6 +163,7 @@ pub const PRESETS: [Preset; 15] = [
     Preset {
         name: "residual",
         summary: "two residual blocks (He et al. 2016)",
+        task: Task::Classify,
         text: words,
         model: |vocab_size, outputs| {
             let branch = ResidualBranch::He;
@@ -132,6 +176,7 @@ pub const PRESETS: [Preset; 15] = [
     Preset {
         name: "dense",
         summary: "four densely connected convolutions (Huang et al. 2017)",
+        task: Task::Classify,
         text: words,
         model: |vocab_size, outputs| {
             let dense = DenseConfig { growth: HIDDEN / 2, layers: 4, layer: layer() };
@@ -143,6 +188,7 @@ pub const PRESETS: [Preset; 15] = [
     Preset {
         name: "dilated",
         summary: "four residual blocks, dilated 1, 2, 4, 8 (TCN, Bai et al. 2018)",
+        task: Task::Classify,
         text: words,
         model: |vocab_size, outputs| {
             let branch = ResidualBranch::Tcn;
@@ -155,6 +201,7 @@ pub const PRESETS: [Preset; 15] = [
     Preset {
         name: "bytenet",
         summary: "four residual blocks, normalised, dilated 1, 2, 4, 8 (ByteNet, Kalchbrenner et al. 2016)",
+        task: Task::Classify,
         text: words,
         model: |vocab_size, outputs| {
             let layer = LayerConfig { layer_norm: true, ..layer() };
@@ -167,6 +214,7 @@ pub const PRESETS: [Preset; 15] = [
     Preset {
         name: "gated",
         summary: "four gated units, dilated 1, 2, 4, 8, with skip connections (WaveNet)",
+        task: Task::Classify,
         text: words,
         model: |vocab_size, outputs| {
             let gated = GatedConfig { hidden: HIDDEN, units: 4, dilation_base: 2, layer: layer() };
@@ -178,6 +226,7 @@ pub const PRESETS: [Preset; 15] = [
     Preset {
         name: "lstm",
         summary: "long short-term memory (LSTM), a recurrent baseline",
+        task: Task::Classify,
         text: words,
         model: |vocab_size, outputs| stack(vocab_size, outputs, EncoderConfig::Lstm(recurrent(false))),
         training: stacked,
@@ -186,6 +235,7 @@ pub const PRESETS: [Preset; 15] = [
     Preset {
         name: "bilstm",
         summary: "long short-term memory (LSTM) in both directions",
+        task: Task::Classify,
         text: words,
         model: |vocab_size, outputs| stack(vocab_size, outputs, EncoderConfig::Lstm(recurrent(true))),
         training: stacked,
@@ -194,10 +244,37 @@ pub const PRESETS: [Preset; 15] = [
     Preset {
         name: "gru",
         summary: "gated recurrent units (GRU)",
+        task: Task::Classify,
         text: words,
         model: |vocab_size, outputs| stack(vocab_size, outputs, EncoderConfig::Gru(recurrent(false))),
         training: stacked,
         min_steps: 1_500,
+    },
+    Preset {
+        name: "tagger",
+        summary: "four gated units over words and their spelling, normalised (for tagging)",
+        task: Task::Tag,
+        text: words_of_sentences,
+        model: |vocab_size, outputs| {
+            let layer = LayerConfig { layer_norm: true, dropout: 0.33, ..LayerConfig::default() };
+            let gated = GatedConfig { hidden: 256, units: 4, dilation_base: 1, layer };
+            tagger(vocab_size, outputs, EncoderConfig::Gated(gated))
+        },
+        training: tagging,
+        min_steps: 400,
+    },
+    Preset {
+        name: "iterated",
+        summary: "a block of dilated convolutions, applied three times (Strubell et al. 2017), and a chain (for tagging)",
+        task: Task::Tag,
+        text: words_of_sentences,
+        model: |vocab_size, outputs| {
+            let layer = LayerConfig { dropout: 0.15, ..LayerConfig::default() };
+            let iterated = IteratedConfig { hidden: 256, dilations: vec![1, 2, 1], iterations: 3, layer };
+            ModelConfig { chain: true, ..tagger(vocab_size, outputs, EncoderConfig::Iterated(iterated)) }
+        },
+        training: tagging,
+        min_steps: 400,
     },
 ];
 
@@ -228,6 +305,39 @@ fn recurrent(bidirectional: bool) -> RecurrentConfig {
 /// Embeddings with as many dimensions as there are channels, masked padding, mean pooling.
 fn stack(vocab_size: usize, outputs: usize, encoder: EncoderConfig) -> ModelConfig {
     ModelConfig { embedding: HIDDEN, encoder, ..linear(vocab_size, outputs, Padding::Masked) }
+}
+
+/// A tagger: words of 100 dimensions, and beside them their spelling under filters of three and five bytes (Ma and Hovy
+/// 2016, section 2.1, have 30 filters of three characters).
+fn tagger(vocab_size: usize, outputs: usize, encoder: EncoderConfig) -> ModelConfig {
+    let spelling = SpellingConfig { embedding: 30, filters: 100, kernel_sizes: vec![3, 5] };
+    ModelConfig {
+        embedding: 100,
+        init_std: 0.1,
+        dropout: 0.33,
+        spelling: Some(spelling),
+        encoder,
+        ..linear(vocab_size, outputs, Padding::Masked)
+    }
+}
+
+/// The words of tagged sentences, which are split already.
+fn words_of_sentences() -> TextConfig {
+    TextConfig { vocab_size: 50_000, ..contractions() }
+}
+
+/// Adam with a step size that rises, then falls to zero.
+fn tagging() -> TrainingConfig {
+    TrainingConfig {
+        epochs: 12,
+        learning_rate: 2e-3,
+        decay: true,
+        warmup: 0.2,
+        adam_epsilon: 1e-8,
+        word_dropout: 0.15,
+        weight_decay: 0.01,
+        ..TrainingConfig::default()
+    }
 }
 
 /// [`regularised`] with fewer epochs.

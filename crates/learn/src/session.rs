@@ -50,10 +50,11 @@ impl Session {
         self.tally.merge(step);
     }
 
-    /// Ends the epoch, and begins the next one. Returns its metrics, and whether it is the best so far.
-    pub fn end_epoch(&mut self, validation: Metrics) -> (EpochMetrics, bool) {
+    /// Ends the epoch, and begins the next one. Returns its metrics, and whether it is the best so far: by the score, if
+    /// there is one (see [`EpochMetrics::score`]).
+    pub fn end_epoch(&mut self, validation: Metrics, score: Option<f64>) -> (EpochMetrics, bool) {
         let (train, seconds) = (self.tally.metrics(), self.epoch_seconds);
-        let epoch = EpochMetrics { epoch: self.epoch, train, validation, seconds };
+        let epoch = EpochMetrics { epoch: self.epoch, train, validation, score, seconds };
         let is_best = epoch.is_better_than(EpochMetrics::best(&self.history));
         self.history.push(epoch.clone());
         self.epoch += 1;
@@ -93,4 +94,5 @@ fn is_measured(epoch: &EpochMetrics) -> bool {
     [epoch.train, epoch.validation]
         .iter()
         .all(|metrics| metrics.loss.is_finite() && (0.0..=1.0).contains(&metrics.accuracy))
+        && epoch.score.is_none_or(|score| (0.0..=1.0).contains(&score))
 }

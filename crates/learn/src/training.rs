@@ -211,7 +211,7 @@ impl<S: EncoderSettings> Training<S> {
             self.learner = None;
             return Err(LearnError::NotFinite);
         }
-        let (epoch, is_best) = self.session.end_epoch(validation);
+        let (epoch, is_best) = self.session.end_epoch(validation, None);
         if is_best {
             self.best = Some((self.run.model.clone(), measured.temperature()));
         }

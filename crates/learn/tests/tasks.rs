@@ -167,7 +167,7 @@ fn a_tagger_is_trained_by_the_same_learner() {
         }
         assert_eq!(session.tally.count, targets.count());
         assert!(session.check(&targets).is_ok());
-        session.end_epoch(measured(&learner).metrics(1.0));
+        session.end_epoch(measured(&learner).metrics(1.0), None);
     }
     let (first, last) = (session.history[0].validation, session.history[29].validation);
     assert!(last.accuracy > 0.98 && last.loss < first.loss / 4.0, "{first:?} {last:?}");

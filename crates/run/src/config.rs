@@ -1,8 +1,9 @@
 //! `config.json`: the settings that rebuild the model and repeat the run.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 
-use convlens_model::{EncoderConfig, EncoderSettings, ModelConfig};
+use convlens_model::{EncoderConfig, EncoderSettings, ModelConfig, Padding};
 use convlens_phrases::files::parse_config;
 use convlens_phrases::settings::{check, check_classifier, uncalibrated};
 use convlens_phrases::{FORMAT, PhrasesError, PredictionSettings, calibrated_probabilities, output_names, outputs_for};
@@ -27,14 +28,46 @@ pub const BURN_VERSION: &str = "0.22.1";
 pub enum Task {
     /// One label per text.
     Classify,
+    /// One label per word.
+    Tag,
 }
 
 impl Task {
+    /// All tasks.
+    pub const ALL: [Self; 2] = [Self::Classify, Self::Tag];
+
+    /// The name of the task, as in `config.json`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Classify => "classify",
+            Self::Tag => "tag",
+        }
+    }
+
     /// The number of outputs of a model that chooses among so many labels.
     pub fn outputs(self, labels: usize) -> usize {
         match self {
             Self::Classify => outputs_for(labels),
+            Self::Tag => labels,
         }
+    }
+
+    /// What its models do, as a verb: *classify*.
+    pub fn verb(self) -> &'static str {
+        match self {
+            Self::Classify => "classify texts",
+            Self::Tag => "tag words",
+        }
+    }
+}
+
+impl fmt::Display for Task {
+    /// What a run does: *classifies*.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Classify => "classifies texts",
+            Self::Tag => "tags words",
+        })
     }
 }
 
@@ -86,7 +119,7 @@ impl<S: EncoderSettings> RunConfig<S> {
         Ok(config)
     }
 
-    /// The settings of a classifier that is trained on texts in memory.
+    /// The settings of a classifier that is trained on texts in memory. For another task, change the field.
     pub fn new(
         preset: &str,
         labels: Vec<String>,
@@ -118,6 +151,7 @@ impl<S: EncoderSettings> RunConfig<S> {
     pub fn check(&self) -> Result<(), RunError> {
         let Self { labels, model, .. } = self;
         check_classifier(labels, model.vocab_size, model.outputs, model.padding, self.temperature)?;
+        self.check_task()?;
         let vocab_size = self.text.vocab_size;
         check("text.vocab_size", vocab_size, (1..=MOST).contains(&vocab_size), "from 1 to 2^31 - 1")?;
         model.check()?;
@@ -132,6 +166,23 @@ impl<S: EncoderSettings> RunConfig<S> {
         self.training.check()
     }
 
+    /// Checks that the model has what its task needs, and nothing that only other tasks have.
+    fn check_task(&self) -> Result<(), RunError> {
+        let model = &self.model;
+        let is_tagger = self.task == Task::Tag;
+        let outputs = self.task.outputs(self.labels.len());
+        check("model.outputs", model.outputs, !is_tagger || model.outputs == outputs, "the number of labels")?;
+        let fits = |is_given: bool| is_tagger || !is_given;
+        check("model.spelling", "given", fits(model.spelling.is_some()), "null: only taggers read spellings")?;
+        check("model.chain", model.chain, fits(model.chain), "false: only taggers have one")?;
+        if is_tagger {
+            let predicts_everywhere = model.encoder.stride() == 1 && model.padding == Padding::Masked;
+            check("model.encoder", "with a stride or counted padding", predicts_everywhere, "one position per word")?;
+            check("model.lexicon", "given", model.lexicon.is_none(), "null: only classifiers have one")?;
+        }
+        Ok(())
+    }
+
     /// Every label's calibrated probability, from the logits of a text.
     pub fn probabilities<T: Copy + Into<f64>>(&self, logits: &[T]) -> Vec<f64> {
         calibrated_probabilities(logits, self.temperature)
@@ -143,6 +194,7 @@ impl<S: EncoderSettings> RunConfig<S> {
         config.dataset.name = self.dataset.short_name();
         if let Some(file) = &mut config.dataset.file {
             file.path = file_name(&file.path);
+            file.validation = file.validation.as_deref().map(file_name);
             file.test = file.test.as_deref().map(file_name);
         }
         if let TokenizerSource::File(path) = &mut config.text.tokenizer {
@@ -220,6 +272,9 @@ impl DatasetConfig {
 pub struct FileConfig {
     /// The file: CSV, TSV, Parquet or JSON Lines.
     pub path: PathBuf,
+    /// The file of the validation split; if there is none, the split is cut from `path`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub validation: Option<PathBuf>,
     /// The file of the test split; if there is none, the split is cut from `path`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub test: Option<PathBuf>,
@@ -304,6 +359,9 @@ pub struct TrainingConfig {
     pub learning_rate: f64,
     /// Whether the step size falls linearly to zero over the epochs.
     pub decay: bool,
+    /// The share of the steps in which the step size first rises linearly from zero.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub warmup: f64,
     /// Adam's term for numerical stability.
     pub adam_epsilon: f32,
     /// The probability that a word of a training text is replaced by the unknown word.
@@ -325,6 +383,10 @@ pub struct TrainingConfig {
     pub max_tokens: usize,
 }
 
+fn is_zero(value: &f64) -> bool {
+    *value == 0.0
+}
+
 fn default_max_tokens() -> usize {
     TrainingConfig::MAX_TOKENS
 }
@@ -339,6 +401,7 @@ impl Default for TrainingConfig {
             batch_size: 32,
             learning_rate: 1e-3,
             decay: false,
+            warmup: 0.0,
             adam_epsilon: 1e-7,
             word_dropout: 0.0,
             weight_decay: 0.0,
@@ -366,6 +429,8 @@ impl TrainingConfig {
         check("training.batch_size", batch_size, (1..=MOST).contains(&batch_size), "from 1 to 2^31 - 1")?;
         let is_rate = learning_rate.is_finite() && learning_rate > 0.0;
         check("training.learning_rate", learning_rate, is_rate, "a finite number above 0")?;
+        let warmup = self.warmup;
+        check("training.warmup", warmup, (0.0..1.0).contains(&warmup), "0 or more and below 1")?;
         let is_epsilon = adam_epsilon.is_finite() && adam_epsilon > 0.0;
         check("training.adam_epsilon", adam_epsilon, is_epsilon, "a finite number above 0")?;
         check("training.word_dropout", word_dropout, (0.0..1.0).contains(&word_dropout), "0 or more and below 1")?;
@@ -375,6 +440,16 @@ impl TrainingConfig {
         let is_share = validation_fraction > 0.0 && validation_fraction < 1.0;
         check("training.validation_fraction", validation_fraction, is_share, "above 0 and below 1")?;
         Ok(check("training.max_tokens", max_tokens, max_tokens > 0, "1 or more")?)
+    }
+
+    /// The step size relative to [`learning_rate`](Self::learning_rate), after `done` of all `steps`.
+    pub fn relative_rate(&self, done: usize, steps: usize) -> f64 {
+        let share = done as f64 / steps.max(1) as f64;
+        if share < self.warmup {
+            // The first step counts too.
+            return (done + 1) as f64 / (self.warmup * steps as f64).max((done + 1) as f64);
+        }
+        if self.decay { (1.0 - share) / (1.0 - self.warmup) } else { 1.0 }
     }
 
     /// Whether training is over after these epochs: it has reached the most epochs, or has waited for
@@ -402,6 +477,7 @@ pub(crate) mod tests {
     pub(crate) fn file() -> FileConfig {
         FileConfig {
             path: "/home/me/reviews.csv".into(),
+            validation: None,
             test: Some("/home/me/held-out.csv".into()),
             text_column: "text".into(),
             label_column: "label".into(),

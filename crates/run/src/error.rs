@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use convlens_phrases::{PhrasesError, one_line};
 
+use crate::Task;
+
 /// An error of this crate. Its message names the file and says what is wrong with it.
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs)]
@@ -24,6 +26,8 @@ pub enum RunError {
     Vectors { path: PathBuf, message: String },
     #[error("a text of {tokens} tokens is too long for this model, which reads {most} at most; shorten it")]
     TooLong { tokens: usize, most: usize },
+    #[error("this run {task}, and does not {}; name another run", expected.verb())]
+    Task { task: Task, expected: Task },
     #[error("{0}")]
     Model(#[from] convlens_model::ConfigError),
     #[error("cannot read from the device: {0}")]

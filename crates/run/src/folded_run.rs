@@ -29,6 +29,8 @@ impl Run {
             dropout: 0.0,
             shrinkage: 0.0,
             lexicon: None,
+            spelling: None,
+            chain: false,
             ..config.model
         };
         let mut model = config.model.init(&self.device)?;

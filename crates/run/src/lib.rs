@@ -14,6 +14,7 @@ mod prediction;
 mod predictor;
 mod run;
 mod spans;
+mod tagger;
 #[cfg(test)]
 mod testing;
 mod vectors;
@@ -44,7 +45,8 @@ pub use logits::{batches_by_length, logits, padded};
 pub use metrics::{EpochMetrics, Metrics, RunMetrics};
 pub use predictor::Predictor;
 pub use run::Run;
-pub use spans::{Span, SpanCounts, SpanTally, spans};
+pub use spans::{Span, SpanCounts, SpanTally, mark_spans, spans};
+pub use tagger::{TaggedWord, Tagger, best_labels, forms_of};
 pub use vectors::{MAX_VECTOR_DIMENSIONS, WordVectors};
 pub use windows::{LongText, MOST_TOKENS};
 pub use write::write_file;

@@ -17,6 +17,9 @@ pub struct Metrics {
     /// was not measured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub calibration_error: Option<f64>,
+    /// The F1 score of spans, if labels mark spans; see [`SpanCounts::f1`](crate::SpanCounts::f1).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub f1: Option<f64>,
 }
 
 /// The metrics of one epoch, a line of `metrics.jsonl`.
@@ -28,22 +31,30 @@ pub struct EpochMetrics {
     pub train: Metrics,
     /// On the validation split, at the end of the epoch.
     pub validation: Metrics,
+    /// What the best epoch is chosen by instead of the validation loss: of a tagger the F1 score of its spans, or its
+    /// accuracy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub score: Option<f64>,
     /// Seconds of training, without validation.
     pub seconds: f64,
 }
 
 impl EpochMetrics {
-    /// The epoch with the lowest validation loss, the first of equals; none if no loss is finite.
+    /// The [best](Self::is_better_than) epoch, the first of equals; none if no loss is finite.
     pub fn best(history: &[Self]) -> Option<&Self> {
         history.iter().fold(None, |best, epoch| if epoch.is_better_than(best) { Some(epoch) } else { best })
     }
 
     /// Whether this epoch's validation loss is lower than that of the best epoch before it, if there
-    /// is one. A loss that is not finite is never lower.
+    /// is one; or its score is higher, if there are scores. A loss that is not finite is never better.
     pub fn is_better_than(&self, best: Option<&Self>) -> bool {
         let loss = self.validation.loss;
-        let is_lower = |best: &Self| !best.validation.loss.is_finite() || loss < best.validation.loss;
-        loss.is_finite() && best.is_none_or(is_lower)
+        let is_better = |best: &Self| match (self.score, best.score) {
+            _ if !best.validation.loss.is_finite() => true,
+            (Some(own), Some(best)) => own > best,
+            _ => loss < best.validation.loss,
+        };
+        loss.is_finite() && best.is_none_or(is_better)
     }
 }
 
@@ -115,11 +126,12 @@ mod tests {
     use super::*;
 
     fn history(losses: &[f64]) -> Vec<EpochMetrics> {
-        let metrics = |loss| Metrics { accuracy: 0.5, loss, calibration_error: None };
+        let metrics = |loss| Metrics { accuracy: 0.5, loss, calibration_error: None, f1: None };
         let epoch = |(index, &loss): (usize, &f64)| EpochMetrics {
             epoch: index + 1,
             train: metrics(1.0),
             validation: metrics(loss),
+            score: None,
             seconds: 1.0,
         };
         losses.iter().enumerate().map(epoch).collect()
@@ -134,6 +146,10 @@ mod tests {
         assert_eq!(best(&[]), None);
         let epochs = history(&[f64::NAN, 0.3, 0.3]);
         assert!(!epochs[0].is_better_than(None) && epochs[1].is_better_than(None));
+        let scored = |loss, score| EpochMetrics { score: Some(score), ..history(&[loss]).remove(0) };
+        assert!(scored(0.5, 0.9).is_better_than(Some(&scored(0.4, 0.8))));
+        assert!(!scored(0.3, 0.8).is_better_than(Some(&scored(0.4, 0.8))));
+        assert!(!scored(f64::NAN, 0.9).is_better_than(Some(&scored(0.4, 0.8))));
         assert!(!epochs[2].is_better_than(Some(&epochs[1])) && epochs[1].is_better_than(Some(&epochs[0])));
     }
 }

@@ -35,6 +35,14 @@ pub fn spans<'a>(tags: &[&'a str]) -> Vec<Span<'a>> {
     found
 }
 
+/// Whether labels mark spans: one is `O`, and the others are `B`, `I`, `E` or `S`, a hyphen and a type.
+pub fn mark_spans(labels: &[String]) -> bool {
+    let is_part = |label: &str| matches!(label.as_bytes(), [b'B' | b'I' | b'E' | b'S', b'-', _, ..]);
+    labels.len() > 1
+        && labels.iter().any(|label| label == "O")
+        && labels.iter().all(|label| label == "O" || is_part(label))
+}
+
 #[derive(Clone, Copy)]
 struct Tag<'a> {
     prefix: char,

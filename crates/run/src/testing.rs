@@ -22,6 +22,8 @@ pub(crate) fn run(encoder: EncoderConfig, padding: Padding) -> Run {
         dropout: 0.0,
         shrinkage: 0.0,
         lexicon: None,
+        spelling: None,
+        chain: false,
     };
     let training = TrainingConfig {
         seed: 0,
@@ -29,6 +31,7 @@ pub(crate) fn run(encoder: EncoderConfig, padding: Padding) -> Run {
         batch_size: 1,
         learning_rate: 1e-3,
         decay: false,
+        warmup: 0.0,
         adam_epsilon: 1e-7,
         word_dropout: 0.0,
         sparse_embedding: false,

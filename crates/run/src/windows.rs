@@ -261,7 +261,7 @@ fn features<E: Encode>(model: &TextModel<E>, batch: &Batch) -> Tensor<3> {
 
 /// As [`features`], always layer by layer.
 fn features_by_layer<E: Encode>(model: &TextModel<E>, batch: &Batch) -> Tensor<3> {
-    let x = model.embed.forward(batch.ids.clone()) * batch.mask.clone().unsqueeze_dim::<3>(2);
+    let x = model.embedded(batch) * batch.mask.clone().unsqueeze_dim::<3>(2);
     model.encoder.forward(x, batch.mask.clone())
 }
 

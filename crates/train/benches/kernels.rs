@@ -52,6 +52,8 @@ fn model(encoder: EncoderConfig, device: &Device) -> TextModel {
         dropout: 0.0,
         shrinkage: 0.0,
         lexicon: None,
+        spelling: None,
+        chain: false,
     };
     config.init(device).unwrap()
 }

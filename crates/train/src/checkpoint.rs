@@ -181,8 +181,8 @@ mod tests {
     }
 
     fn progress() -> Progress {
-        let metrics = Metrics { accuracy: 0.5, loss: 0.7, calibration_error: None };
-        let epoch = EpochMetrics { epoch: 1, train: metrics, validation: metrics, seconds: 1.5 };
+        let metrics = Metrics { accuracy: 0.5, loss: 0.7, calibration_error: None, f1: None };
+        let epoch = EpochMetrics { epoch: 1, train: metrics, validation: metrics, score: None, seconds: 1.5 };
         let history = vec![epoch];
         let tokenizer = Some("digest".into());
         let tally = Tally { loss: 2.0, hits: 3, count: 6 };

@@ -3,12 +3,13 @@
 use std::borrow::Cow;
 use std::io::{Read, Write};
 use std::path::Path;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
-use convlens_data::{DataError, Dataset, Examples, TextList, choose, open_file};
-use convlens_learn::CountedLexicon;
-use convlens_run::text::{TextError, Tokenizer, train};
-use convlens_run::{TextConfig, TokenizerSource, most_tokenizer_bytes};
+use convlens_data::{DataError, Dataset, Examples, TaggedDataset, TaggedSentences, TextList, choose, open_file};
+use convlens_learn::{CountedLexicon, Targets};
+use convlens_run::model::Forms;
+use convlens_run::text::{TextError, Tokenizer, train, train_on_words};
+use convlens_run::{TextConfig, TokenizerSource, forms_of, most_tokenizer_bytes};
 
 use crate::cache::key;
 use crate::texts::{EncodedTexts, TextsBuilder};
@@ -45,6 +46,8 @@ pub struct Corpus {
     pub test: Texts,
     /// Texts without labels, to learn word vectors from; there are none at first.
     pub unlabelled: Texts,
+    /// The distinct forms of the words, if the texts consist of forms and not of tokens.
+    pub forms: Option<Arc<Forms>>,
     /// The digest of the data set; see [`Dataset::fingerprint`].
     pub fingerprint: String,
     /// The lexicon of the training texts, once it is counted.
@@ -110,7 +113,42 @@ impl Corpus {
         }
         let (validation, train) = all.part(&choose(all.len(), validation_fraction, seed));
         let (unlabelled, lexicon) = (Texts::from_rows(&[], Vec::new().into()), OnceLock::new());
-        Ok(Self { tokenizer, tokenizer_json, train, validation, test, unlabelled, fingerprint, lexicon })
+        let forms = None;
+        Ok(Self { tokenizer, tokenizer_json, train, validation, test, unlabelled, forms, fingerprint, lexicon })
+    }
+
+    /// Trains or reads the tokenizer, and makes texts of the forms of tagged words.
+    ///
+    /// # Errors
+    ///
+    /// As [`prepare`](Self::prepare).
+    pub fn prepare_tagged(dataset: &TaggedDataset, text: &TextConfig) -> Result<Self, TrainError> {
+        let tokenizer_json = match &text.tokenizer {
+            TokenizerSource::File(path) => read_tokenizer(path)?,
+            TokenizerSource::Trained(_) => {
+                train_on_words(text.vocab_size, dataset.train.sentences.iter().flatten())?.to_json()?
+            }
+        };
+        let tokenizer = Tokenizer::from_json(tokenizer_json.as_bytes())?;
+        let splits = [&dataset.train, &dataset.validation, &dataset.test];
+        let sentences: Vec<&Vec<String>> = splits.iter().flat_map(|split| &split.sentences).collect();
+        let (forms, mut rows) = forms_of(&tokenizer, &sentences);
+        let texts = splits.map(|split| {
+            let rest = rows.split_off(split.len());
+            tagged_texts(&std::mem::replace(&mut rows, rest), split)
+        });
+        let [train, validation, test] = texts;
+        Ok(Self {
+            tokenizer,
+            tokenizer_json,
+            train,
+            validation,
+            test,
+            unlabelled: Texts::from_rows(&[], Vec::new().into()),
+            forms: Some(Arc::new(forms)),
+            fingerprint: dataset.fingerprint(),
+            lexicon: OnceLock::new(),
+        })
     }
 
     /// Encodes texts without labels, which are kept as [`unlabelled`](Self::unlabelled).
@@ -123,6 +161,11 @@ impl Corpus {
         self.unlabelled = encode(&self.tokenizer, &Examples { texts, labels }, on_stage)?;
         Ok(())
     }
+}
+
+/// Sentences of forms, with the tags of their words.
+fn tagged_texts(rows: &[Vec<u32>], sentences: &TaggedSentences) -> Texts {
+    Texts::from_rows(rows, Targets::Positions(sentences.tags.clone()))
 }
 
 fn tokenizer_json(

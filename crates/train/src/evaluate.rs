@@ -1,9 +1,11 @@
 //! Evaluation of a model on labelled texts.
 
+use std::sync::Arc;
+
 use convlens_data::Examples;
 use convlens_learn::{Measurement, Tally};
-use convlens_run::model::{Padding, TextModel};
-use convlens_run::{PhrasesError, Run, RunError, calibrated, calibration_error, predicted_label};
+use convlens_run::model::{Forms, TextModel};
+use convlens_run::{PhrasesError, Run, RunConfig, RunError, calibrated, calibration_error, predicted_label};
 use serde::Serialize;
 
 use crate::corpus::encode;
@@ -58,7 +60,7 @@ pub struct ClassReport {
 /// - [`TrainError::Run`] if the device cannot be read, or a logit is not a finite number.
 pub fn evaluate(run: &Run, examples: &Examples, on_stage: &(dyn Fn(Stage) + Sync)) -> Result<Evaluation, TrainError> {
     let texts = encode(&run.tokenizer, examples, on_stage)?;
-    let measured = measure(&run.model, &texts, run.config.model.padding, run.pad_id(), on_stage)?;
+    let measured = measure(&run.model, &texts, &run.config, run.pad_id(), None, on_stage)?;
     let logits = measured.logits();
     if !logits.iter().all(|logit| logit.is_finite()) {
         return Err(RunError::from(PhrasesError::Overflow).into());
@@ -67,16 +69,19 @@ pub fn evaluate(run: &Run, examples: &Examples, on_stage: &(dyn Fn(Stage) + Sync
     Ok(report(&logits, texts.targets.labels(), &run.config.labels, run.config.model.outputs))
 }
 
-/// How well a model does on texts, some of which are read at a time.
+/// How well a model with these settings does on texts, some of which are read at a time.
 pub(crate) fn measure(
     model: &TextModel,
     texts: &Texts,
-    padding: Padding,
+    config: &RunConfig,
     pad_id: u32,
+    forms: Option<&Arc<Forms>>,
     on_stage: &(dyn Fn(Stage) + Sync),
 ) -> Result<Measurement, TrainError> {
     let total = texts.len();
-    let mut measured = Measurement::default();
+    let tags = forms.map(|forms| Measurement::of_tags(forms.clone(), &config.labels));
+    let mut measured = tags.unwrap_or_default();
+    let padding = config.model.padding;
     let mut start = 0;
     while start < total {
         let indices: Vec<usize> =
@@ -84,7 +89,8 @@ pub(crate) fn measure(
         let rows = indices.iter().map(|&index| texts.ids(index)).collect::<Result<Vec<_>, _>>()?;
         let rows: Vec<&[u32]> = rows.iter().map(AsRef::as_ref).collect();
         let on_done = |done| on_stage(Stage { name: "reading texts", done: start + done, total });
-        measured.add(model, &rows, &texts.targets.pick(&indices, usize::MAX), padding, pad_id, &on_done)?;
+        let targets = texts.targets.pick(&indices, usize::MAX);
+        measured.add(model, &rows, &targets, padding, pad_id, &on_done)?;
         start += indices.len();
     }
     Ok(measured)
@@ -106,8 +112,7 @@ fn report(logits: &[f64], labels: &[usize], names: &[String], outputs: usize) ->
     for (row, &label) in logits.chunks(outputs).zip(labels) {
         confusion[label][predicted_label(row)] += 1;
     }
-    let classes: Vec<ClassReport> =
-        names.iter().enumerate().map(|(class, name)| class_report(class, name, &confusion)).collect();
+    let classes = class_reports(names, &confusion);
     let metrics = tally.metrics();
     Evaluation {
         count: labels.len(),
@@ -118,6 +123,11 @@ fn report(logits: &[f64], labels: &[usize], names: &[String], outputs: usize) ->
         classes,
         confusion,
     }
+}
+
+/// The report of each class, from how many examples of each class (row) were given each class (column).
+pub(crate) fn class_reports(names: &[String], confusion: &[Vec<usize>]) -> Vec<ClassReport> {
+    names.iter().enumerate().map(|(class, name)| class_report(class, name, confusion)).collect()
 }
 
 fn class_report(class: usize, name: &str, confusion: &[Vec<usize>]) -> ClassReport {

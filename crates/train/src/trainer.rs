@@ -6,8 +6,8 @@ use std::borrow::Cow;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use convlens_learn::{Learner, Session, batches, most_tokens};
-use convlens_run::model::Padding;
+use convlens_learn::{Learner, Measurement, Session, batches, most_tokens};
+use convlens_run::model::{Padding, TextModel};
 use convlens_run::{
     ChosenDevice, EpochMetrics, METRICS, METRICS_BY_EPOCH, PhrasesError, Run, RunConfig, RunError, RunFolder,
     RunMetrics, VectorsConfig, WordVectors, model_card, tokenizer_digest,
@@ -16,7 +16,7 @@ use convlens_run::{
 use crate::checkpoint::{self, Progress};
 use crate::evaluate::measure;
 use crate::memory::peak_rss_bytes;
-use crate::{Corpus, TrainError};
+use crate::{Corpus, Texts, TrainError};
 
 /// An event of training.
 #[derive(Clone, Debug)]
@@ -72,6 +72,7 @@ pub enum Event<'a> {
 
 /// How training ended.
 #[derive(Clone, Debug)]
+#[expect(clippy::large_enum_variant, reason = "there is one per training")]
 pub enum Outcome {
     /// Training is complete, and the results are written.
     Finished(RunMetrics),
@@ -173,6 +174,9 @@ impl Trainer<'_> {
             let vectors = WordVectors::read(self.folder, model.vocab_size, dimensions)?;
             learner = learner.with_vectors(&vectors, model)?;
         }
+        if let Some(forms) = &self.corpus.forms {
+            learner = learner.with_forms(forms.clone());
+        }
         let targets = &self.corpus.train.targets;
         let tokenizer = tokenizer_digest(self.corpus.tokenizer_json.as_bytes());
         let progress = checkpoint::load(self.folder, &mut learner, &self.device.device, targets, &tokenizer)?;
@@ -238,16 +242,15 @@ impl Trainer<'_> {
     /// result.
     fn end_epoch(&self, state: &mut State, on_event: &mut dyn FnMut(Event)) -> Result<(), TrainError> {
         let model = state.learner.trained();
-        let pad_id = self.corpus.tokenizer.pad_id().unwrap_or(0);
-        let validation = measure(&model, &self.corpus.validation, self.config.model.padding, pad_id, &|_| {})?;
-        let validation = validation.metrics(1.0);
+        let measured = self.measure(&model, &self.corpus.validation)?;
+        let validation = measured.metrics(1.0);
         if !validation.loss.is_finite() {
             return Err(self.not_finite("validation loss", &state.session));
         }
         if !checkpoint::is_finite(&state.learner) {
             return Err(self.not_finite("model", &state.session));
         }
-        let (epoch, is_best) = state.session.end_epoch(validation);
+        let (epoch, is_best) = state.session.end_epoch(validation, measured.score());
         if is_best {
             Run::save_weights(self.folder, &model)?;
         }
@@ -264,9 +267,8 @@ impl Trainer<'_> {
     fn finish(&self, state: &State) -> Result<RunMetrics, TrainError> {
         let session = &state.session;
         let mut run = Run::open_on(self.folder, &self.device.device)?;
-        let (padding, pad_id) = (self.config.model.padding, run.pad_id());
-        let measured = |texts| measure(&run.model, texts, padding, pad_id, &|_| {});
-        let (validation, test) = (measured(&self.corpus.validation)?, measured(&self.corpus.test)?);
+        let validation = self.measure(&run.model, &self.corpus.validation)?;
+        let test = self.measure(&run.model, &self.corpus.test)?;
         let temperature = validation.temperature();
         let (validation, test) = (validation.metrics(temperature), test.metrics(temperature));
         if !test.loss.is_finite() {
@@ -280,6 +282,11 @@ impl Trainer<'_> {
         self.folder.write_json(METRICS, &metrics)?;
         self.folder.write_card(&model_card(&run.config, &metrics))?;
         Ok(metrics)
+    }
+
+    fn measure(&self, model: &TextModel, texts: &Texts) -> Result<Measurement, TrainError> {
+        let pad_id = self.corpus.tokenizer.pad_id().unwrap_or(0);
+        measure(model, texts, self.config, pad_id, self.corpus.forms.as_ref(), &|_| {})
     }
 
     fn write_checkpoint(&self, state: &State) -> Result<(), TrainError> {

@@ -178,7 +178,7 @@ impl Sums {
         // the table. Of any other model they are those of its predictions, which are computed apart: the scores at
         // every position, and the logits by pooling as it goes, if the encoder can do that.
         let (scores, logits) = if folds {
-            let logits = run.model.forward_embedded(run.model.embed.forward(batch.ids.clone()), batch.mask.clone());
+            let logits = run.model.forward_embedded(run.model.embedded(&batch), batch.mask.clone());
             (run.model.scores_by_layer(&batch), logits)
         } else {
             (run.model.scores(&batch), run.model.forward(&batch))

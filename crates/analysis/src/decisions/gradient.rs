@@ -22,7 +22,7 @@ pub(crate) fn gradient_times_input<S: EncoderSettings>(
 ) -> Result<(Vec<f32>, usize), RunError> {
     let model = run.model.clone().freeze().train();
     let batch = run.batch(ids);
-    let embedded = run.model.embed.forward(batch.ids.clone()); // [batch, length, embedding]
+    let embedded = run.model.embedded(&batch); // [batch, length, embedding]
     let length = embedded.dims()[1];
     let x = Tensor::from_inner(embedded.clone()).require_grad();
     // The scores and the bias sum to the logits, and unlike the logits they never pass the dropout layer.

@@ -116,8 +116,8 @@ fn responses<S: EncoderSettings>(
     left: usize,
 ) -> Result<(Vec<f32>, [usize; 3]), RunError> {
     let batch = run.batch(ids);
-    let mask = batch.mask.unsqueeze_dim::<3>(1); // [batch, 1, length]
-    let x = run.model.embed.forward(batch.ids).swap_dims(1, 2) * mask; // [batch, embedding, length]
+    let mask = batch.mask.clone().unsqueeze_dim::<3>(1); // [batch, 1, length]
+    let x = run.model.embedded(&batch).swap_dims(1, 2) * mask; // [batch, embedding, length]
     let [_, _, kernel_size] = filters.dims();
     let x: Tensor<3> = x.pad([(0, 0), (0, 0), (left, kernel_size - 1 - left)], 0.0);
     let outputs = conv1d(x, filters, None, ConvOptions::new([1], [0], [1], 1));

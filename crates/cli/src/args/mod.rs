@@ -86,13 +86,15 @@ pub enum Verb {
 /// A file of the user's own, and how to read it.
 #[derive(Debug, Args)]
 pub struct FileArgs {
-    /// Your own labelled texts: a CSV, TSV, Parquet or JSON Lines file
+    /// Your own labelled texts: a CSV, TSV, Parquet or JSON Lines file; for tagging, a CoNLL-U file, or one with a word
+    /// and its tags per line
     #[arg(long, value_name = "FILE")]
     pub data: Option<PathBuf>,
     /// The column of --data that holds the texts [default: text]
     #[arg(long, value_name = "T", conflicts_with = "dataset")]
     pub text_column: Option<String>,
-    /// The column of --data that holds the labels [default: label]
+    /// The column of --data that holds the labels [default: label]; for tagging its name or number, such as xpos or 5
+    /// [default: upos in CoNLL-U, otherwise the last]
     #[arg(long, value_name = "L", conflicts_with = "dataset")]
     pub label_column: Option<String>,
     /// Read label A of --data as label B; may be repeated
@@ -111,6 +113,9 @@ pub struct SourceArgs {
     pub dataset: Option<String>,
     #[command(flatten)]
     pub file: FileArgs,
+    /// A separate file of tagged sentences for the validation split [default: a part of --data, chosen by the seed]
+    #[arg(long, value_name = "FILE", conflicts_with = "dataset")]
+    pub validation_data: Option<PathBuf>,
     /// A separate file for the test split [default: a fifth of --data, chosen by the seed]
     #[arg(long, value_name = "FILE", conflicts_with = "dataset")]
     pub test_data: Option<PathBuf>,
@@ -119,13 +124,14 @@ pub struct SourceArgs {
 impl SourceArgs {
     /// Returns the flags as they were typed, for another process.
     pub fn words(&self) -> Vec<OsString> {
-        let Self { dataset, file, test_data } = self;
+        let Self { dataset, file, validation_data, test_data } = self;
         let mut words = Vec::from_iter(flag("--dataset", dataset.as_ref()));
         words.extend(flag("--data", file.data.as_ref()));
         words.extend(flag("--text-column", file.text_column.as_ref()));
         words.extend(flag("--label-column", file.label_column.as_ref()));
         words.extend(file.label_map.iter().flat_map(|map| flag("--label-map", Some(map))));
         words.extend(file.no_quotes.then(|| "--no-quotes".into()));
+        words.extend(flag("--validation-data", validation_data.as_ref()));
         words.extend(flag("--test-data", test_data.as_ref()));
         words
     }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use convlens_run::DeviceChoice;
+use convlens_run::{DeviceChoice, Task};
 
 use super::SourceArgs;
 
@@ -16,11 +16,17 @@ Examples:
   convlens train --preset best --unlabelled imdb   learn word vectors from unlabelled texts first
   convlens train --data reviews.csv --init RUN     start from the word vectors of an earlier run
   convlens train --preset plain --set encoder.layers=8 --set encoder.layer.weight_norm=true
+  convlens train --task tag --data train.conllu --validation-data dev.conllu --test-data test.conllu
+  convlens train --task tag --data entities.txt --set chain=true
   convlens train --resume                          continue a run that was stopped or killed
   convlens train --config run.toml                 read flags from a file, such as epochs = 5")]
 pub struct TrainArgs {
+    /// What the model does: classify (a label for every text) or tag (a label for every word)
+    /// [default: that of the preset, or classify]
+    #[arg(long, value_name = "TASK", value_parser = task)]
+    pub task: Option<Task>,
     /// The preset to start from: default, seed (Ben Bolte's published model), best, or one per encoder;
-    /// an unknown name lists them all [default: default]
+    /// an unknown name lists them all [default: default, or tagger for tagging]
     #[arg(long, value_name = "P")]
     pub preset: Option<String>,
     #[command(flatten)]
@@ -58,6 +64,9 @@ pub struct TrainArgs {
     /// The learning rate of Adam [default: the preset's]
     #[arg(long, value_name = "X")]
     pub learning_rate: Option<f64>,
+    /// The share of the steps in which the learning rate first rises from zero [default: the preset's]
+    #[arg(long, value_name = "X")]
+    pub warmup: Option<f64>,
     /// The probability that a word of a training text is replaced by the unknown token [default: the preset's]
     #[arg(long, value_name = "X")]
     pub word_dropout: Option<f64>,
@@ -92,4 +101,12 @@ pub struct TrainArgs {
     /// Print the result as JSON
     #[arg(long)]
     pub json: bool,
+}
+
+/// A task by its name.
+fn task(name: &str) -> Result<Task, String> {
+    Task::ALL.into_iter().find(|task| task.name() == name).ok_or_else(|| {
+        let known = Task::ALL.map(Task::name).join(", ");
+        format!("there is no such task (known: {known})")
+    })
 }

@@ -105,6 +105,8 @@ fn net(device: &Device) -> Net {
         dropout: 0.0,
         shrinkage: 0.0,
         lexicon: None,
+        spelling: None,
+        chain: false,
     };
     Net { model: config.init(device).expect("a model") }
 }

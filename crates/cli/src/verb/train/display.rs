@@ -54,12 +54,13 @@ impl Display {
                 self.end();
                 let (train, validation) = (metrics.train, metrics.validation);
                 message(format!(
-                    "epoch {}: loss {:.4}, accuracy {:.4}; validation loss {:.4}, accuracy {:.4}{} ({:.1} s)",
+                    "epoch {}: loss {:.4}, accuracy {:.4}; validation loss {:.4}, accuracy {:.4}{}{} ({:.1} s)",
                     metrics.epoch,
                     train.loss,
                     train.accuracy,
                     validation.loss,
                     validation.accuracy,
+                    validation.f1.map(|f1| format!(", F1 {f1:.4}")).unwrap_or_default(),
                     if is_best { ", the best so far" } else { "" },
                     metrics.seconds
                 ));

@@ -8,8 +8,7 @@ mod vectors;
 use std::path::Path;
 use std::time::Duration;
 
-use convlens_data::Dataset;
-use convlens_run::{ChosenDevice, RunConfig, RunFolder, RunMetrics};
+use convlens_run::{ChosenDevice, RunConfig, RunFolder, RunMetrics, Task};
 use convlens_train::{Corpus, Outcome, Trainer};
 
 use crate::args::TrainArgs;
@@ -19,9 +18,9 @@ use crate::message::message;
 use crate::output::{line, thousands};
 use crate::source::short_texts;
 use crate::verb::analyze::analyze_trained;
-use crate::verb::predict::explain_with;
+use crate::verb::predict::{explain_with, tag_with};
 use display::Display;
-use plan::Plan;
+use plan::{Data, Plan};
 
 /// The maximum size of a vocabulary, as in `config.json`.
 const MOST_TOKENS: usize = i32::MAX as usize;
@@ -29,7 +28,7 @@ const MOST_TOKENS: usize = i32::MAX as usize;
 pub fn run(args: &TrainArgs) -> Result<(), Failure> {
     check(args)?;
     let device = args.device.open()?;
-    let Plan { folder, config, corpus, dataset, lock } = Plan::new(args)?;
+    let Plan { folder, config, corpus, data, lock } = Plan::new(args)?;
     announce(&config, &corpus, &device, &folder);
     log::info!("configuration: {config:?}");
     let interruption = Interruption::new();
@@ -54,17 +53,18 @@ pub fn run(args: &TrainArgs) -> Result<(), Failure> {
             )));
         }
     };
-    let report = if args.analyze {
-        interruption.end_at_once(format!("{path} is trained; analyse it with: convlens analyze --run {path}"))?;
-        Some(analyze_trained(&folder, &dataset.test)?)
-    } else {
-        None
+    let report = match &data {
+        Data::Texts(dataset) if args.analyze => {
+            interruption.end_at_once(format!("{path} is trained; analyse it with: convlens analyze --run {path}"))?;
+            Some(analyze_trained(&folder, &dataset.test)?)
+        }
+        _ => None,
     };
     if args.json {
         let (run, report) = (path.to_string(), report.map(|report| report.display().to_string()));
         line(serde_json::json!({ "run": run, "metrics": metrics, "report": report }).to_string())
     } else {
-        conclude(&folder, &metrics, &dataset, report.as_deref())
+        conclude(&folder, &metrics, &data, report.as_deref())
     }
 }
 
@@ -78,6 +78,9 @@ fn check(args: &TrainArgs) -> Result<(), Failure> {
         TrainArgs { max_tokens: Some(0), .. } => refuse("max-tokens", "0".into(), "read at least 1 token"),
         TrainArgs { learning_rate: Some(rate), .. } if !(rate.is_finite() && *rate > 0.0) => {
             refuse("learning-rate", rate.to_string(), "use a number above 0, such as 0.001")
+        }
+        TrainArgs { warmup: Some(share), .. } if !(0.0..1.0).contains(share) => {
+            refuse("warmup", share.to_string(), "use a share from 0 to below 1")
         }
         TrainArgs { word_dropout: Some(chance), .. } if !(0.0..1.0).contains(chance) => {
             refuse("word-dropout", chance.to_string(), "use a probability from 0 to below 1")
@@ -100,8 +103,9 @@ fn check(args: &TrainArgs) -> Result<(), Failure> {
 }
 
 fn announce(config: &RunConfig, corpus: &Corpus, device: &ChosenDevice, folder: &RunFolder) {
+    let unit = if config.task == Task::Tag { "sentences" } else { "texts" };
     message(format!(
-        "training {} on {} ({} texts, {} for validation, {} tokens in the vocabulary) on {}, into {}",
+        "training {} on {} ({} {unit}, {} for validation, {} tokens in the vocabulary) on {}, into {}",
         config.preset,
         config.dataset.name,
         thousands(corpus.train.len()),
@@ -113,15 +117,21 @@ fn announce(config: &RunConfig, corpus: &Corpus, device: &ChosenDevice, folder: 
 }
 
 /// Prints two explained test texts and the result.
-fn conclude(folder: &RunFolder, metrics: &RunMetrics, dataset: &Dataset, report: Option<&Path>) -> Result<(), Failure> {
-    explain_with(folder.path(), &short_texts(dataset)?)?;
+fn conclude(folder: &RunFolder, metrics: &RunMetrics, data: &Data, report: Option<&Path>) -> Result<(), Failure> {
+    match data {
+        Data::Texts(dataset) => explain_with(folder.path(), &short_texts(dataset)?)?,
+        Data::Sentences(dataset) => tag_with(folder.path(), &dataset.test)?,
+    }
     let run = folder.path().display();
-    let next = match report {
-        Some(report) => format!("open {}", report.display()),
-        None => format!("try: convlens predict --run {run} \"…\", or convlens analyze"),
+    let next = match (report, data) {
+        (Some(report), _) => format!("open {}", report.display()),
+        (None, Data::Texts(_)) => format!("try: convlens predict --run {run} \"…\", or convlens analyze"),
+        (None, Data::Sentences(_)) => format!("try: convlens predict --run {run} \"…\", or convlens evaluate"),
     };
+    let units = if matches!(data, Data::Sentences(_)) { "sentences" } else { "texts" };
+    let f1 = metrics.test.f1.map(|f1| format!(", F1 of spans {:.2} %", 100.0 * f1)).unwrap_or_default();
     line(format!(
-        "{run}: test accuracy {:.2} %, loss {:.4} (epoch {} of {}, {} texts per second); {next}",
+        "{run}: test accuracy {:.2} %{f1}, loss {:.4} (epoch {} of {}, {} {units} per second); {next}",
         100.0 * metrics.test.accuracy,
         metrics.test.loss,
         metrics.best_epoch,

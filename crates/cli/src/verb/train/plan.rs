@@ -2,18 +2,20 @@
 
 use std::path::Path;
 
-use convlens_data::Dataset;
+use convlens_data::{Dataset, TaggedDataset};
 use convlens_run::model::{ModelConfig, Padding};
 use convlens_run::text::TokenizerKind;
 use convlens_run::{
-    DatasetConfig, FileConfig, PhrasesError, RunConfig, RunError, RunFolder, RunLock, Task, TextConfig, TokenizerSource,
+    DatasetConfig, FileConfig, PhrasesError, RunConfig, RunError, RunFolder, RunLock, Task, TextConfig,
+    TokenizerSource, TrainingConfig,
 };
-use convlens_train::{Cache, Corpus, PRESETS, preset};
+use convlens_train::{Cache, Corpus, Preset, preset};
 
 use crate::args::TrainArgs;
 use crate::failure::Failure;
 use crate::progress::Stages;
 use crate::source::{RUNS, absolute, absolute_path, check_labels, dataset, dataset_to_resume};
+use crate::tagged::{tagged_dataset, tagged_dataset_again};
 use crate::verb::train::settings::with_settings;
 use crate::verb::train::vectors::{self, Origin};
 
@@ -22,9 +24,76 @@ pub struct Plan {
     pub folder: RunFolder,
     pub config: RunConfig,
     pub corpus: Corpus,
-    pub dataset: Dataset,
+    pub data: Data,
     /// Keeps other processes from training into the folder.
     pub lock: RunLock,
+}
+
+/// The data set of a task.
+pub enum Data {
+    Texts(Dataset),
+    Sentences(TaggedDataset),
+}
+
+impl Data {
+    /// The data that the flags of a new run name.
+    fn named(
+        args: &TrainArgs,
+        task: Task,
+        file: Option<&FileConfig>,
+        training: &TrainingConfig,
+    ) -> Result<Self, Failure> {
+        let name = args.source.dataset.as_deref();
+        Ok(match task {
+            Task::Tag => Self::Sentences(tagged_dataset(name, file, training)?),
+            _ => Self::Texts(dataset(name, file, training.seed)?),
+        })
+    }
+
+    /// The data of a run that is resumed.
+    fn again(config: &RunConfig) -> Result<Self, Failure> {
+        if config.task == Task::Tag {
+            let consequence = "so the run cannot be resumed; restore it, or begin a new run with another --out";
+            return Ok(Self::Sentences(tagged_dataset_again(config, consequence)?));
+        }
+        let dataset = dataset_to_resume(&config.dataset, config.training.seed)?;
+        check_labels(config, &dataset)?;
+        Ok(Self::Texts(dataset))
+    }
+
+    fn corpus(&self, text: &TextConfig, training: &TrainingConfig, stages: &Stages) -> Result<Corpus, Failure> {
+        let show = |stage| stages.show(stage);
+        let TrainingConfig { validation_fraction, seed, .. } = *training;
+        Ok(match self {
+            Self::Texts(dataset) => {
+                Corpus::prepare(dataset, text, validation_fraction, seed, &Cache::for_user(), &show)?
+            }
+            Self::Sentences(dataset) => Corpus::prepare_tagged(dataset, text)?,
+        })
+    }
+
+    fn labels(&self) -> &[String] {
+        match self {
+            Self::Texts(dataset) => &dataset.labels,
+            Self::Sentences(dataset) => &dataset.labels,
+        }
+    }
+
+    fn config(&self, corpus: &Corpus, file: Option<FileConfig>) -> DatasetConfig {
+        let (name, revision) = match self {
+            Self::Texts(dataset) => (dataset.name.clone(), dataset.revision.clone()),
+            Self::Sentences(dataset) => (dataset.name.clone(), None),
+        };
+        DatasetConfig {
+            name,
+            file: file.map(absolute),
+            revision,
+            fingerprint: corpus.fingerprint.clone(),
+            train: corpus.train.len(),
+            validation: corpus.validation.len(),
+            test: corpus.test.len(),
+        }
+    }
 }
 
 impl Plan {
@@ -38,23 +107,29 @@ fn begin(args: &TrainArgs) -> Result<Plan, Failure> {
     if let Some(path) = args.out.as_ref().filter(|path| !RunFolder::is_vacant(path)) {
         return Err(RunError::Exists { path: path.clone() }.into());
     }
-    let preset = preset(args.preset.as_deref().unwrap_or(PRESETS[0].name))?;
+    let (preset, task) = preset_and_task(args)?;
+    let Some(settings) = preset.for_task(task) else {
+        let (name, own) = (preset.name, preset.task.name());
+        return Err(Failure::Input(format!("--preset {name}: this preset is for --task {own}; choose another")));
+    };
     // Wrong settings are reported before any data is read.
-    let model = with_settings((preset.model)(args.vocab_size.unwrap_or(4), 1), &args.settings)?;
-    let mut text = (preset.text)();
+    let model = with_settings((settings.model)(args.vocab_size.unwrap_or(4), task.outputs(2)), &args.settings)?;
+    let mut text = settings.text;
     text.vocab_size = args.vocab_size.unwrap_or(text.vocab_size);
     if let Some(tokenizer) = &args.tokenizer {
         text.tokenizer = tokenizer_source(tokenizer);
     }
+    check_task(args, task)?;
     let origin = Origin::new(args)?;
     if let Some(tokenizer) = origin.as_ref().and_then(Origin::tokenizer) {
         text.tokenizer = tokenizer;
     }
     check_effects(args, &text, model.padding)?;
-    let mut training = (preset.training)();
+    let mut training = settings.training;
     training.seed = args.seed.unwrap_or(training.seed);
     training.batch_size = args.batch_size.unwrap_or(training.batch_size);
     training.learning_rate = args.learning_rate.unwrap_or(training.learning_rate);
+    training.warmup = args.warmup.unwrap_or(training.warmup);
     training.word_dropout = args.word_dropout.unwrap_or(training.word_dropout);
     training.weight_decay = args.weight_decay.unwrap_or(training.weight_decay);
     training.patience = args.patience.or(training.patience);
@@ -62,30 +137,37 @@ fn begin(args: &TrainArgs) -> Result<Plan, Failure> {
     training.epochs = args.epochs.unwrap_or(training.epochs);
     training.check().map_err(|error| naming_the_flag(args, error))?;
 
-    let file = args.source.file.config(args.source.test_data.as_deref())?;
+    let source = &args.source;
+    let file = match task {
+        Task::Tag => source.file.tagged(source.validation_data.as_deref(), source.test_data.as_deref())?,
+        _ => source.file.config(source.test_data.as_deref())?,
+    };
     file.iter().try_for_each(check_paths)?;
-    let dataset = dataset(args.source.dataset.as_deref(), file.as_ref(), training.seed)?;
+    let data = Data::named(args, task, file.as_ref(), &training)?;
     let stages = Stages::default();
     let show = |stage| stages.show(stage);
-    let mut corpus =
-        Corpus::prepare(&dataset, &text, training.validation_fraction, training.seed, &Cache::for_user(), &show)?;
+    let mut corpus = data.corpus(&text, &training, &stages)?;
     let vectors = origin.as_ref().map(|origin| origin.config(&mut corpus, &show)).transpose()?;
     if args.word_dropout.is_some_and(|chance| chance > 0.0) && corpus.tokenizer.unk_id().is_none() {
         return Err(no_effect("word-dropout", "the tokenizer has no unknown token"));
     }
 
     let batch_size = training.batch_size;
-    training.epochs = args.epochs.unwrap_or_else(|| preset.epochs(corpus.train.len(), batch_size));
-    let outputs = Task::Classify.outputs(dataset.labels.len());
-    let mut model = with_settings((preset.model)(corpus.tokenizer.vocab_size(), outputs), &args.settings)?;
+    training.epochs = args.epochs.unwrap_or_else(|| {
+        let texts = corpus.train.len();
+        training.epochs.max(preset.min_steps.div_ceil(texts.div_ceil(batch_size).max(1)))
+    });
+    let outputs = task.outputs(data.labels().len());
+    let mut model = with_settings((settings.model)(corpus.tokenizer.vocab_size(), outputs), &args.settings)?;
     if model.lexicon.is_some() {
         corpus.lexicon(outputs, training.max_tokens)?.size(&mut model);
     }
     let text = TextConfig { tokenizer: absolute_source(text.tokenizer), ..text };
     let config = RunConfig {
-        dataset: dataset_config(&dataset, &corpus, file),
+        task,
+        dataset: data.config(&corpus, file),
         vectors,
-        ..RunConfig::new(preset.name, dataset.labels.clone(), text, model, training)
+        ..RunConfig::new(preset.name, data.labels().to_vec(), text, model, training)
     };
     config.check()?;
     let folder = new_folder(args, &config)?;
@@ -96,12 +178,43 @@ fn begin(args: &TrainArgs) -> Result<Plan, Failure> {
     }
     folder.write_config(&config)?;
     folder.write_tokenizer(&corpus.tokenizer_json)?;
-    Ok(Plan { folder, config, corpus, dataset, lock })
+    Ok(Plan { folder, config, corpus, data, lock })
+}
+
+/// The preset that the flags name, or that of the task, and the task.
+fn preset_and_task(args: &TrainArgs) -> Result<(&'static Preset, Task), Failure> {
+    let task = args.task.unwrap_or(Task::ALL[0]);
+    let preset = match &args.preset {
+        Some(name) => preset(name)?,
+        None => Preset::default_for(task),
+    };
+    Ok((preset, args.task.unwrap_or(preset.task)))
+}
+
+/// Refuses flags that the task does not know.
+fn check_task(args: &TrainArgs, task: Task) -> Result<(), Failure> {
+    if task != Task::Tag {
+        return match &args.source.validation_data {
+            Some(_) => Err(Failure::Input("--validation-data: only --task tag has this flag; leave it out".into())),
+            None => Ok(()),
+        };
+    }
+    let flags = [
+        ("unlabelled", args.unlabelled.is_some()),
+        ("init", args.init.is_some()),
+        ("tokenizer", args.tokenizer.is_some()),
+        ("analyze", args.analyze),
+    ];
+    match flags.into_iter().find(|(_, is_given)| *is_given) {
+        Some((flag, _)) => Err(no_effect(flag, "taggers do not support it")),
+        None => Ok(()),
+    }
 }
 
 /// Refuses paths that `config.json` cannot hold.
 fn check_paths(file: &FileConfig) -> Result<(), Failure> {
-    let mut paths = std::iter::once(&file.path).chain(&file.test).map(|path| absolute_path(path));
+    let mut paths =
+        std::iter::once(&file.path).chain(&file.validation).chain(&file.test).map(|path| absolute_path(path));
     match paths.find(|path| path.to_str().is_none()) {
         Some(path) => Err(Failure::Input(format!(
             "{}: this path is not valid UTF-8, so a run cannot record it; rename the file or its folder",
@@ -150,6 +263,7 @@ fn naming_the_flag(args: &TrainArgs, error: RunError) -> Failure {
         ("epochs", args.epochs.is_some()),
         ("batch-size", args.batch_size.is_some()),
         ("learning-rate", args.learning_rate.is_some()),
+        ("warmup", args.warmup.is_some()),
         ("word-dropout", args.word_dropout.is_some()),
         ("weight-decay", args.weight_decay.is_some()),
         ("patience", args.patience.is_some()),
@@ -159,18 +273,6 @@ fn naming_the_flag(args: &TrainArgs, error: RunError) -> Failure {
     match flags.into_iter().find(|(flag, is_given)| *is_given && names(flag)) {
         Some((flag, _)) => Failure::Input(format!("--{flag} {value}: it must be {expected}")),
         None => error.into(),
-    }
-}
-
-fn dataset_config(dataset: &Dataset, corpus: &Corpus, file: Option<FileConfig>) -> DatasetConfig {
-    DatasetConfig {
-        name: dataset.name.clone(),
-        file: file.map(absolute),
-        revision: dataset.revision.clone(),
-        fingerprint: corpus.fingerprint.clone(),
-        train: corpus.train.len(),
-        validation: corpus.validation.len(),
-        test: corpus.test.len(),
     }
 }
 
@@ -209,8 +311,7 @@ fn resume(args: &TrainArgs) -> Result<Plan, Failure> {
         )));
     }
     let training = &config.training;
-    let dataset = dataset_to_resume(&config.dataset, training.seed)?;
-    check_labels(&config, &dataset)?;
+    let data = Data::again(&config)?;
     let stages = Stages::default();
     let show = |stage| stages.show(stage);
     // The run's own tokenizer, unless the run was killed before it wrote one.
@@ -219,8 +320,7 @@ fn resume(args: &TrainArgs) -> Result<Plan, Failure> {
         folder.read_tokenizer(&config)?; // a file that is too large is refused before it is parsed
         text.tokenizer = TokenizerSource::File(path);
     }
-    let mut corpus =
-        Corpus::prepare(&dataset, &text, training.validation_fraction, training.seed, &Cache::for_user(), &show)?;
+    let mut corpus = data.corpus(&text, training, &stages)?;
     let (tokenizer, model) = (corpus.tokenizer.vocab_size(), config.model.vocab_size);
     if tokenizer != model {
         return Err(RunError::from(PhrasesError::TokenizerSize {
@@ -235,7 +335,7 @@ fn resume(args: &TrainArgs) -> Result<Plan, Failure> {
         folder.write_tokenizer(&corpus.tokenizer_json)?;
     }
     vectors::resume(&folder, &config, &mut corpus, &show)?;
-    Ok(Plan { folder, config, corpus, dataset, lock })
+    Ok(Plan { folder, config, corpus, data, lock })
 }
 
 /// The first flag whose value is not the one that the run was begun with. `model` is the run's model
@@ -258,10 +358,12 @@ fn disagreement(args: &TrainArgs, config: &RunConfig, model: &ModelConfig) -> Op
     let flags = [
         ("set", *model != config.model),
         (if args.init.is_some() { "init" } else { "unlabelled" }, !vectors::is_source(args, config)),
+        ("task", differs(&args.task, &config.task)),
         ("preset", differs(&args.preset, &config.preset)),
         ("dataset", source.dataset.as_ref().is_some_and(|name| !is_dataset(name, &config.dataset))),
         ("data", differs_from(path(&source.file.data), file.map(|file| file.path.clone()))),
         ("text-column", differs_from(source.file.text_column.as_ref(), file.map(|file| &file.text_column))),
+        ("validation-data", differs_from(path(&source.validation_data), file.and_then(|file| file.validation.clone()))),
         ("label-column", differs_from(source.file.label_column.as_ref(), file.map(|file| &file.label_column))),
         ("no-quotes", source.file.no_quotes && !file.is_some_and(|file| file.no_quotes)),
         ("label-map", !source.file.label_map.is_empty() && sorted(&source.file.label_map) != sorted(own_map)),
@@ -271,6 +373,7 @@ fn disagreement(args: &TrainArgs, config: &RunConfig, model: &ModelConfig) -> Op
         ("epochs", differs(&args.epochs, &training.epochs)),
         ("batch-size", differs(&args.batch_size, &training.batch_size)),
         ("learning-rate", differs(&args.learning_rate, &training.learning_rate)),
+        ("warmup", differs(&args.warmup, &training.warmup)),
         ("word-dropout", differs(&args.word_dropout, &training.word_dropout)),
         ("weight-decay", differs(&args.weight_decay, &training.weight_decay)),
         ("max-tokens", differs(&args.max_tokens, &training.max_tokens)),
