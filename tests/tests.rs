@@ -48,6 +48,8 @@ mod recipes;
 mod resume;
 /// The bundled sample: the checked-in files are what the generator makes.
 mod sample;
+/// Tagging: training on sentences in columns, evaluation, prediction, and bad input.
+mod tags;
 /// Our word-level tokenizer, compared with the `tokenizers` library on every text of IMDB.
 mod tokenise;
 /// `train`, `evaluate` and the cache: changed data, flags without effect, long texts, two at a time.

@@ -16,6 +16,7 @@ mod table;
 mod tagged;
 mod tagged_sample;
 mod text_list;
+mod vector_file;
 
 pub use brief::{listed, shortened};
 pub use conll::ConllFile;
@@ -32,3 +33,4 @@ pub use table::{Pieces, Table, read_pieces, read_table, read_texts};
 pub use tagged::{TaggedDataset, TaggedFiles, TaggedSentences};
 pub use tagged_sample::generate as generate_tagged_sample;
 pub use text_list::{TextList, read_exact_at};
+pub use vector_file::VectorFile;

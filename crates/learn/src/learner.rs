@@ -79,7 +79,7 @@ impl ProjectedVectors {
         let trained = trained_rows(model.embed.weight.val().select(0, ids.clone()), is_sparse);
         let vectors = Tensor::from_inner(self.vectors.clone().select(0, ints(of_vectors).inner()));
         let rows = trained.clone().select(0, ints(rows)) + vectors.matmul(self.projection.clone());
-        Embeddings { ids: ids.inner(), trained, rows }
+        Embeddings { ids: ids.inner(), trained, rows: model.spelled(rows, batch) }
     }
 }
 

@@ -300,7 +300,12 @@ impl<E: Encode> TextModel<E> {
     /// The embeddings of the distinct words of a batch, `[distinct, embedding]`, each with the spelling of its form
     /// beside it if the model reads it. A batch without forms has spellings of zeros.
     pub fn rows(&self, batch: &Batch) -> Tensor<2> {
-        let rows = self.embed.weight.val().select(0, batch.distinct.clone());
+        self.spelled(self.embed.weight.val().select(0, batch.distinct.clone()), batch)
+    }
+
+    /// Other embeddings of the distinct words of a batch, each with the spelling of its form beside it if the model reads
+    /// it.
+    pub fn spelled(&self, rows: Tensor<2>, batch: &Batch) -> Tensor<2> {
         let Some(spelling) = &self.spelling else { return rows };
         let spellings = match &batch.spellings {
             Some(bytes) => spelling.forward(bytes),

@@ -10,10 +10,10 @@ use burn::nn::{Embedding, EmbeddingConfig, Initializer};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 
-use crate::encoder::{Conv, ConvConfig, Encode, EncoderSettings};
+use crate::encoder::{Conv, ConvConfig, Encode, Settings};
 use crate::limits::{MAX_SIZE, check_size, product};
 use crate::pooling::max_over_positions;
-use crate::{EncoderConfig, Pooling, Words};
+use crate::{Pooling, Words};
 
 /// The beginning of a word, after the bytes.
 const BEGIN: i32 = 256;
@@ -42,15 +42,15 @@ impl SpellingConfig {
     }
 
     pub(crate) fn parameters(&self) -> u64 {
-        let of_conv = EncoderConfig::Conv(self.conv()).parameters(self.embedding);
-        product([ROWS, self.embedding]).saturating_add(of_conv)
+        product([ROWS, self.embedding]).saturating_add(self.conv().parameters(self.embedding))
     }
 
     /// Checks the settings; a message begins with the name of the setting.
     pub(crate) fn check(&self) -> Result<(), String> {
         let named = |error: String| format!("spelling.{error}");
         check_size("embedding", self.embedding).map_err(named)?;
-        EncoderConfig::Conv(self.conv()).check().map_err(named)?;
+        self.conv().check().map_err(named)?;
+        check_size("filters times kernel_sizes", self.dimensions()).map_err(named)?;
         let window = product([self.embedding, self.kernel_sizes.iter().copied().max().unwrap_or(1)]);
         if window > MAX_SIZE as u64 {
             return Err(format!("spelling.embedding times kernel_sizes must be {MAX_SIZE} or less, but is {window}"));

@@ -2,10 +2,17 @@
 
 use convlens_model::EncoderSettings;
 
-use crate::{RunConfig, RunMetrics};
+use crate::{RunConfig, RunMetrics, Task};
 
 /// A model card in the Hugging Face format. It names the user's files but not their paths.
 pub fn model_card<S: EncoderSettings>(config: &RunConfig<S>, metrics: &RunMetrics) -> String {
+    let (pipeline, units, what) = match config.task {
+        Task::Classify => {
+            let what = "The score of a text is the sum of the scores of its phrases.";
+            ("text-classification", "texts", what)
+        }
+        Task::Tag => ("token-classification", "sentences", "It gives every word a tag."),
+    };
     let dataset = escape(&config.dataset.short_name());
     let percent = |share: f64| format!("{:.2} %", 100.0 * share);
     let rows = [
@@ -18,20 +25,21 @@ pub fn model_card<S: EncoderSettings>(config: &RunConfig<S>, metrics: &RunMetric
         ("vocabulary", format!("{} tokens", config.model.vocab_size)),
         ("test accuracy", percent(metrics.test.accuracy)),
         ("test loss", format!("{:.4}", metrics.test.loss)),
+        ("test F1 of spans", metrics.test.f1.map_or("not measured".into(), percent)),
         ("test calibration error", metrics.test.calibration_error.map_or("not measured".into(), percent)),
         ("validation accuracy", percent(metrics.validation.accuracy)),
         ("epochs", format!("{} (epoch {} was kept)", metrics.epochs, metrics.best_epoch)),
         ("training", format!("{:.1} s on {}", metrics.train_seconds, metrics.device)),
         ("seed", config.training.seed.to_string()),
     ];
-    let table: String = rows.iter().map(|(name, value)| format!("| {name} | {} |\n", escape(value))).collect();
+    let rows = rows.iter().filter(|(_, value)| value != "not measured");
+    let table: String = rows.map(|(name, value)| format!("| {name} | {} |\n", escape(value))).collect();
     format!(
-        "---\nlibrary_name: convlens\npipeline_tag: text-classification\ntags: [convolution, explainable]\n---\n\n\
+        "---\nlibrary_name: convlens\npipeline_tag: {pipeline}\ntags: [convolution, explainable]\n---\n\n\
          # {} on {}\n\n\
-         A convolutional text model, trained with convlens {} on {} texts of `{}`. The score of a text is the sum of \
-         the scores of its phrases.\n\n\
+         A convolutional text model, trained with convlens {} on {} {units} of `{}`. {what}\n\n\
          | property | value |\n|---|---|\n{table}\n\
-         The epoch was chosen on {} texts held out from the training data; the {} test texts were used once, at the end.\n\n\
+         The epoch was chosen on {} {units} that were not trained on; the {} test {units} were used once, at the end.\n\n\
          ```sh\nconvlens predict --run . \"a text\"\n```\n",
         escape(&config.preset),
         dataset,

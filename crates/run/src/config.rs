@@ -201,7 +201,9 @@ impl<S: EncoderSettings> RunConfig<S> {
             *path = file_name(path);
         }
         match config.vectors.as_mut().map(|vectors| &mut vectors.source) {
-            Some(VectorsSource::File { path, .. } | VectorsSource::Run(path)) => *path = file_name(path),
+            Some(VectorsSource::File { path, .. } | VectorsSource::Vectors(path) | VectorsSource::Run(path)) => {
+                *path = file_name(path);
+            }
             Some(VectorsSource::Dataset(_)) | None => {}
         }
         config
@@ -314,7 +316,8 @@ pub enum TokenizerSource {
 pub struct VectorsConfig {
     /// Where the texts, or the vectors, come from.
     pub source: VectorsSource,
-    /// The number of texts that the vectors are learned from, those of the training split included.
+    /// The number of texts that the vectors are learned from, those of the training split included; 0 if they come from
+    /// a file of vectors.
     pub texts: usize,
     /// The number of dimensions of a vector.
     pub dimensions: usize,
@@ -342,6 +345,8 @@ pub enum VectorsSource {
         /// The column.
         text_column: String,
     },
+    /// A file of word2vec or GloVe, whose vectors are used as they are.
+    Vectors(PathBuf),
     /// Another run, whose vectors are used as they are.
     Run(PathBuf),
 }

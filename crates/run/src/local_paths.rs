@@ -19,6 +19,8 @@ pub(crate) const PATHS: &str = "checkpoints/paths.json";
 pub(crate) struct LocalPaths {
     #[serde(skip_serializing_if = "Option::is_none")]
     data: Option<PathBuf>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    validation_data: Option<PathBuf>,
     #[serde(skip_serializing_if = "Option::is_none")]
     test_data: Option<PathBuf>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -36,11 +38,18 @@ impl LocalPaths {
             TokenizerSource::Trained(_) => None,
         };
         let vectors = match config.vectors.as_ref().map(|vectors| &vectors.source) {
-            Some(VectorsSource::File { path, .. } | VectorsSource::Run(path)) => Some(path.clone()),
+            Some(VectorsSource::File { path, .. } | VectorsSource::Vectors(path) | VectorsSource::Run(path)) => {
+                Some(path.clone())
+            }
             Some(VectorsSource::Dataset(_)) | None => None,
         };
-        let (data, test_data) = (file.map(|file| file.path.clone()), file.and_then(|file| file.test.clone()));
-        Self { data, test_data, tokenizer, vectors }
+        Self {
+            data: file.map(|file| file.path.clone()),
+            validation_data: file.and_then(|file| file.validation.clone()),
+            test_data: file.and_then(|file| file.test.clone()),
+            tokenizer,
+            vectors,
+        }
     }
 
     /// Whether the run uses no file of the user's.
@@ -57,6 +66,9 @@ impl LocalPaths {
         };
         if let Some(file) = &mut config.dataset.file {
             restore(&mut file.path, self.data);
+            if let Some(validation) = &mut file.validation {
+                restore(validation, self.validation_data);
+            }
             if let Some(test) = &mut file.test {
                 restore(test, self.test_data);
             }
@@ -65,7 +77,9 @@ impl LocalPaths {
             restore(name, self.tokenizer);
         }
         match config.vectors.as_mut().map(|vectors| &mut vectors.source) {
-            Some(VectorsSource::File { path, .. } | VectorsSource::Run(path)) => restore(path, self.vectors),
+            Some(VectorsSource::File { path, .. } | VectorsSource::Vectors(path) | VectorsSource::Run(path)) => {
+                restore(path, self.vectors);
+            }
             Some(VectorsSource::Dataset(_)) | None => {}
         }
     }

@@ -1,6 +1,6 @@
 //! Trains a tokenizer on a corpus: words, characters, bytes or byte pairs.
 
-use ahash::AHashMap;
+use ahash::{AHashMap, AHashSet};
 
 use crate::cut::cut;
 #[cfg(feature = "library")]
@@ -52,21 +52,27 @@ pub fn train<T: AsRef<str> + Send>(
 }
 
 /// Trains a tokenizer on words, which are not split further. Its vocabulary has them in lower case, and is made as by
-/// [`train`]. Texts are split as by [`TokenizerKind::Contractions`].
+/// [`train`]; while there is room, `further` words follow in their order. Texts are split as by
+/// [`TokenizerKind::Contractions`].
 ///
 /// # Errors
 ///
 /// [`TextError::VocabularyTooSmall`] for fewer than four tokens; [`TextError::EmptyCorpus`] if there are no words.
-pub fn train_on_words<T: AsRef<str>>(
+pub fn train_on_words<T: AsRef<str>, F: AsRef<str>>(
     vocab_size: usize,
     words: impl Iterator<Item = T>,
+    further: &[F],
 ) -> Result<Tokenizer, TextError> {
     if vocab_size <= SPECIAL_TOKENS {
         return Err(TextError::VocabularyTooSmall(vocab_size));
     }
     let mut counts: AHashMap<String, u64> = AHashMap::new();
     words.for_each(|word| *counts.entry(word.as_ref().to_lowercase()).or_default() += 1);
-    most_frequent(TokenizerKind::Contractions, vocab_size, counts)
+    let mut words = most_frequent(vocab_size, counts)?;
+    let mut known: AHashSet<String> = words.iter().cloned().collect();
+    let further = further.iter().map(|word| word.as_ref().to_lowercase()).filter(|word| known.insert(word.clone()));
+    words.extend(further.take(vocab_size - SPECIAL_TOKENS - words.len()).collect::<Vec<_>>());
+    Ok(WordLevel::from_words(TokenizerKind::Contractions, words.into_iter())?.into())
 }
 
 fn train_word_level(
@@ -74,22 +80,18 @@ fn train_word_level(
     vocab_size: usize,
     texts: impl Iterator<Item = impl AsRef<str>>,
 ) -> Result<Tokenizer, TextError> {
-    most_frequent(kind, vocab_size, count(kind, texts))
+    let words = most_frequent(vocab_size, count(kind, texts))?;
+    Ok(WordLevel::from_words(kind, words.into_iter())?.into())
 }
 
-/// A tokenizer of the most frequent tokens.
-fn most_frequent(
-    kind: TokenizerKind,
-    vocab_size: usize,
-    counts: AHashMap<String, u64>,
-) -> Result<Tokenizer, TextError> {
+/// The most frequent tokens that a vocabulary of this size has room for.
+fn most_frequent(vocab_size: usize, counts: AHashMap<String, u64>) -> Result<Vec<String>, TextError> {
     let mut counts: Vec<(String, u64)> = counts.into_iter().collect();
     if counts.is_empty() {
         return Err(TextError::EmptyCorpus);
     }
     counts.sort_unstable_by(|(word, count), (other, others)| others.cmp(count).then_with(|| word.cmp(other)));
-    let words = counts.into_iter().map(|(word, _)| word).take(vocab_size - SPECIAL_TOKENS);
-    Ok(WordLevel::from_words(kind, words)?.into())
+    Ok(counts.into_iter().map(|(word, _)| word).take(vocab_size - SPECIAL_TOKENS).collect())
 }
 
 /// Counts the tokens.
@@ -140,9 +142,13 @@ mod tests {
 
     #[test]
     fn words_are_not_split_further() {
-        let tokenizer = train_on_words(10, ["U.S.", "u.s.", "a", "[UNK]"].iter()).expect("trains");
+        let none: [&str; 0] = [];
+        let words = ["U.S.", "u.s.", "a", "[UNK]"];
+        let tokenizer = train_on_words(10, words.iter(), &none).expect("trains");
         assert_eq!((tokenizer.id("u.s."), tokenizer.id("a"), tokenizer.vocab_size()), (Some(3), Some(5), 6));
-        assert!(train_on_words(3, ["a"].iter()).is_err() && train_on_words::<&str>(9, [].iter().copied()).is_err());
+        assert!(train_on_words(3, words.iter(), &none).is_err() && train_on_words(9, none.iter(), &none).is_err());
+        let tokenizer = train_on_words(8, words.iter(), &["A", "The", "the", "of", "in"]).expect("trains");
+        assert_eq!((tokenizer.id("the"), tokenizer.id("of"), tokenizer.id("in")), (Some(6), Some(7), None));
     }
 
     #[test]

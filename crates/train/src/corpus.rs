@@ -117,16 +117,17 @@ impl Corpus {
         Ok(Self { tokenizer, tokenizer_json, train, validation, test, unlabelled, forms, fingerprint, lexicon })
     }
 
-    /// Trains or reads the tokenizer, and makes texts of the forms of tagged words.
+    /// Trains or reads the tokenizer, and makes texts of the forms of tagged words. `further` words may be in the
+    /// vocabulary too, in their order, while there is room.
     ///
     /// # Errors
     ///
     /// As [`prepare`](Self::prepare).
-    pub fn prepare_tagged(dataset: &TaggedDataset, text: &TextConfig) -> Result<Self, TrainError> {
+    pub fn prepare_tagged(dataset: &TaggedDataset, text: &TextConfig, further: &[String]) -> Result<Self, TrainError> {
         let tokenizer_json = match &text.tokenizer {
             TokenizerSource::File(path) => read_tokenizer(path)?,
             TokenizerSource::Trained(_) => {
-                train_on_words(text.vocab_size, dataset.train.sentences.iter().flatten())?.to_json()?
+                train_on_words(text.vocab_size, dataset.train.sentences.iter().flatten(), further)?.to_json()?
             }
         };
         let tokenizer = Tokenizer::from_json(tokenizer_json.as_bytes())?;

@@ -11,7 +11,7 @@ use convlens_run::{RunError, Tagger, to_host};
 use serde::Serialize;
 
 /// The number of points of the sum that stands for the integral.
-const STEPS: usize = 32;
+const STEPS: usize = 64;
 /// The points are the midpoints of equal intervals to this power: most of them are close to the field without words, where
 /// normalised layers change fastest.
 const POWER: f64 = 4.0;

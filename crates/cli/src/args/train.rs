@@ -38,6 +38,10 @@ pub struct TrainArgs {
     /// The column of the file of --unlabelled that holds the texts [default: text]
     #[arg(long, value_name = "T", requires = "unlabelled")]
     pub unlabelled_column: Option<String>,
+    /// Start from the word vectors of this file, as word2vec and GloVe write them, as text or binary; words of the file
+    /// that the training texts do not have are known to a tagger
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["unlabelled", "init"])]
+    pub vectors: Option<PathBuf>,
     /// Start from the word vectors of a run that was trained with --unlabelled, and use its tokenizer
     #[arg(long, value_name = "RUN", conflicts_with_all = ["tokenizer", "vocab_size"])]
     pub init: Option<PathBuf>,

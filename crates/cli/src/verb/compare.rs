@@ -5,7 +5,7 @@ use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use convlens_analysis::{Chart, MinimalPairs, Scale};
-use convlens_run::{DatasetConfig, Run, RunFolder, RunMetrics, write_file};
+use convlens_run::{DatasetConfig, Run, RunFolder, RunMetrics, Task, write_file};
 use convlens_train::preset;
 use serde::Serialize;
 use serde_json::Value;
@@ -34,7 +34,11 @@ struct Row {
 }
 
 pub fn run(args: &CompareArgs) -> Result<(), Failure> {
-    args.presets.iter().try_for_each(|name| preset(name).map(|_| ()))?;
+    for name in &args.presets {
+        if preset(name)?.task != Task::Classify {
+            return Err(Failure::Input(format!("--presets {name}: only presets for classifying texts are compared")));
+        }
+    }
     args.source.file.config(args.source.test_data.as_deref())?;
     // On Ctrl-C the process that trains writes its checkpoint and ends. Then this one says how to continue.
     let children = Children::new();

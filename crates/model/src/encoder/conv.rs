@@ -59,7 +59,7 @@ impl ConvConfig {
         Conv { widths: self.kernel_sizes.iter().map(init).collect() }
     }
 
-    pub(super) fn parameters(&self, embedding: usize) -> u64 {
+    pub(crate) fn parameters(&self, embedding: usize) -> u64 {
         let parameters = |&kernel_size: &usize| self.layer(kernel_size).parameters(embedding, self.filters);
         self.kernel_sizes.iter().map(parameters).fold(0, u64::saturating_add)
     }

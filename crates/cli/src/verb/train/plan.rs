@@ -7,7 +7,7 @@ use convlens_run::model::{ModelConfig, Padding};
 use convlens_run::text::TokenizerKind;
 use convlens_run::{
     DatasetConfig, FileConfig, PhrasesError, RunConfig, RunError, RunFolder, RunLock, Task, TextConfig,
-    TokenizerSource, TrainingConfig,
+    TokenizerSource, TrainingConfig, VectorsSource,
 };
 use convlens_train::{Cache, Corpus, Preset, preset};
 
@@ -61,14 +61,22 @@ impl Data {
         Ok(Self::Texts(dataset))
     }
 
-    fn corpus(&self, text: &TextConfig, training: &TrainingConfig, stages: &Stages) -> Result<Corpus, Failure> {
+    fn corpus(
+        &self,
+        text: &TextConfig,
+        training: &TrainingConfig,
+        vectors: Option<&VectorsSource>,
+        stages: &Stages,
+    ) -> Result<Corpus, Failure> {
         let show = |stage| stages.show(stage);
         let TrainingConfig { validation_fraction, seed, .. } = *training;
         Ok(match self {
             Self::Texts(dataset) => {
                 Corpus::prepare(dataset, text, validation_fraction, seed, &Cache::for_user(), &show)?
             }
-            Self::Sentences(dataset) => Corpus::prepare_tagged(dataset, text)?,
+            Self::Sentences(dataset) => {
+                Corpus::prepare_tagged(dataset, text, &vectors::further_words(vectors, text.vocab_size)?)?
+            }
         })
     }
 
@@ -120,7 +128,7 @@ fn begin(args: &TrainArgs) -> Result<Plan, Failure> {
         text.tokenizer = tokenizer_source(tokenizer);
     }
     check_task(args, task)?;
-    let origin = Origin::new(args)?;
+    let mut origin = Origin::new(args)?;
     if let Some(tokenizer) = origin.as_ref().and_then(Origin::tokenizer) {
         text.tokenizer = tokenizer;
     }
@@ -146,8 +154,8 @@ fn begin(args: &TrainArgs) -> Result<Plan, Failure> {
     let data = Data::named(args, task, file.as_ref(), &training)?;
     let stages = Stages::default();
     let show = |stage| stages.show(stage);
-    let mut corpus = data.corpus(&text, &training, &stages)?;
-    let vectors = origin.as_ref().map(|origin| origin.config(&mut corpus, &show)).transpose()?;
+    let mut corpus = data.corpus(&text, &training, origin.as_ref().map(Origin::source), &stages)?;
+    let vectors = origin.as_mut().map(|origin| origin.config(&mut corpus, &show)).transpose()?;
     if args.word_dropout.is_some_and(|chance| chance > 0.0) && corpus.tokenizer.unk_id().is_none() {
         return Err(no_effect("word-dropout", "the tokenizer has no unknown token"));
     }
@@ -199,12 +207,8 @@ fn check_task(args: &TrainArgs, task: Task) -> Result<(), Failure> {
             None => Ok(()),
         };
     }
-    let flags = [
-        ("unlabelled", args.unlabelled.is_some()),
-        ("init", args.init.is_some()),
-        ("tokenizer", args.tokenizer.is_some()),
-        ("analyze", args.analyze),
-    ];
+    let flags =
+        [("unlabelled", args.unlabelled.is_some()), ("tokenizer", args.tokenizer.is_some()), ("analyze", args.analyze)];
     match flags.into_iter().find(|(_, is_given)| *is_given) {
         Some((flag, _)) => Err(no_effect(flag, "taggers do not support it")),
         None => Ok(()),
@@ -320,7 +324,7 @@ fn resume(args: &TrainArgs) -> Result<Plan, Failure> {
         folder.read_tokenizer(&config)?; // a file that is too large is refused before it is parsed
         text.tokenizer = TokenizerSource::File(path);
     }
-    let mut corpus = data.corpus(&text, training, &stages)?;
+    let mut corpus = data.corpus(&text, training, config.vectors.as_ref().map(|vectors| &vectors.source), &stages)?;
     let (tokenizer, model) = (corpus.tokenizer.vocab_size(), config.model.vocab_size);
     if tokenizer != model {
         return Err(RunError::from(PhrasesError::TokenizerSize {
@@ -357,7 +361,7 @@ fn disagreement(args: &TrainArgs, config: &RunConfig, model: &ModelConfig) -> Op
     let own_map = file.map_or(&[][..], |file| &file.label_map);
     let flags = [
         ("set", *model != config.model),
-        (if args.init.is_some() { "init" } else { "unlabelled" }, !vectors::is_source(args, config)),
+        (vectors::flag(args), !vectors::is_source(args, config)),
         ("task", differs(&args.task, &config.task)),
         ("preset", differs(&args.preset, &config.preset)),
         ("dataset", source.dataset.as_ref().is_some_and(|name| !is_dataset(name, &config.dataset))),

@@ -1,8 +1,9 @@
-//! `--unlabelled` and `--init`: the word vectors that training starts from.
+//! `--unlabelled`, `--vectors` and `--init`: the word vectors that training starts from.
 
 use std::path::Path;
 
-use convlens_data::{DataError, Format, KNOWN, TextList, known, read_texts};
+use convlens_data::{DataError, Format, KNOWN, TextList, VectorFile, known, read_texts};
+use convlens_run::text::Tokenizer;
 use convlens_run::{RunConfig, RunFolder, TokenizerSource, VectorsConfig, VectorsSource, WordVectors};
 use convlens_train::{Corpus, Stage};
 
@@ -26,22 +27,37 @@ impl Origin {
             let source = VectorsSource::Run(absolute_path(path));
             return Ok(Some(Self { source, learned: Some((vectors, values)) }));
         }
+        if let Some(path) = &args.vectors {
+            let source = VectorsSource::Vectors(absolute_path(path));
+            return Ok(Some(Self { source, learned: None }));
+        }
         match &args.unlabelled {
             Some(name) => Ok(Some(Self { source: source(name, args.unlabelled_column.as_deref())?, learned: None })),
             None => Ok(None),
         }
     }
 
+    /// Where the vectors come from.
+    pub fn source(&self) -> &VectorsSource {
+        &self.source
+    }
+
     /// The tokenizer that the vectors belong to, if they are those of another run.
     pub fn tokenizer(&self) -> Option<TokenizerSource> {
         match &self.source {
             VectorsSource::Run(path) => RunFolder::open(path).ok()?.tokenizer().map(TokenizerSource::File),
-            VectorsSource::Dataset(_) | VectorsSource::File { .. } => None,
+            VectorsSource::Dataset(_) | VectorsSource::File { .. } | VectorsSource::Vectors(_) => None,
         }
     }
 
     /// The settings of the run that begins; reads the texts that its vectors will be learned from.
-    pub fn config(&self, corpus: &mut Corpus, show: &(dyn Fn(Stage) + Sync)) -> Result<VectorsConfig, Failure> {
+    pub fn config(&mut self, corpus: &mut Corpus, show: &(dyn Fn(Stage) + Sync)) -> Result<VectorsConfig, Failure> {
+        if let VectorsSource::Vectors(path) = &self.source {
+            let vectors = of_file(path, &corpus.tokenizer)?;
+            let (source, dimensions) = (self.source.clone(), vectors.dimensions);
+            let config = VectorsConfig { source, texts: 0, dimensions, epochs: 1 };
+            self.learned = Some((config, vectors));
+        }
         if let Some((vectors, _)) = &self.learned {
             return Ok(VectorsConfig { source: self.source.clone(), ..vectors.clone() });
         }
@@ -68,8 +84,10 @@ pub fn resume(
     show: &(dyn Fn(Stage) + Sync),
 ) -> Result<(), Failure> {
     let Some(vectors) = config.vectors.as_ref().filter(|_| !WordVectors::are_in(folder)) else { return Ok(()) };
-    if let VectorsSource::Run(path) = &vectors.source {
-        return Ok(of_run(path)?.1.write(folder)?);
+    match &vectors.source {
+        VectorsSource::Run(path) => return Ok(of_run(path)?.1.write(folder)?),
+        VectorsSource::Vectors(path) => return Ok(of_file(path, &corpus.tokenizer)?.write(folder)?),
+        VectorsSource::Dataset(_) | VectorsSource::File { .. } => {}
     }
     corpus.add_unlabelled(load(&vectors.source)?, show)?;
     if corpus.unlabelled.len() + corpus.train.len() != vectors.texts {
@@ -81,12 +99,30 @@ pub fn resume(
     Ok(())
 }
 
-/// Whether `--unlabelled` and `--init` name the source of a run's vectors, as far as they are given.
+/// Words that a vocabulary may have besides those of the training texts: the first of a file of vectors.
+pub fn further_words(vectors: Option<&VectorsSource>, vocab_size: usize) -> Result<Vec<String>, Failure> {
+    match vectors {
+        Some(VectorsSource::Vectors(path)) => Ok(VectorFile::read(path, vocab_size, |_| false)?.words),
+        _ => Ok(Vec::new()),
+    }
+}
+
+/// The flag that names a source of vectors; `unlabelled` if there is none.
+pub fn flag(args: &TrainArgs) -> &'static str {
+    match (&args.init, &args.vectors) {
+        (Some(_), _) => "init",
+        (None, Some(_)) => "vectors",
+        (None, None) => "unlabelled",
+    }
+}
+
+/// Whether `--unlabelled`, `--vectors` and `--init` name the source of a run's vectors, as far as they are given.
 pub fn is_source(args: &TrainArgs, config: &RunConfig) -> bool {
     let own = config.vectors.as_ref().map(|vectors| &vectors.source);
     let init = args.init.as_ref().map(|path| VectorsSource::Run(absolute_path(path)));
     let unlabelled = args.unlabelled.as_ref().map(|name| source(name, args.unlabelled_column.as_deref()));
-    init.is_none_or(|source| own == Some(&source))
+    let file = args.vectors.as_ref().map(|path| VectorsSource::Vectors(absolute_path(path)));
+    init.or(file).is_none_or(|source| own == Some(&source))
         && unlabelled.is_none_or(|source| source.is_ok_and(|source| own == Some(&source)))
 }
 
@@ -113,7 +149,7 @@ fn load(source: &VectorsSource) -> Result<TextList, Failure> {
     let texts = match source {
         VectorsSource::Dataset(name) => known(name)?.load_unlabelled(&downloads())?,
         VectorsSource::File { path, text_column } => read_texts(path, text_column).map_err(naming_the_flag)?,
-        VectorsSource::Run(_) => TextList::default(),
+        VectorsSource::Run(_) | VectorsSource::Vectors(_) => TextList::default(),
     };
     if texts.is_empty() {
         return Err(Failure::Input(format!("{}: has no texts; leave --unlabelled out", name(source))));
@@ -146,9 +182,37 @@ fn of_run(path: &Path) -> Result<(VectorsConfig, WordVectors), Failure> {
     }
 }
 
+/// The vectors of a file for the words of a vocabulary, in lower case if the file has the word only with capital
+/// letters. A word that the file does not have gets a vector of zeros.
+fn of_file(path: &Path, tokenizer: &Tokenizer) -> Result<WordVectors, Failure> {
+    let id = |word: &str| tokenizer.id(word).or_else(|| tokenizer.id(&word.to_lowercase()));
+    let VectorFile { dimensions, words, values: found } = VectorFile::read(path, 0, |word| id(word).is_some())?;
+    if words.is_empty() {
+        return Err(Failure::Input(format!(
+            "--vectors {}: no word of the training texts has a vector; name another file",
+            path.display()
+        )));
+    }
+    let mut values = vec![0.0; tokenizer.vocab_size() * dimensions];
+    let mut is_exact = vec![None; tokenizer.vocab_size()];
+    for (word, vector) in words.iter().zip(found.chunks(dimensions)) {
+        let Some(id) = id(word).map(|id| id as usize) else { continue };
+        let exact = tokenizer.id(word).is_some();
+        // The first of several spellings is the most frequent one.
+        if is_exact[id].is_none_or(|before: bool| exact && !before) {
+            is_exact[id] = Some(exact);
+            values[id * dimensions..][..dimensions].copy_from_slice(vector);
+        }
+    }
+    log::info!("{}: {} of {} words have a vector", path.display(), is_exact.iter().flatten().count(), is_exact.len());
+    Ok(WordVectors { dimensions, values })
+}
+
 fn name(source: &VectorsSource) -> String {
     match source {
         VectorsSource::Dataset(name) => name.clone(),
-        VectorsSource::File { path, .. } | VectorsSource::Run(path) => path.display().to_string(),
+        VectorsSource::File { path, .. } | VectorsSource::Vectors(path) | VectorsSource::Run(path) => {
+            path.display().to_string()
+        }
     }
 }
