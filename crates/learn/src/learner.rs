@@ -60,26 +60,11 @@ impl ProjectedVectors {
         vocab_size + id
     }
 
-    /// The embeddings of the distinct words of a batch.
-    fn embeddings<E: Encode>(&self, model: &TextModel<E>, batch: &Batch, unk_id: u32, is_sparse: bool) -> Embeddings {
-        let vocab_size = model.embed.weight.dims()[0] as i32;
-        let distinct: Vec<i32> = batch.distinct.to_data().iter().collect();
-        let embedded = |id: i32| if id < vocab_size { id } else { unk_id as i32 };
-        let mut ids: Vec<i32> = distinct.iter().map(|&id| embedded(id)).collect();
-        ids.sort_unstable();
-        ids.dedup();
-        let rows = distinct.iter().map(|&id| ids.binary_search(&embedded(id)).unwrap_or_default() as i32).collect();
-        let of_vectors = distinct.iter().map(|&id| if id < vocab_size { id } else { id - vocab_size }).collect();
-        let device = batch.distinct.device();
-        let ints = |values: Vec<i32>| {
-            let count = values.len();
-            Tensor::<1, Int>::from_data(TensorData::new(values, [count]), &device)
-        };
-        let ids = ints(ids);
-        let trained = trained_rows(model.embed.weight.val().select(0, ids.clone()), is_sparse);
-        let vectors = Tensor::from_inner(self.vectors.clone().select(0, ints(of_vectors).inner()));
-        let rows = trained.clone().select(0, ints(rows)) + vectors.matmul(self.projection.clone());
-        Embeddings { ids: ids.inner(), trained, rows: model.spelled(rows, batch) }
+    /// What the vectors add to the embeddings of some words, or of [only their vectors](Self::only_vector).
+    fn project(&self, ids: &[i32], vocab_size: i32) -> Tensor<2> {
+        let ids = ids.iter().map(|&id| if id < vocab_size { id } else { id - vocab_size }).collect();
+        let vectors = self.vectors.clone().select(0, ints(ids, &self.vectors.device()));
+        Tensor::from_inner(vectors).matmul(self.projection.clone())
     }
 }
 
@@ -89,8 +74,47 @@ struct Embeddings {
     ids: Tensor<1, Int>,
     /// What is trained of them, `[words, embedding]`.
     trained: Tensor<2>,
-    /// The embeddings of the distinct words of the batch, `[distinct, embedding]`.
+    /// What the model reads: the embeddings of the distinct words of the batch, with their spellings if it reads them.
     rows: Tensor<2>,
+}
+
+impl Embeddings {
+    /// Those of a batch in which every distinct word occurs once.
+    fn new<E: Encode>(model: &TextModel<E>, batch: &Batch, is_sparse: bool) -> Self {
+        let trained = trained_rows(model.rows(batch), is_sparse);
+        Self { ids: batch.distinct.clone().inner(), trained: trained.clone(), rows: trained }
+    }
+
+    /// Those of a batch in which a word may occur several times, as several forms or without what is trained of it.
+    fn of_forms<E: Encode>(
+        model: &TextModel<E>,
+        batch: &Batch,
+        vectors: Option<&ProjectedVectors>,
+        unk_id: u32,
+        is_sparse: bool,
+    ) -> Self {
+        let vocab_size = model.embed.weight.dims()[0] as i32;
+        let distinct: Vec<i32> = batch.distinct.to_data().iter().collect();
+        let embedded = |id: i32| if id < vocab_size { id } else { unk_id as i32 };
+        let mut ids: Vec<i32> = distinct.iter().map(|&id| embedded(id)).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        let rows = distinct.iter().map(|&id| ids.binary_search(&embedded(id)).unwrap_or_default() as i32).collect();
+        let device = batch.distinct.device();
+        let ids = ints(ids, &device);
+        let trained = trained_rows(model.embed.weight.val().select(0, ids.clone()), is_sparse);
+        let rows = trained.clone().select(0, ints(rows, &device));
+        let rows = match vectors {
+            Some(vectors) => rows + vectors.project(&distinct, vocab_size),
+            None => rows,
+        };
+        Self { ids: ids.inner(), trained, rows: model.spelled(rows, batch) }
+    }
+}
+
+fn ints(values: Vec<i32>, device: &Device) -> Tensor<1, Int> {
+    let count = values.len();
+    Tensor::from_data(TensorData::new(values, [count]), device)
 }
 
 /// Rows of the embeddings: those of the model, or, if only they are updated, a copy that has a gradient of its own.
@@ -241,11 +265,11 @@ impl<E: Encode> Learner<E> {
             None => batch,
         };
         let is_sparse = training.sparse_embedding;
-        let Embeddings { ids, trained, rows } = match &self.vectors {
-            Some(vectors) => vectors.embeddings(&self.model, &batch, self.unk_id.unwrap_or_default(), is_sparse),
-            None => {
-                let trained = trained_rows(self.model.rows(&batch), is_sparse);
-                Embeddings { ids: batch.distinct.clone().inner(), trained: trained.clone(), rows: trained }
+        let Embeddings { ids, trained, rows } = match (&self.forms, &self.vectors) {
+            (None, None) => Embeddings::new(&self.model, &batch, is_sparse),
+            (_, vectors) => {
+                let unk_id = self.unk_id.unwrap_or_default();
+                Embeddings::of_forms(&self.model, &batch, vectors.as_ref(), unk_id, is_sparse)
             }
         };
         let (loss, scores) = objective::loss(&self.model, rows, &batch, targets, &self.device)?;

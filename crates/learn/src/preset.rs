@@ -261,7 +261,7 @@ pub const PRESETS: [Preset; 17] = [
             tagger(vocab_size, outputs, EncoderConfig::Gated(gated))
         },
         training: tagging,
-        min_steps: 400,
+        min_steps: 3_000,
     },
     Preset {
         name: "iterated",
@@ -274,7 +274,7 @@ pub const PRESETS: [Preset; 17] = [
             ModelConfig { chain: true, ..tagger(vocab_size, outputs, EncoderConfig::Iterated(iterated)) }
         },
         training: tagging,
-        min_steps: 400,
+        min_steps: 3_000,
     },
 ];
 
@@ -334,8 +334,10 @@ fn tagging() -> TrainingConfig {
         decay: true,
         warmup: 0.2,
         adam_epsilon: 1e-8,
-        word_dropout: 0.15,
+        word_dropout: 0.25,
         weight_decay: 0.01,
+        sparse_embedding: true,
+        patience: Some(8),
         ..TrainingConfig::default()
     }
 }

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::dropout;
 use crate::encoder::{Encode, EncoderSettings, downsampled};
+use crate::kernels::drop_values;
 use crate::limits::{self, MAX_PARAMETERS, MAX_SIZE, MAX_VOCABULARY, product};
 use crate::masking::zero_padding;
 use crate::pooling::{max_over_positions, mean_over_positions, shares_of_the_largest};
@@ -405,8 +406,10 @@ impl<E: Encode> TextModel<E> {
     /// [`rows`](Self::rows) returns them. In training some of it is dropped, at every position separately, and some of
     /// the embeddings, of every distinct word separately. This is the path of tasks with a target for every position.
     pub fn features(&self, rows: Tensor<2>, batch: &Batch) -> Tensor<3> {
-        let rows = self.dropout.forward(rows);
-        self.dropout.forward(self.encoder.forward_words(&Words::new(rows, batch)))
+        let dropped = dropout::probability(&self.dropout, &rows.device());
+        let drop_rows = |rows| if dropped > 0.0 { drop_values(rows, dropped) } else { rows };
+        let features = self.encoder.forward_words(&Words::new(drop_rows(rows), batch));
+        if dropped > 0.0 { drop_values(features, dropped) } else { features }
     }
 
     /// The logits at every position, `[batch, positions, outputs]`: the answer of a model whose task has a target for

@@ -13,6 +13,11 @@ const POSITIONS: usize = 1 << 16;
 /// holds as many texts as fit into 65,536 positions with its longest text's length; a longer text
 /// is a batch of its own.
 pub fn batches_by_length(texts: &[&[u32]], padding: Padding) -> Vec<Vec<usize>> {
+    batches_up_to(POSITIONS, texts, padding)
+}
+
+/// As [`batches_by_length`], with another number of positions.
+pub(crate) fn batches_up_to(most: usize, texts: &[&[u32]], padding: Padding) -> Vec<Vec<usize>> {
     let mut order: Vec<usize> = (0..texts.len()).collect();
     order.sort_by_key(|&index| texts[index].len());
     let mut batches = Vec::new();
@@ -21,7 +26,7 @@ pub fn batches_by_length(texts: &[&[u32]], padding: Padding) -> Vec<Vec<usize>> 
         let fit = rest
             .iter()
             .enumerate()
-            .take_while(|&(before, &index)| (before + 1) * positions(texts[index], padding) <= POSITIONS);
+            .take_while(|&(before, &index)| (before + 1) * positions(texts[index], padding) <= most);
         let (batch, after) = rest.split_at(fit.count().max(1));
         batches.push(batch.to_vec());
         rest = after;

@@ -4,9 +4,14 @@ use burn::tensor::Tensor;
 use convlens_model::{Batch, ChainScores, Encode, EncoderConfig, EncoderSettings, Forms, Padding, TextModel};
 use convlens_phrases::{argmax, calibrated_probabilities};
 use convlens_text::Tokenizer;
+use rayon::prelude::*;
 use serde::Serialize;
 
-use crate::{Run, RunError, Task, batches_by_length, to_host};
+use crate::logits::batches_up_to;
+use crate::{Run, RunError, Task, to_host};
+
+/// The maximum number of positions that one batch holds. What layers compute of so many stays in the cache.
+const POSITIONS: usize = 1 << 13;
 
 /// A run that tags, prepared for many sentences.
 #[derive(Debug)]
@@ -49,14 +54,7 @@ impl<S: EncoderSettings> Tagger<S> {
     ///
     /// [`RunError::Device`].
     pub fn labels<T: AsRef<str>>(&self, sentences: &[Vec<T>]) -> Result<Vec<Vec<usize>>, RunError> {
-        let mut labels = vec![Vec::new(); sentences.len()];
-        self.each_batch(sentences, |indices, logits, lengths| {
-            for (&index, found) in indices.iter().zip(best_labels(&self.run.model, logits, lengths)?) {
-                labels[index] = found;
-            }
-            Ok(())
-        })?;
-        Ok(labels)
+        self.each(sentences, |logits, lengths| best_labels(&self.run.model, logits, lengths))
     }
 
     /// The words of each sentence with their tags.
@@ -66,24 +64,23 @@ impl<S: EncoderSettings> Tagger<S> {
     /// As [`labels`](Self::labels).
     pub fn tag<T: AsRef<str>>(&self, sentences: &[Vec<T>]) -> Result<Vec<Vec<TaggedWord>>, RunError> {
         let (config, outputs) = (&self.run.config, self.run.config.model.outputs);
-        let mut tagged = vec![Vec::new(); sentences.len()];
-        self.each_batch(sentences, |indices, logits, lengths| {
+        let found = self.each(sentences, |logits, lengths| {
             let positions = logits.dims()[1];
             let labels = best_labels(&self.run.model, logits.clone(), lengths)?;
             let logits = to_host(logits)?;
-            for ((&index, labels), rows) in indices.iter().zip(labels).zip(logits.chunks(positions * outputs)) {
-                let words = sentences[index].iter().zip(labels).zip(rows.chunks(outputs));
-                tagged[index] = words
-                    .map(|((word, label), logits)| TaggedWord {
-                        word: word.as_ref().into(),
-                        tag: config.labels[label].clone(),
-                        probability: calibrated_probabilities(logits, config.temperature)[label],
-                    })
-                    .collect();
-            }
-            Ok(())
+            let of_sentence = |(labels, rows): (Vec<usize>, &[f32])| {
+                let probability =
+                    |(&label, row): (&usize, &[f32])| (label, calibrated_probabilities(row, config.temperature)[label]);
+                labels.iter().zip(rows.chunks(outputs)).map(probability).collect::<Vec<_>>()
+            };
+            Ok(labels.into_iter().zip(logits.chunks(positions * outputs)).map(of_sentence).collect())
         })?;
-        Ok(tagged)
+        let tagged = |(word, (label, probability)): (&T, (usize, f64))| TaggedWord {
+            word: word.as_ref().into(),
+            tag: config.labels[label].clone(),
+            probability,
+        };
+        Ok(sentences.iter().zip(found).map(|(words, found)| words.iter().zip(found).map(tagged).collect()).collect())
     }
 
     /// A batch of sentences for the model, and its forms.
@@ -93,22 +90,27 @@ impl<S: EncoderSettings> Tagger<S> {
         Batch::of_forms(&rows, &forms, &self.run.device)
     }
 
-    /// Calls `on_batch` with the logits of several sentences, given by their indices, `[batch, positions, outputs]`, and
-    /// their lengths.
-    fn each_batch<T: AsRef<str>>(
+    /// What `read` makes of the logits of each sentence. It is given those of several, `[batch, positions, outputs]`,
+    /// and their lengths. Uses all cores.
+    fn each<T: AsRef<str>, R: Send>(
         &self,
         sentences: &[Vec<T>],
-        mut on_batch: impl FnMut(&[usize], Tensor<3>, &[usize]) -> Result<(), RunError>,
-    ) -> Result<(), RunError> {
+        read: impl Fn(Tensor<3>, &[usize]) -> Result<Vec<R>, RunError> + Sync,
+    ) -> Result<Vec<R>, RunError> {
         let (forms, texts) = forms_of(&self.run.tokenizer, sentences);
         let rows: Vec<&[u32]> = texts.iter().map(Vec::as_slice).collect();
-        for indices in batches_by_length(&rows, Padding::Masked) {
+        let batches = batches_up_to(POSITIONS, &rows, Padding::Masked);
+        let read_batch = |indices: &Vec<usize>| {
             let rows: Vec<&[u32]> = indices.iter().map(|&index| rows[index]).collect();
             let lengths: Vec<usize> = rows.iter().map(|row| row.len()).collect();
             let batch = Batch::of_forms(&rows, &forms, &self.run.device);
-            on_batch(&indices, self.run.model.forward_positions(&batch), &lengths)?;
-        }
-        Ok(())
+            let found = read(self.run.model.forward_positions(&batch), &lengths)?;
+            Ok(indices.iter().copied().zip(found).collect())
+        };
+        let found: Vec<Vec<(usize, R)>> = batches.par_iter().map(read_batch).collect::<Result<_, RunError>>()?;
+        let mut found: Vec<(usize, R)> = found.into_iter().flatten().collect();
+        found.sort_unstable_by_key(|(index, _)| *index);
+        Ok(found.into_iter().map(|(_, found)| found).collect())
     }
 }
 

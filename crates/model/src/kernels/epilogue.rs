@@ -4,7 +4,7 @@
 //! the backward pass finds it again, and the number of threads has no effect. Burn's dropout draws one
 //! number after the other on one thread, which took half of a training step of a stack.
 
-use burn::tensor::{Device, Distribution, Tensor, activation};
+use burn::tensor::{Device, Distribution, Tensor, TensorData, activation};
 use burn_flex::FlexTensor;
 use rayon::prelude::*;
 
@@ -157,6 +157,20 @@ impl Drops {
     }
 }
 
+/// Dropout of a tensor by itself, with a probability below 1: each value is zero or larger, independently. Burn's dropout
+/// draws one random number after the other.
+pub(crate) fn drop_values<const D: usize>(x: Tensor<D>, probability: f64) -> Tensor<D> {
+    let (shape, device) = (x.dims(), x.device());
+    let channels = shape[D - 1].max(1);
+    let epilogue = Epilogue { relu: false, dropout: probability, seed: seed(&device) };
+    let mut factors = vec![0.0f32; shape.iter().product()];
+    factors.par_chunks_mut(channels).enumerate().with_min_len(ROWS).for_each(|(row, factors)| {
+        let drops = epilogue.drops(row);
+        factors.iter_mut().enumerate().for_each(|(channel, factor)| *factor = drops.factor(channel));
+    });
+    x * Tensor::from_data(TensorData::new(factors, shape), &device)
+}
+
 /// A seed from the random state of a device, on which every draw of a step depends.
 fn seed(device: &Device) -> u64 {
     const VALUES: f64 = 16_777_216.0; // as many as a 32-bit float holds exactly
@@ -169,6 +183,18 @@ mod tests {
     use super::*;
 
     const DROPOUT: Epilogue = Epilogue { relu: false, dropout: 0.3, seed: 5 };
+
+    #[test]
+    fn values_are_dropped_by_themselves_with_the_given_probability() {
+        let device = Device::flex();
+        let x = Tensor::<3>::ones([40, 30, 50], &device);
+        let values = drop_values(x, 0.3).try_into_vec_as::<f32>().expect("values");
+        let dropped = values.iter().filter(|&&value| value == 0.0).count() as f64 / values.len() as f64;
+        assert!((dropped - 0.3).abs() < 0.01, "{dropped}");
+        assert!(values.iter().all(|&value| value == 0.0 || (value - 1.0 / 0.7).abs() < 1e-6));
+        let mean = values.iter().sum::<f32>() / values.len() as f32;
+        assert!((mean - 1.0).abs() < 0.02, "{mean}");
+    }
 
     /// Which of the values of some rows are kept.
     fn kept(epilogue: Epilogue, rows: usize, channels: usize) -> Vec<bool> {
