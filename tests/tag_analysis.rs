@@ -52,7 +52,7 @@ fn a_tagger_is_analysed_after_training_and_again_with_the_same_files() {
 
     // Every word has its evidence, which adds up to the logit with the residual.
     let sentences = lines(&place, "r/analysis/sentences.jsonl");
-    assert_eq!(sentences.len(), 200);
+    assert_eq!(sentences.len(), 100);
     for word in sentences.iter().take(20).flat_map(|sentence| list(&sentence["words"])) {
         let number = |key: &str| word["evidence"][key].as_f64().expect("a number");
         let shares: f64 = list(&word["evidence"]["shares"]).iter().filter_map(Value::as_f64).sum();

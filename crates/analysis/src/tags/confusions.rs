@@ -3,15 +3,13 @@
 use std::collections::BTreeMap;
 
 use convlens_run::model::EncoderSettings;
-use convlens_run::{RunError, Tagger};
+use convlens_run::{RunError, Tagger, WordPrediction};
 use rand::SeedableRng;
 use rand::rngs::ChaCha8Rng;
 use rand::seq::SliceRandom;
-use rayon::prelude::*;
 use serde::Serialize;
 
-use super::sentences::tag_probabilities;
-use crate::{OnStage, TagEvidence, TaggedSentences, tag_evidence};
+use crate::{OnStage, TagEvidence, TaggedSentences, tag_evidence_of};
 
 /// The number of pairs of tags.
 const PAIRS: usize = 15;
@@ -76,16 +74,17 @@ pub fn confusions<S: EncoderSettings>(
     for (done, ((tag, other), places)) in pairs.into_iter().take(PAIRS).enumerate() {
         on_stage("words with wrong tags", done, chosen);
         let examples = examples(data.sentences, &places, seed);
-        let example = |&(sentence, word): &Place| {
-            let words = &data.sentences[sentence];
-            let probabilities = tag_probabilities(tagger, words)?.swap_remove(word);
+        let sentences: Vec<Vec<String>> =
+            examples.iter().map(|&(sentence, _)| data.sentences[sentence].clone()).collect();
+        let predictions = tagger.predict(&sentences)?;
+        let example = |((&(sentence, word), words), predictions): ((&Place, &Vec<String>), &Vec<WordPrediction>)| {
             Ok::<_, RunError>(ConfusionExample {
                 sentence,
                 word,
                 words: words.clone(),
-                probability: probabilities[other],
-                true_probability: probabilities[tag],
-                evidence: evidence_of_word(tagger, words, word, other)?,
+                probability: predictions[word].probabilities[other],
+                true_probability: predictions[word].probabilities[tag],
+                evidence: tag_evidence_of(tagger, words, word, other)?,
             })
         };
         confusions.push(Confusion {
@@ -94,7 +93,7 @@ pub fn confusions<S: EncoderSettings>(
             count: places.len(),
             share: places.len() as f64 / totals[tag].max(1) as f64,
             words: most_frequent(data.sentences, &places, count),
-            examples: examples.par_iter().map(example).collect::<Result<_, _>>()?,
+            examples: examples.iter().zip(&sentences).zip(&predictions).map(example).collect::<Result<_, _>>()?,
         });
     }
     on_stage("words with wrong tags", chosen, chosen);
@@ -144,22 +143,6 @@ fn examples(sentences: &[Vec<String>], places: &[Place], seed: u64) -> Vec<Place
     let mut known = std::collections::HashSet::new();
     let (first, again): (Vec<Place>, Vec<Place>) = places.into_iter().partition(|place| known.insert(form(place)));
     first.into_iter().chain(again).take(EXAMPLES).collect()
-}
-
-/// What speaks for a label of a word. Its logit depends only on its receptive field, so only this is read.
-fn evidence_of_word<S: EncoderSettings>(
-    tagger: &Tagger<S>,
-    words: &[String],
-    word: usize,
-    label: usize,
-) -> Result<TagEvidence, RunError> {
-    let field = tagger.run().model.receptive_field();
-    let start = word.saturating_sub(field.left);
-    let end = words.len().min(word.saturating_add(field.right).saturating_add(1));
-    let field = &words[start..end];
-    let mut evidence = tag_evidence(tagger, field, &vec![label; field.len()])?.swap_remove(word - start);
-    evidence.first += start;
-    Ok(evidence)
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Sentences whose words have tags, and the explanations of those that a model gives them.
 
 use convlens_run::model::EncoderSettings;
-use convlens_run::{RunError, Tagger, calibrated, probabilities, to_host};
+use convlens_run::{RunError, Tagger};
 use serde_json::{Value, json};
 
 use crate::{TagEvidence, tag_evidence};
@@ -50,8 +50,9 @@ impl ExplainedSentence {
     ) -> Result<Self, RunError> {
         assert_eq!(words.len(), expected.len(), "every word has an entry");
         let sentence = [words.to_vec()];
-        let tags = tagger.labels(&sentence)?.swap_remove(0);
-        let probabilities = tag_probabilities(tagger, words)?;
+        let predictions = tagger.predict(&sentence)?.into_iter().flatten();
+        let (tags, probabilities): (Vec<usize>, _) =
+            predictions.map(|prediction| (prediction.label, prediction.probabilities)).unzip();
         let evidence = tag_evidence(tagger, words, &tags)?;
         let [words] = sentence;
         Ok(Self { index, words, tags, expected, probabilities, evidence })
@@ -88,20 +89,6 @@ impl ExplainedSentence {
             (tag, of_field)
         })
     }
-}
-
-/// The probability of each tag for each word of a sentence at its place alone, which a chain over the tags may not agree
-/// with.
-pub(crate) fn tag_probabilities<S: EncoderSettings, T: AsRef<str>>(
-    tagger: &Tagger<S>,
-    words: &[T],
-) -> Result<Vec<Vec<f64>>, RunError> {
-    let (model, config) = (&tagger.run().model, &tagger.run().config);
-    let words: Vec<&str> = words.iter().map(AsRef::as_ref).collect();
-    let length = words.len();
-    let logits = to_host(model.forward_positions(&tagger.batch(&[words])))?;
-    let rows = logits.chunks(config.model.outputs).take(length);
-    Ok(rows.map(|row| probabilities(&calibrated(row, config.temperature))).collect())
 }
 
 #[cfg(test)]
