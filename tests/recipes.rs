@@ -58,6 +58,7 @@ fn tasks_are_told_apart_only_where_the_recipe_says() {
     assert_eq!(
         of_tasks,
         [
+            "crates/cli/src/verb/analyze/mod.rs",
             "crates/cli/src/verb/compare.rs", // classifiers only
             "crates/cli/src/verb/evaluate.rs",
             "crates/cli/src/verb/predict/mod.rs",

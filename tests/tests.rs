@@ -48,6 +48,8 @@ mod recipes;
 mod resume;
 /// The bundled sample: the checked-in files are what the generator makes.
 mod sample;
+/// `analyze` with a run that tags: the files, the numbers, and words that look like markup.
+mod tag_analysis;
 /// Tagging: training on sentences in columns, evaluation, prediction, and bad input.
 mod tags;
 /// Our word-level tokenizer, compared with the `tokenizers` library on every text of IMDB.

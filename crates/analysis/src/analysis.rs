@@ -216,7 +216,7 @@ fn explained_note(explained: usize, chosen: usize) -> Option<String> {
     })
 }
 
-fn json_file(name: &str, value: &impl Serialize) -> Result<NamedFile, AnalysisError> {
+pub(crate) fn json_file(name: &str, value: &impl Serialize) -> Result<NamedFile, AnalysisError> {
     let bytes = serde_json::to_vec(value).map_err(|error| AnalysisError::Report(error.to_string()))?;
     Ok((format!("{name}.json"), bytes))
 }

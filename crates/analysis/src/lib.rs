@@ -15,6 +15,7 @@ mod pictures;
 mod plot;
 #[cfg(feature = "report")]
 mod report;
+mod tags;
 mod terminal;
 mod texts;
 mod words;
@@ -31,7 +32,8 @@ pub use people::*;
 #[cfg(feature = "report")]
 pub use plot::{Chart, Picture, Scale, draw_charts};
 #[cfg(feature = "report")]
-pub use report::{Compared, check_labels, comparison, report};
+pub use report::{Compared, check_labels, comparison, report, tag_report};
+pub use tags::*;
 pub use terminal::paint;
 pub use texts::{Corpus, OnStage, TextSource, Texts};
 pub use words::*;

@@ -5,15 +5,17 @@ use convlens_run::model::EncoderSettings;
 use plotters::style::RGBColor;
 
 use crate::plot::{
-    AGAINST, CATEGORIES, Dot, FOR, Histograms, Line, LineCharts, NEITHER, Panel, Scale, Scatter, WordBars,
+    AGAINST, CATEGORIES, Cell, Dot, FOR, Grid, Histograms, Line, LineCharts, NEITHER, Panel, Scale, Scatter, WordBars,
 };
 use crate::words::vocabulary::extremes;
-use crate::{Agreement, Analysis, AnalysisError, Faithfulness, Judged, Picture, PlaceWords};
+use crate::{Agreement, Analysis, AnalysisError, Faithfulness, Judged, Picture, PlaceWords, TagAnalysis};
 
 /// The number of words in the scatter plot: the first of the vocabulary, which are the most frequent.
 const WORDS: usize = 5_000;
 /// The number of words labelled because of their contributions, to each side, and because of their position.
 const LABELS: (usize, usize) = (24, 6);
+/// The maximum number of tags in a picture: the most frequent.
+const TAGS: usize = 40;
 /// The maximum number of logits that have a picture of their words.
 const OUTPUTS: usize = 10;
 
@@ -204,4 +206,64 @@ fn judged(judged: &Judged) -> Result<Picture, AnalysisError> {
     let caption =
         "Agreement of phrase scores with human labels in the Stanford Sentiment Treebank, by length of the phrase.";
     Picture::draw("sst", caption.into(), &LineCharts(vec![panel]))
+}
+
+/// The pictures of a tagger with these labels.
+pub(crate) fn tag_pictures(labels: &[String], analysis: &TagAnalysis) -> Result<Vec<Picture>, AnalysisError> {
+    let mut shown: Vec<usize> = (0..labels.len()).collect();
+    shown.sort_by_key(|&tag| std::cmp::Reverse(analysis.evaluation.tags[tag].support));
+    shown.truncate(TAGS);
+    shown.sort_unstable();
+    Ok(vec![tag_confusion(labels, &shown, analysis)?, tag_places(&shown, analysis)?])
+}
+
+fn tag_confusion(labels: &[String], shown: &[usize], analysis: &TagAnalysis) -> Result<Picture, AnalysisError> {
+    let row = |&tag: &usize| {
+        let counts = &analysis.evaluation.confusion[tag];
+        let total = counts.iter().sum::<usize>().max(1) as f64;
+        let cell = |&other: &usize| {
+            let share = counts[other] as f64 / total;
+            // The square root makes rare mistakes visible.
+            let strength = if other == tag { share } else { -share.sqrt() };
+            (counts[other] > 0).then(|| Cell { text: counts[other].to_string(), strength })
+        };
+        (labels[tag].clone(), shown.iter().map(cell).collect())
+    };
+    let grid = Grid {
+        axes: ["predicted tag".into(), "tag".into()],
+        columns: shown.iter().map(|&tag| labels[tag].clone()).collect(),
+        rows: shown.iter().map(row).collect(),
+    };
+    let which = if shown.len() < labels.len() { format!(" of the {TAGS} most frequent tags") } else { String::new() };
+    let caption = format!(
+        "How many words with each tag{which} (row) are given each tag (column): blue is right, and orange is wrong, the \
+         stronger the larger the share of the row."
+    );
+    Picture::draw("confusion", caption, &grid)
+}
+
+fn tag_places(shown: &[usize], analysis: &TagAnalysis) -> Result<Picture, AnalysisError> {
+    let of_tags = || shown.iter().map(|&tag| &analysis.places[tag]).filter(|places| places.words > 0);
+    let all = || of_tags().flat_map(|places| &places.places);
+    let (first, last) =
+        (all().map(|place| place.place).min().unwrap_or(0), all().map(|place| place.place).max().unwrap_or(0));
+    let around = all().filter(|place| place.place != 0).map(|place| place.mean.abs()).fold(1e-12, f64::max);
+    let itself = all().filter(|place| place.place == 0).map(|place| place.mean.abs()).fold(1e-12, f64::max);
+    let grid = Grid {
+        axes: ["place, relative to the word".into(), "tag (words)".into()],
+        columns: (first..=last).map(|place| if place == 0 { "word".into() } else { format!("{place:+}") }).collect(),
+        rows: of_tags()
+            .map(|places| {
+                let cell = |at: isize| {
+                    let place = places.places.iter().find(|place| place.place == at)?;
+                    let largest = if at == 0 { itself } else { around };
+                    Some(Cell { text: format!("{:+.2}", place.mean), strength: place.mean / largest })
+                };
+                (format!("{} ({})", places.tag, places.words), (first..=last).map(cell).collect())
+            })
+            .collect(),
+    };
+    let caption = "What the word at each place adds to the logit of the tag that the model gives, on average; the number \
+                   of words is in brackets. The colours of the word itself have a scale of their own.";
+    Picture::draw("places", caption.into(), &grid)
 }

@@ -83,6 +83,12 @@ pub struct Spelling {
 }
 
 impl Spelling {
+    /// The rows of the embedding that a form is read as: that of its beginning, those of its bytes and that of its end.
+    /// Of a form of more than 64 bytes, the first 32 and the last 32 are read.
+    pub fn rows_of(form: &str) -> Vec<usize> {
+        bytes_of(form).into_iter().map(|row| row as usize).collect()
+    }
+
     /// The spelling of each form, `[forms, dimensions]`.
     pub(crate) fn forward(&self, bytes: &FormBytes) -> Tensor<2> {
         let words = Words::from_parts(self.embed.weight.val(), bytes.bytes.clone(), bytes.mask.clone());

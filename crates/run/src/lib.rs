@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod card;
+mod class_report;
 mod config;
 mod device;
 mod error;
@@ -14,6 +15,7 @@ mod prediction;
 mod predictor;
 mod run;
 mod spans;
+mod tag_evaluation;
 mod tagger;
 #[cfg(test)]
 mod testing;
@@ -27,6 +29,7 @@ pub use convlens_model as model;
 pub use convlens_text as text;
 
 pub use card::model_card;
+pub use class_report::{ClassReport, class_reports};
 pub use config::{
     BURN_VERSION, DatasetConfig, FileConfig, RunConfig, Task, TextConfig, TokenizerSource, TrainingConfig,
     VectorsConfig, VectorsSource,
@@ -46,7 +49,8 @@ pub use metrics::{EpochMetrics, Metrics, RunMetrics};
 pub use predictor::Predictor;
 pub use run::Run;
 pub use spans::{Span, SpanCounts, SpanTally, mark_spans, spans};
-pub use tagger::{TaggedWord, Tagger, best_labels, forms_of};
+pub use tag_evaluation::{SpanEvaluation, SpanReport, TagEvaluation, WordAccuracy};
+pub use tagger::{TaggedWord, Tagger, WordPrediction, best_labels, forms_of};
 pub use vectors::{MAX_VECTOR_DIMENSIONS, WordVectors};
 pub use windows::{LongText, MOST_TOKENS};
 pub use write::write_file;

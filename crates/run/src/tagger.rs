@@ -30,6 +30,15 @@ pub struct TaggedWord {
     pub probability: f64,
 }
 
+/// What a run predicts for a word.
+#[derive(Clone, Debug, PartialEq)]
+pub struct WordPrediction {
+    /// The index of its label.
+    pub label: usize,
+    /// The probability of each label at this position alone, which a chain over the tags may not agree with.
+    pub probabilities: Vec<f64>,
+}
+
 impl<S: EncoderSettings> Tagger<S> {
     /// Prepares a run.
     ///
@@ -63,24 +72,35 @@ impl<S: EncoderSettings> Tagger<S> {
     ///
     /// As [`labels`](Self::labels).
     pub fn tag<T: AsRef<str>>(&self, sentences: &[Vec<T>]) -> Result<Vec<Vec<TaggedWord>>, RunError> {
-        let (config, outputs) = (&self.run.config, self.run.config.model.outputs);
-        let found = self.each(sentences, |logits, lengths| {
+        let tagged = |(word, found): (&T, WordPrediction)| TaggedWord {
+            word: word.as_ref().into(),
+            tag: self.run.config.labels[found.label].clone(),
+            probability: found.probabilities[found.label],
+        };
+        let found = self.predict(sentences)?;
+        Ok(sentences.iter().zip(found).map(|(words, found)| words.iter().zip(found).map(tagged).collect()).collect())
+    }
+
+    /// The label of each word of each sentence, and the probabilities of all labels.
+    ///
+    /// # Errors
+    ///
+    /// As [`labels`](Self::labels).
+    pub fn predict<T: AsRef<str>>(&self, sentences: &[Vec<T>]) -> Result<Vec<Vec<WordPrediction>>, RunError> {
+        let (temperature, outputs) = (self.run.config.temperature, self.run.config.model.outputs);
+        self.each(sentences, |logits, lengths| {
             let positions = logits.dims()[1];
             let labels = best_labels(&self.run.model, logits.clone(), lengths)?;
             let logits = to_host(logits)?;
+            let of_word = |(label, logits): (usize, &[f32])| WordPrediction {
+                label,
+                probabilities: calibrated_probabilities(logits, temperature),
+            };
             let of_sentence = |(labels, rows): (Vec<usize>, &[f32])| {
-                let probability =
-                    |(&label, row): (&usize, &[f32])| (label, calibrated_probabilities(row, config.temperature)[label]);
-                labels.iter().zip(rows.chunks(outputs)).map(probability).collect::<Vec<_>>()
+                labels.into_iter().zip(rows.chunks(outputs)).map(of_word).collect()
             };
             Ok(labels.into_iter().zip(logits.chunks(positions * outputs)).map(of_sentence).collect())
-        })?;
-        let tagged = |(word, (label, probability)): (&T, (usize, f64))| TaggedWord {
-            word: word.as_ref().into(),
-            tag: config.labels[label].clone(),
-            probability,
-        };
-        Ok(sentences.iter().zip(found).map(|(words, found)| words.iter().zip(found).map(tagged).collect()).collect())
+        })
     }
 
     /// A batch of sentences for the model, and its forms.

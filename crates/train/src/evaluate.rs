@@ -5,7 +5,9 @@ use std::sync::Arc;
 use convlens_data::Examples;
 use convlens_learn::{Measurement, Tally};
 use convlens_run::model::{Forms, TextModel};
-use convlens_run::{PhrasesError, Run, RunConfig, RunError, calibrated, calibration_error, predicted_label};
+use convlens_run::{
+    ClassReport, PhrasesError, Run, RunConfig, RunError, calibrated, calibration_error, class_reports, predicted_label,
+};
 use serde::Serialize;
 
 use crate::corpus::encode;
@@ -33,21 +35,6 @@ pub struct Evaluation {
     pub classes: Vec<ClassReport>,
     /// How many texts of each class (row) were predicted to be of each class (column).
     pub confusion: Vec<Vec<usize>>,
-}
-
-/// The metrics of a classifier on one class. A ratio whose denominator is zero is zero.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct ClassReport {
-    /// The class.
-    pub label: String,
-    /// The share of the texts predicted to have this label that have it.
-    pub precision: f64,
-    /// The share of the texts with this label that were predicted to have it.
-    pub recall: f64,
-    /// The harmonic mean of precision and recall.
-    pub f1: f64,
-    /// How many texts have the label.
-    pub support: usize,
 }
 
 /// Evaluates a run on labelled texts.
@@ -122,25 +109,6 @@ fn report(logits: &[f64], labels: &[usize], names: &[String], outputs: usize) ->
         calibration_error: calibration_error(logits, outputs, labels),
         classes,
         confusion,
-    }
-}
-
-/// The report of each class, from how many examples of each class (row) were given each class (column).
-pub(crate) fn class_reports(names: &[String], confusion: &[Vec<usize>]) -> Vec<ClassReport> {
-    names.iter().enumerate().map(|(class, name)| class_report(class, name, confusion)).collect()
-}
-
-fn class_report(class: usize, name: &str, confusion: &[Vec<usize>]) -> ClassReport {
-    let ratio = |part: usize, whole: usize| if whole == 0 { 0.0 } else { part as f64 / whole as f64 };
-    let hits = confusion[class][class];
-    let support: usize = confusion[class].iter().sum();
-    let predicted: usize = confusion.iter().map(|row| row[class]).sum();
-    ClassReport {
-        label: name.into(),
-        precision: ratio(hits, predicted),
-        recall: ratio(hits, support),
-        f1: ratio(2 * hits, predicted + support),
-        support,
     }
 }
 

@@ -14,10 +14,11 @@ mod vectors;
 
 pub use cache::{Cache, CacheEntry, CacheEntryKind};
 pub use convlens_learn::{Adam, PRESETS, Preset, Settings, UnknownPreset, epoch_order, preset};
+pub use convlens_run::{ClassReport, SpanEvaluation, SpanReport, TagEvaluation, WordAccuracy};
 pub use corpus::{Corpus, Stage};
 pub use error::TrainError;
-pub use evaluate::{ClassReport, Evaluation, evaluate};
-pub use evaluate_tags::{SpanEvaluation, SpanReport, TagEvaluation, WordAccuracy, evaluate_tags};
+pub use evaluate::{Evaluation, evaluate};
+pub use evaluate_tags::evaluate_tags;
 pub use gradients::{DepthGradients, depth_gradients};
 pub use texts::Texts;
 pub use trainer::{Event, Outcome, Trainer};

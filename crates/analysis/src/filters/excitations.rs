@@ -2,11 +2,12 @@
 
 use std::borrow::Cow;
 use std::collections::HashSet;
+use std::hash::Hash;
 
 use burn::tensor::Tensor;
 use burn::tensor::module::conv1d;
 use burn::tensor::ops::ConvOptions;
-use convlens_run::model::{Encode, EncoderSettings, FilterWeights, Filters, Padding};
+use convlens_run::model::{Batch, Encode, EncoderSettings, FilterWeights, Filters, Padding, TextModel};
 use convlens_run::{Run, RunError, batches_by_length, padded, to_host};
 use rayon::prelude::*;
 use serde::Serialize;
@@ -63,7 +64,7 @@ pub fn excitations<S: EncoderSettings>(
     for batch in batches_by_length(&windows, run.config.model.padding) {
         let ids: Vec<&[u32]> = batch.iter().map(|&index| windows[index]).collect();
         let (outputs, shape) = match &weights {
-            FilterWeights::Vectors(vectors) => responses(run, &ids, vectors.clone(), left)?,
+            FilterWeights::Vectors(vectors) => responses(&run.model, &run.batch(&ids), vectors.clone(), left)?,
             FilterWeights::Dimensions(dimensions) => weights_of_words(run, &ids, &embeddings, dimensions, left),
         }; // [batch, filters, length]
         let of_text = |(row, &index): (usize, &usize)| {
@@ -81,7 +82,7 @@ pub fn excitations<S: EncoderSettings>(
         done += batch.len();
         on_stage("phrases of each filter", done, windows.len());
     }
-    let to_list = |sign: f64, found: Best<'_>| -> Vec<Excitation> {
+    let to_list = |sign: f64, found: Best<'_, u32>| -> Vec<Excitation> {
         let excitation = |(output, text, phrase): (f32, usize, &[u32])| {
             let words: Vec<String> = phrase.iter().filter_map(|&id| run.tokenizer.token(id)).collect();
             Excitation { phrase: words.join(" "), output: sign * f64::from(output), text: texts.indices[text] }
@@ -109,15 +110,14 @@ fn windows<'a, S: EncoderSettings>(run: &Run<S>, texts: &'a Texts, kernel_size: 
 
 /// The outputs of filters that are vectors, `[filters, embedding, kernel_size]`, before any activation:
 /// `[batch, filters, length]`, flattened, and this shape.
-fn responses<S: EncoderSettings>(
-    run: &Run<S>,
-    ids: &[&[u32]],
+pub(crate) fn responses<E: Encode>(
+    model: &TextModel<E>,
+    batch: &Batch,
     filters: Tensor<3>,
     left: usize,
 ) -> Result<(Vec<f32>, [usize; 3]), RunError> {
-    let batch = run.batch(ids);
     let mask = batch.mask.clone().unsqueeze_dim::<3>(1); // [batch, 1, length]
-    let x = run.model.embedded(&batch).swap_dims(1, 2) * mask; // [batch, embedding, length]
+    let x = model.embedded(batch).swap_dims(1, 2) * mask; // [batch, embedding, length]
     let [_, _, kernel_size] = filters.dims();
     let x: Tensor<3> = x.pad([(0, 0), (0, 0), (left, kernel_size - 1 - left)], 0.0);
     let outputs = conv1d(x, filters, None, ConvOptions::new([1], [0], [1], 1));
@@ -180,20 +180,20 @@ fn phrases<'a, S: EncoderSettings>(
         .filter(|(_, phrase)| !phrase.iter().any(|&id| run.tokenizer.is_special(id)))
 }
 
-/// The phrases with the highest outputs, highest first, without duplicates.
+/// The phrases with the highest outputs, highest first, without duplicates: each with its output and text.
 #[derive(Clone)]
-struct Best<'a> {
+pub(crate) struct Best<'a, T: Eq + Hash> {
     count: usize,
-    entries: Vec<(f32, usize, &'a [u32])>,
-    known: HashSet<&'a [u32]>,
+    pub entries: Vec<(f32, usize, &'a [T])>,
+    known: HashSet<&'a [T]>,
 }
 
-impl<'a> Best<'a> {
-    fn new(count: usize) -> Self {
+impl<'a, T: Eq + Hash> Best<'a, T> {
+    pub(crate) fn new(count: usize) -> Self {
         Self { count, entries: Vec::new(), known: HashSet::new() }
     }
 
-    fn offer(&mut self, output: f32, text: usize, phrase: &'a [u32]) {
+    pub(crate) fn offer(&mut self, output: f32, text: usize, phrase: &'a [T]) {
         let lowest = self.entries.last().map_or(f32::NEG_INFINITY, |entry| entry.0);
         if (self.entries.len() == self.count && output <= lowest) || self.known.contains(phrase) {
             return;

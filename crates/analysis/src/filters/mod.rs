@@ -1,6 +1,6 @@
 //! What the filters and the other weights have learnt.
 
-mod excitations;
+pub(crate) mod excitations;
 mod measured_field;
 mod pca;
 pub(crate) mod receptive_fields;

@@ -3,7 +3,7 @@
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
-use super::{AGAINST, Area, Draw, Drawn, FONT, FOR, INK, message, text};
+use super::{AGAINST, Area, Draw, Drawn, FONT, FOR, INK, message, shortened, text};
 use crate::PlaceWords;
 use crate::words::vocabulary::WordScore;
 
@@ -54,15 +54,7 @@ fn bar<DB: DrawingBackend>(area: &Area<'_, DB>, word: &WordScore, (left, y): (i3
     let end = start + ((COLUMN - WORD - 80) as f64 * share.abs()).round() as i32;
     let color = if word.score > 0.0 { FOR } else { AGAINST };
     let right = text(17).pos(Pos::new(HPos::Right, VPos::Center));
-    area.draw(&Text::new(shortened(&word.word), (start - 8, y), right)).map_err(message)?;
+    area.draw(&Text::new(shortened(&word.word, 13), (start - 8, y), right)).map_err(message)?;
     area.draw(&Rectangle::new([(start, y - 8), (end.max(start + 1), y + 8)], color.filled())).map_err(message)?;
     area.draw(&Text::new(format!("{:+.2}", word.score), (end + 6, y), text(15))).map_err(message)
-}
-
-/// A word, cut to the width of the column.
-fn shortened(word: &str) -> String {
-    match word.char_indices().nth(13) {
-        Some((end, _)) => format!("{}…", &word[..end]),
-        None => word.into(),
-    }
 }

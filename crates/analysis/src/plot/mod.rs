@@ -2,6 +2,7 @@
 
 mod bars;
 mod charts;
+mod grid;
 mod histograms;
 mod labels;
 mod lines;
@@ -17,6 +18,7 @@ use crate::AnalysisError;
 
 pub(crate) use bars::WordBars;
 pub use charts::{Chart, Scale, draw_charts};
+pub(crate) use grid::{Cell, Grid};
 pub(crate) use histograms::Histograms;
 pub(crate) use lines::{Line, LineCharts, Panel};
 pub(crate) use scatter::{Dot, Scatter};
@@ -107,6 +109,14 @@ fn encode_png(pixels: &[u8], width: u32, height: u32) -> Result<Vec<u8>, png::En
 fn text(size: u32) -> TextStyle<'static> {
     use plotters::style::text_anchor::{HPos, Pos, VPos};
     (FONT, size).into_font().color(&INK).pos(Pos::new(HPos::Left, VPos::Center))
+}
+
+/// A word, cut to a number of characters.
+fn shortened(word: &str, characters: usize) -> String {
+    match word.char_indices().nth(characters) {
+        Some((end, _)) => format!("{}…", &word[..end]),
+        None => word.into(),
+    }
 }
 
 /// A number for an axis, without trailing zeros.

@@ -4,6 +4,7 @@
 mod coloured;
 mod comparison;
 mod run_facts;
+mod tags;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -23,6 +24,7 @@ use crate::{
 use coloured::coloured;
 pub use comparison::{Compared, check_labels, comparison};
 use run_facts::{certificate, facts, folded, logits};
+pub use tags::tag_report;
 
 /// The number of explained texts in the page.
 const TEXTS: usize = 40;
@@ -85,6 +87,7 @@ fn render(template: &str, context: &Value) -> Result<String, AnalysisError> {
         ("parts.html", include_str!("parts.html")),
         ("report.html", include_str!("report.html")),
         ("comparison.html", include_str!("comparison.html")),
+        ("tags.html", include_str!("tags.html")),
     ];
     // Browsers compute the hashes after they have normalised line ends.
     let [style, script] =

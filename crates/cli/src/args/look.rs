@@ -31,9 +31,9 @@ pub struct AnalyzeArgs {
     /// A text of your own to explain before the others; may be repeated
     #[arg(long, value_name = "TEXT")]
     pub text: Vec<String>,
-    /// How many texts of the test split to explain
-    #[arg(long, value_name = "N", default_value_t = 1_000)]
-    pub texts: usize,
+    /// How many texts of the test split to explain [default: 1000, or 100 sentences for a run that tags]
+    #[arg(long, value_name = "N")]
+    pub texts: Option<usize>,
     /// How many words and phrases to show in each list, at most 1000
     #[arg(long, value_name = "N", default_value_t = 10)]
     pub words: usize,
@@ -41,9 +41,9 @@ pub struct AnalyzeArgs {
     /// phrases with human labels
     #[arg(long, value_name = "DIR")]
     pub sst: Option<PathBuf>,
-    /// The largest residual allowed: the difference between a logit and the sum of its parts
-    #[arg(long, value_name = "X", default_value_t = 1e-4)]
-    pub tolerance: f64,
+    /// The largest residual allowed: the difference between a logit and the sum of its parts [default: 0.0001]
+    #[arg(long, value_name = "X")]
+    pub tolerance: Option<f64>,
     /// The seed of the choice of texts
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub seed: u64,

@@ -17,7 +17,7 @@ use crate::interruption::Interruption;
 use crate::message::message;
 use crate::output::{line, thousands};
 use crate::source::short_texts;
-use crate::verb::analyze::analyze_trained;
+use crate::verb::analyze::{analyze_trained, analyze_trained_tagger};
 use crate::verb::predict::{explain_with, tag_with};
 use display::Display;
 use plan::{Data, Plan};
@@ -53,12 +53,14 @@ pub fn run(args: &TrainArgs) -> Result<(), Failure> {
             )));
         }
     };
-    let report = match &data {
-        Data::Texts(dataset) if args.analyze => {
-            interruption.end_at_once(format!("{path} is trained; analyse it with: convlens analyze --run {path}"))?;
-            Some(analyze_trained(&folder, &dataset.test)?)
-        }
-        _ => None,
+    let report = if args.analyze {
+        interruption.end_at_once(format!("{path} is trained; analyse it with: convlens analyze --run {path}"))?;
+        Some(match &data {
+            Data::Texts(dataset) => analyze_trained(&folder, &dataset.test)?,
+            Data::Sentences(dataset) => analyze_trained_tagger(&folder, &dataset.test)?,
+        })
+    } else {
+        None
     };
     if args.json {
         let (run, report) = (path.to_string(), report.map(|report| report.display().to_string()));
@@ -123,10 +125,9 @@ fn conclude(folder: &RunFolder, metrics: &RunMetrics, data: &Data, report: Optio
         Data::Sentences(dataset) => tag_with(folder.path(), &dataset.test)?,
     }
     let run = folder.path().display();
-    let next = match (report, data) {
-        (Some(report), _) => format!("open {}", report.display()),
-        (None, Data::Texts(_)) => format!("try: convlens predict --run {run} \"…\", or convlens analyze"),
-        (None, Data::Sentences(_)) => format!("try: convlens predict --run {run} \"…\", or convlens evaluate"),
+    let next = match report {
+        Some(report) => format!("open {}", report.display()),
+        None => format!("try: convlens predict --run {run} \"…\", or convlens analyze"),
     };
     let units = if matches!(data, Data::Sentences(_)) { "sentences" } else { "texts" };
     let f1 = metrics.test.f1.map(|f1| format!(", F1 of spans {:.2} %", 100.0 * f1)).unwrap_or_default();

@@ -207,8 +207,7 @@ fn check_task(args: &TrainArgs, task: Task) -> Result<(), Failure> {
             None => Ok(()),
         };
     }
-    let flags =
-        [("unlabelled", args.unlabelled.is_some()), ("tokenizer", args.tokenizer.is_some()), ("analyze", args.analyze)];
+    let flags = [("unlabelled", args.unlabelled.is_some()), ("tokenizer", args.tokenizer.is_some())];
     match flags.into_iter().find(|(_, is_given)| *is_given) {
         Some((flag, _)) => Err(no_effect(flag, "taggers do not support it")),
         None => Ok(()),

@@ -1,5 +1,7 @@
 //! `convlens analyze`: shows what a trained model has learnt, as JSON, pictures and one report.
 
+mod tags;
+
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
@@ -8,7 +10,7 @@ use convlens_analysis::{
     check_writable, comparison, read_treebank, report, write_analyses,
 };
 use convlens_data::{Examples, TextList};
-use convlens_run::{ChosenDevice, DeviceChoice, Run, RunFolder, RunMetrics, WordVectors};
+use convlens_run::{ChosenDevice, DeviceChoice, Run, RunFolder, RunMetrics, Task, WordVectors};
 use convlens_train::Stage;
 
 use crate::args::AnalyzeArgs;
@@ -16,6 +18,7 @@ use crate::failure::Failure;
 use crate::output::{line, thousands};
 use crate::progress::Stages;
 use crate::source::{run_folder, texts_for};
+pub use tags::analyze_trained_tagger;
 
 /// The names of the pages.
 const REPORT: &str = "report.html";
@@ -28,11 +31,20 @@ pub fn run(args: &AnalyzeArgs) -> Result<(), Failure> {
     let device = args.device.open()?;
     // Whatever can fail without reading the texts fails before they are read.
     let first = Subject::open(run_folder(args.run.as_deref())?, &device)?;
+    if first.run.config.task == Task::Tag {
+        return tags::run(args, first);
+    }
     let second = match &args.against {
         Some(path) => Some(Subject::open(RunFolder::open(path)?, &device)?),
         None => None,
     };
     if let Some(second) = &second {
+        if second.run.config.task == Task::Tag {
+            return Err(Failure::Input(format!(
+                "--against {}: this run tags words, and the other does not; name a run with the same task",
+                second.name
+            )));
+        }
         check_labels(&first.run, &second.run)?;
     }
     if args.sst.is_some() {
@@ -45,13 +57,14 @@ pub fn run(args: &AnalyzeArgs) -> Result<(), Failure> {
     }
     let source = Source(&examples.texts);
     let corpus = Corpus::new(&source, &examples.labels);
+    let default = Options::default();
     let options = Options {
         own: args.text.clone(),
-        explained: args.texts,
+        explained: args.texts.unwrap_or(default.explained),
         words: args.words,
-        tolerance: args.tolerance,
+        tolerance: args.tolerance.unwrap_or(default.tolerance),
         seed: args.seed,
-        ..Options::default()
+        ..default
     };
     let first = first.analyze(&corpus, treebank.as_deref(), &options)?;
     let second = second.map(|second| second.analyze(&corpus, treebank.as_deref(), &options)).transpose()?;
@@ -86,12 +99,12 @@ pub fn analyze_trained(folder: &RunFolder, test: &Examples) -> Result<PathBuf, F
 fn check(args: &AnalyzeArgs) -> Result<(), Failure> {
     let error = |message: &str| Err(Failure::Input(message.into()));
     match args {
-        AnalyzeArgs { texts: 0, .. } => error("--texts 0: at least 1 text is needed"),
+        AnalyzeArgs { texts: Some(0), .. } => error("--texts 0: at least 1 text is needed"),
         AnalyzeArgs { words: 0, .. } => error("--words 0: a list needs at least 1 word"),
         AnalyzeArgs { words, .. } if *words > MOST_WORDS => {
             error(&format!("--words {words}: a list has at most {} words; ask for fewer", thousands(MOST_WORDS)))
         }
-        AnalyzeArgs { tolerance, .. } if !(tolerance.is_finite() && *tolerance >= 0.0) => {
+        AnalyzeArgs { tolerance: Some(tolerance), .. } if !(tolerance.is_finite() && *tolerance >= 0.0) => {
             error(&format!("--tolerance {tolerance}: it must be a finite number, 0 or more"))
         }
         _ => Ok(()),
