@@ -40,6 +40,15 @@ impl TaggedSentences {
         self.sentences.iter().map(Vec::len).sum()
     }
 
+    /// The shortest sentences of more than four words, to show as examples.
+    pub fn shortest(&self, count: usize) -> Vec<&[String]> {
+        let several = self.sentences.iter().map(Vec::as_slice).filter(|words| words.len() > 4);
+        let mut several: Vec<&[String]> = several.collect();
+        several.sort_by_key(|words| words.len());
+        several.truncate(count);
+        several
+    }
+
     /// The sentences whose entry in `is_chosen` is true, and the others.
     fn part(self, is_chosen: &[bool]) -> (Self, Self) {
         let (mut chosen, mut others) = (Self::default(), Self::default());

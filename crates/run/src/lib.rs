@@ -46,7 +46,7 @@ pub use metrics::{EpochMetrics, Metrics, RunMetrics};
 pub use predictor::Predictor;
 pub use run::Run;
 pub use spans::{Span, SpanCounts, SpanTally, mark_spans, spans};
-pub use tagger::{TaggedWord, Tagger, best_labels, forms_of};
+pub use tagger::{TaggedWord, Tagger, WordPrediction, best_labels, forms_of};
 pub use vectors::{MAX_VECTOR_DIMENSIONS, WordVectors};
 pub use windows::{LongText, MOST_TOKENS};
 pub use write::write_file;

@@ -25,6 +25,15 @@ pub struct TaggedWord {
     pub probability: f64,
 }
 
+/// What a run predicts for a word.
+#[derive(Clone, Debug, PartialEq)]
+pub struct WordPrediction {
+    /// The index of its label.
+    pub label: usize,
+    /// The probability of each label at this position alone, which a chain over the tags may not agree with.
+    pub probabilities: Vec<f64>,
+}
+
 impl<S: EncoderSettings> Tagger<S> {
     /// Prepares a run.
     ///
@@ -65,25 +74,45 @@ impl<S: EncoderSettings> Tagger<S> {
     ///
     /// As [`labels`](Self::labels).
     pub fn tag<T: AsRef<str>>(&self, sentences: &[Vec<T>]) -> Result<Vec<Vec<TaggedWord>>, RunError> {
-        let (config, outputs) = (&self.run.config, self.run.config.model.outputs);
-        let mut tagged = vec![Vec::new(); sentences.len()];
+        self.each_word(sentences, |word, label, probabilities| TaggedWord {
+            word: word.into(),
+            tag: self.run.config.labels[label].clone(),
+            probability: probabilities[label],
+        })
+    }
+
+    /// The label of each word of each sentence, and the probabilities of all labels.
+    ///
+    /// # Errors
+    ///
+    /// As [`labels`](Self::labels).
+    pub fn predict<T: AsRef<str>>(&self, sentences: &[Vec<T>]) -> Result<Vec<Vec<WordPrediction>>, RunError> {
+        self.each_word(sentences, |_, label, probabilities| WordPrediction { label, probabilities })
+    }
+
+    /// What `predicted` makes of each word, its label and the probabilities of all labels.
+    fn each_word<T: AsRef<str>, P: Clone>(
+        &self,
+        sentences: &[Vec<T>],
+        predicted: impl Fn(&str, usize, Vec<f64>) -> P,
+    ) -> Result<Vec<Vec<P>>, RunError> {
+        let (temperature, outputs) = (self.run.config.temperature, self.run.config.model.outputs);
+        let mut all = vec![Vec::new(); sentences.len()];
         self.each_batch(sentences, |indices, logits, lengths| {
             let positions = logits.dims()[1];
             let labels = best_labels(&self.run.model, logits.clone(), lengths)?;
             let logits = to_host(logits)?;
             for ((&index, labels), rows) in indices.iter().zip(labels).zip(logits.chunks(positions * outputs)) {
                 let words = sentences[index].iter().zip(labels).zip(rows.chunks(outputs));
-                tagged[index] = words
-                    .map(|((word, label), logits)| TaggedWord {
-                        word: word.as_ref().into(),
-                        tag: config.labels[label].clone(),
-                        probability: calibrated_probabilities(logits, config.temperature)[label],
+                all[index] = words
+                    .map(|((word, label), logits)| {
+                        predicted(word.as_ref(), label, calibrated_probabilities(logits, temperature))
                     })
                     .collect();
             }
             Ok(())
         })?;
-        Ok(tagged)
+        Ok(all)
     }
 
     /// A batch of sentences for the model, and its forms.

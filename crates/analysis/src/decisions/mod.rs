@@ -17,4 +17,4 @@ pub use explained::{Explained, explain};
 pub use faithfulness::{Faithfulness, MethodResult};
 pub use parts::{FilterShare, Parts, filters_behind, phrase_parts};
 pub use phrases::{explained_output, strongest_phrases};
-pub use tag_evidence::{TagEvidence, tag_evidence};
+pub use tag_evidence::{TagEvidence, tag_evidence, tag_evidence_of};

@@ -4,9 +4,11 @@
 //! every embedding is zero, to the words. They sum to the difference of both logits, but for the error of the sum that
 //! stands for the integral, which is given with them.
 
+use std::ops::Range;
+
 use burn::module::Module;
 use burn::tensor::{Int, Tensor, TensorData};
-use convlens_run::model::{Encode, EncoderSettings, TextModel};
+use convlens_run::model::{Encode, EncoderSettings, ReceptiveField, TextModel};
 use convlens_run::{RunError, Tagger, to_host};
 use serde::Serialize;
 
@@ -62,52 +64,79 @@ pub fn tag_evidence<S: EncoderSettings, T: AsRef<str>>(
     if words.is_empty() {
         return Ok(Vec::new());
     }
-    let run = tagger.run();
-    let words: Vec<&str> = words.iter().map(AsRef::as_ref).collect();
-    let embedded = run.model.embedded(&tagger.batch(&[words])); // [1, words, embedding]
-    let embedded: Tensor<2> = embedded.squeeze_dim(0);
-    let fields = Fields::new(&run.model, labels);
-    let model = run.model.clone().freeze().train();
+    let (fields, embedded) = (Fields::new(tagger, labels), embedded(tagger, words));
+    let model = tagger.run().model.clone().freeze().train();
     let mut evidence = Vec::with_capacity(labels.len());
-    let at_once = (POSITIONS / (fields.width * STEPS)).max(1);
-    for first in (0..labels.len()).step_by(at_once) {
-        let words: Vec<usize> = (first..labels.len().min(first + at_once)).collect();
-        evidence.extend(fields.explain(&model, &embedded, &words)?);
+    let all = 0..labels.len();
+    let at_once = (POSITIONS / (fields.width(all.clone()) * STEPS)).max(1);
+    for first in all.step_by(at_once) {
+        evidence.extend(fields.explain(&model, &embedded, first..labels.len().min(first + at_once))?);
     }
     Ok(evidence)
+}
+
+/// Why one word of a sentence, given by its index, has a label. Only the words in its receptive field are read.
+///
+/// # Errors
+///
+/// [`RunError::Device`].
+///
+/// # Panics
+///
+/// If there is no such word, or the label is not one of the run's.
+pub fn tag_evidence_of<S: EncoderSettings, T: AsRef<str>>(
+    tagger: &Tagger<S>,
+    words: &[T],
+    word: usize,
+    label: usize,
+) -> Result<TagEvidence, RunError> {
+    let field = Fields::new(tagger, &vec![label; words.len()]).words(word);
+    let (words, word) = (&words[field.clone()], word - field.start);
+    let labels = vec![label; words.len()];
+    let model = tagger.run().model.clone().freeze().train();
+    let found = Fields::new(tagger, &labels).explain(&model, &embedded(tagger, words), word..word + 1)?;
+    let evidence = found.into_iter().next().unwrap_or_else(|| unreachable!("one word was asked for"));
+    Ok(TagEvidence { first: field.start + evidence.first, ..evidence })
+}
+
+/// The vector of each word of a sentence, `[words, embedding]`.
+fn embedded<S: EncoderSettings, T: AsRef<str>>(tagger: &Tagger<S>, words: &[T]) -> Tensor<2> {
+    let words: Vec<&str> = words.iter().map(AsRef::as_ref).collect();
+    tagger.run().model.embedded(&tagger.batch(&[words])).squeeze_dim(0)
 }
 
 /// The receptive field of each word of a sentence.
 struct Fields<'a> {
     labels: &'a [usize],
-    left: usize,
-    /// The number of words in a field, and of the places before and after the sentence in it.
-    width: usize,
+    /// How many words before a word are in its field, and how many after it.
+    field: ReceptiveField,
 }
 
 impl<'a> Fields<'a> {
-    fn new<E: Encode>(model: &TextModel<E>, labels: &'a [usize]) -> Self {
-        let (field, length) = (model.receptive_field(), labels.len());
-        // A field that is wider than the sentence is cut.
-        let (left, right) = (field.left.min(length - 1), field.right.min(length - 1));
-        Self { labels, left, width: left + 1 + right }
+    fn new<S: EncoderSettings>(tagger: &Tagger<S>, labels: &'a [usize]) -> Self {
+        Self { labels, field: tagger.run().model.receptive_field() }
     }
 
-    /// The words in the field of a word: the first of them, and their places in the field, which come first in it,
-    /// because the positions that count are first in a batch.
-    fn words(&self, word: usize) -> std::ops::Range<usize> {
-        word.saturating_sub(self.left)..self.labels.len().min(word + self.width - self.left)
+    /// The words in the field of a word.
+    fn words(&self, word: usize) -> Range<usize> {
+        word.saturating_sub(self.field.left)..self.labels.len().min(word.saturating_add(self.field.right) + 1)
     }
 
+    /// The largest number of words in the fields of some words.
+    fn width(&self, words: Range<usize>) -> usize {
+        words.map(|word| self.words(word).len()).max().unwrap_or(1)
+    }
+
+    /// Explains some words. In a batch, the words in a field come first, because the positions that count do.
     fn explain<E: Encode>(
         &self,
         model: &TextModel<E>,
         embedded: &Tensor<2>,
-        words: &[usize],
+        words: Range<usize>,
     ) -> Result<Vec<TagEvidence>, RunError> {
-        let (count, width, device) = (words.len(), self.width, embedded.device());
+        let (count, width, device) = (words.len(), self.width(words.clone()), embedded.device());
         let (mut rows, mut mask) = (vec![0i64; count * width], vec![0.0f32; count * width]);
-        for (at, &word) in words.iter().enumerate() {
+        for (at, word) in words.clone().enumerate() {
             for (place, other) in self.words(word).enumerate() {
                 rows[at * width + place] = other as i64;
                 mask[at * width + place] = 1.0;
@@ -132,7 +161,7 @@ impl<'a> Fields<'a> {
         let path = Tensor::from_inner(path).require_grad();
         let masks = Tensor::from_inner(mask.clone().repeat_dim(0, STEPS));
         let logits = model.forward_positions_embedded(path.clone(), masks);
-        let chosen = self.chosen(words, STEPS, logits.dims()[2]);
+        let chosen = self.chosen(words.clone(), STEPS, logits.dims());
         let target = (logits * Tensor::from_inner(Tensor::from_data(chosen, &device))).sum();
         let gradients = target.backward();
         let gradient = path.grad(&gradients).unwrap_or_else(|| path.clone().inner().zeros_like());
@@ -144,16 +173,17 @@ impl<'a> Fields<'a> {
         let ends = Tensor::cat(vec![x.zeros_like(), x], 0);
         let model = model.valid();
         let logits = model.forward_positions_embedded(ends, mask.repeat_dim(0, 2));
-        let chosen = Tensor::from_data(self.chosen(words, 2, logits.dims()[2]), &device);
+        let chosen = Tensor::from_data(self.chosen(words.clone(), 2, logits.dims()), &device);
         let ends = to_host((logits * chosen).sum_dim(2).sum_dim(1).reshape([2 * count]))?;
-        Ok((0..count).map(|at| self.evidence(words[at], &shares[at * width..], [ends[at], ends[count + at]])).collect())
+        let evidence = |(at, word)| self.evidence(word, &shares[at * width..], [ends[at], ends[count + at]]);
+        Ok(words.enumerate().map(evidence).collect())
     }
 
     /// 1 at the label of the word in each field and 0 elsewhere, `[copies · fields, width, outputs]`.
-    fn chosen(&self, words: &[usize], copies: usize, outputs: usize) -> TensorData {
-        let (count, width) = (words.len(), self.width);
+    fn chosen(&self, words: Range<usize>, copies: usize, [_, width, outputs]: [usize; 3]) -> TensorData {
+        let count = words.len();
         let mut chosen = vec![0.0f32; count * width * outputs];
-        for (at, &word) in words.iter().enumerate() {
+        for (at, word) in words.enumerate() {
             let place = word - self.words(word).start;
             chosen[(at * width + place) * outputs + self.labels[word]] = 1.0;
         }

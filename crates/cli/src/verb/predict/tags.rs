@@ -157,10 +157,8 @@ fn padding(text: &str, width: usize) -> String {
 /// Tags the two shortest sentences of several words with a run that was just trained.
 pub fn tag_with(folder: &Path, test: &TaggedSentences) -> Result<(), Failure> {
     let tagger = Tagger::new(Run::open(folder)?)?;
-    let mut several: Vec<&Vec<String>> = test.sentences.iter().filter(|words| words.len() > 4).collect();
-    several.sort_by_key(|words| words.len());
-    for words in several.into_iter().take(2) {
-        let tagged = tagger.tag(std::slice::from_ref(words))?.pop().unwrap_or_default();
+    for words in test.shortest(2) {
+        let tagged = tagger.tag(&[words.to_vec()])?.pop().unwrap_or_default();
         let evidence = evidence(&tagger, &tagged)?;
         explain(&tagged, &evidence, SHOWN)?;
     }
