@@ -107,6 +107,31 @@ fn a_page_has_no_paths_and_no_texts_of_the_users_file_unless_asked() {
 }
 
 #[test]
+fn a_page_of_a_tagger_has_what_it_needs_and_no_sentences_of_the_users_file_unless_asked() {
+    let place = prepare();
+    std::fs::create_dir(place.path().join("page/webgpu")).expect("makes");
+    place.file("page/webgpu/a.wasm", "webgpu/a.wasm");
+    let sentence = "We\tPRON\nkeep\tVERB\na\tDET\nsecret\tADJ\nplan\tNOUN\n.\tPUNCT\n\n";
+    place.file("private/diary.conll", sentence.repeat(40));
+    let small = "--epochs 1 --set encoder.hidden=16 --set spelling.filters=8";
+    place.succeed(&format!("train --task tag --data private/diary.conll {small} --out runs/t"));
+    place.succeed("web --page page --run runs/t --out site --no-serve");
+    let site = place.read_json("site/site.json");
+    assert_eq!((&site["task"], &site["learnt"]), (&"tag".into(), &false.into()));
+    assert_eq!((&site["table"], &site["webgpu"]), (&false.into(), &false.into()), "only the CPU's module tags");
+    assert_eq!(site["examples"].as_array().map(Vec::len), Some(3));
+    let found = contents(&place.path().join("site"));
+    assert!(found.iter().all(|(name, content)| !text(content).contains("secret plan") && !name.contains("learnt")));
+
+    place.succeed("web --page page --run runs/t --out published --no-serve --publish-texts");
+    let sentence = "We keep a secret plan .";
+    assert_eq!(place.read_json("published/site.json")["examples"], serde_json::json!([sentence, sentence]));
+    std::fs::remove_file(place.path().join("private/diary.conll")).expect("removes");
+    let refused = place.fail("web --page page --run runs/t --out other --no-serve --publish-texts");
+    assert!(refused.contains("diary.conll") && refused.contains("use --example"), "{refused}");
+}
+
+#[test]
 fn a_page_is_replaced_and_nothing_else_in_its_folder() {
     let place = prepare();
     let web = "web --page page --run runs/r --out site --no-serve";

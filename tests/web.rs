@@ -451,6 +451,162 @@ async fn train(client: &Client, address: &str, site: Site) -> Result<(), CmdErro
     Ok(())
 }
 
+/// What the page returns for a word of a text.
+#[derive(serde::Deserialize)]
+struct TagOnPage {
+    tag: String,
+    probability: f64,
+    start: usize,
+    end: usize,
+    /// As `predict` writes it, but `first` is an index in the text.
+    evidence: Value,
+}
+
+/// What the page returns for the words of a text that has one part.
+async fn tags_on_page(client: &Client, text: &str) -> Result<Vec<TagOnPage>, CmdError> {
+    let script = "const [text, done] = arguments; (async () => {
+        const { labels: names } = await convlens.ask('facts');
+        const { starts, ends, labels, probabilities } = await convlens.ask('read', text);
+        return Promise.all([...labels].map(async (label, at) => ({
+            tag: names[label], probability: probabilities[at * names.length + label], start: starts[at], end: ends[at],
+            evidence: await convlens.ask('word', at),
+        })));
+    })().then(done, (error) => done(String(error)))";
+    let read = client.execute_async(script, vec![json!(text)]).await?;
+    Ok(serde_json::from_value(read.clone()).unwrap_or_else(|_| panic!("{read}")))
+}
+
+/// Compares the page's tags, their probabilities and what speaks for them with the program's.
+async fn compare_tags(client: &Client, place: &Place, run: &str, text: &str) -> Result<(), CmdError> {
+    let page = tags_on_page(client, text).await?;
+    place.file("texts.jsonl", json!({ "text": text }).to_string());
+    let sentences = place.json(&format!("predict --json --run {run} --file texts.jsonl"));
+    let mut words = page.into_iter();
+    let mut before = 0;
+    for sentence in &sentences {
+        let native = sentence["words"].as_array().expect("words");
+        for native in native {
+            let page = words.next().unwrap_or_else(|| panic!("{text:?}: the page has too few words"));
+            let number = |value: &Value| value.as_f64().expect("a number");
+            assert_eq!(page.tag, native["tag"], "{native}");
+            assert!((page.probability - number(&native["probability"])).abs() < 1e-4, "{native}");
+            let units = |end: &Value| text[..end.as_u64().expect("a byte") as usize].encode_utf16().count();
+            let range = (units(&native["range"]["start"]), units(&native["range"]["end"]));
+            assert_eq!((page.start, page.end), range, "{native}");
+            let (page, native) = (&page.evidence, &native["evidence"]);
+            assert_eq!(page["first"].as_u64(), native["first"].as_u64().map(|first| first + before), "{native}");
+            for key in ["logit", "baseline", "residual"] {
+                assert!((number(&page[key]) - number(&native[key])).abs() < 1e-3, "{key}: {page}, {native}");
+            }
+            let [shares, expected] = [page, native].map(|evidence| evidence["shares"].as_array().expect("shares"));
+            assert_eq!(shares.len(), expected.len());
+            for (a, b) in shares.iter().zip(expected) {
+                assert!((number(a) - number(b)).abs() < 1e-3, "{page}, {native}");
+            }
+        }
+        before += native.len() as u64;
+    }
+    assert!(words.next().is_none(), "{text:?}: the page has too many words");
+    Ok(())
+}
+
+#[test]
+fn a_page_of_a_tagger_gives_the_tags_of_the_program() {
+    let Some((driver, page)) = prepare("web") else { return };
+    let place = Place::new();
+    let small = "--set encoder.hidden=32 --set spelling.filters=16";
+    place.succeed(&format!("train --task tag --dataset sample --epochs 2 {small} --out runs/t"));
+    let sentence = "Mary\tB-PER\nBrown\tI-PER\nslept\tO\nin\tO\nRome\tB-LOC\n.\tO\n\n";
+    place.file("names.conll", sentence.repeat(400));
+    place.succeed(&format!("train --task tag --data names.conll --epochs 8 {small} --out runs/names"));
+    let sites = ["t", "names"].map(|run| Site::serve(&place, &page, &format!("--run runs/{run}")));
+    block_on(async {
+        let client = driver.open(&[WIDE]).await;
+        let seen = async {
+            look_at_tags(&client, &place, &sites[0].address).await?;
+            look_at_spans(&client, &place, &sites[1].address).await
+        };
+        let seen = seen.await;
+        client.close().await.expect("closes");
+        seen.expect("the page answers");
+    });
+}
+
+async fn look_at_tags(client: &Client, place: &Place, address: &str) -> Result<(), CmdError> {
+    client.goto(address).await?;
+    wait_until(client, "['all', 'offline'].includes(document.documentElement.dataset.ready)").await?;
+    for text in ["", "x", "They play well, but this play isn't good! 🎬 Dr. Fasutia likes it?\n\nAt 10:30 İ ran"] {
+        compare_tags(client, place, "runs/t", text).await?;
+    }
+
+    // Typing. What makes no sense for a tagger is not shown.
+    let area = client.find(Locator::Css("#text")).await?;
+    area.clear().await?;
+    area.send_keys("The play is good. They play!").await?;
+    wait_until(client, "document.getElementById('verdict').dataset.text === '28'").await?;
+    let verdict = client.find(Locator::Css("#verdict")).await?.text().await?;
+    assert_eq!(verdict, "8 words in 2 sentences");
+    assert_eq!(run(client, "return document.querySelectorAll('#coloured span[data-tag]').length").await?, 8);
+    let hidden =
+        "return ['learnt', 'strongest', 'device', 'bars'].filter((id) => document.getElementById(id).offsetHeight)";
+    assert_eq!(run(client, hidden).await?, json!([]));
+
+    // A word shows its tag, the runners-up and what speaks for it, which sums to the logit.
+    let words = client.find_all(Locator::Css("#coloured span")).await?;
+    client.execute("arguments[0].scrollIntoView({block: 'center'})", vec![serde_json::to_value(&words[1])?]).await?;
+    hover(client, PointerAction::MoveToElement { element: words[1].clone(), duration: None, x: 0., y: 0. }).await?;
+    wait_until(client, "document.querySelector('#phrase table')").await?;
+    let said = client.find(Locator::Css("#phrase-said")).await?.text().await?;
+    assert!(said.starts_with("play: ") && said.ends_with(" %"), "{said}");
+    let numbers = "const number = (text) => Number(text.replace('−', '-'));
+        const [, logit, baseline] = document.querySelector('#phrase-parts p').textContent.match(/is (.*): (.*) without/);
+        const rows = [...document.querySelectorAll('#phrase table tr')].slice(1);
+        return [number(logit), rows.reduce((sum, row) => sum + number(row.cells[2].textContent), number(baseline)),
+            rows.length, document.querySelectorAll('#phrase .bar').length]";
+    let [logit, sum, rows, bars]: [f64; 4] = serde_json::from_value(run(client, numbers).await?)?;
+    assert!((logit - sum).abs() < 5e-4, "{logit} is not {sum}");
+    assert_eq!((rows, bars), (6.0, 5.0), "five words and the residual; five tags");
+    assert_eq!(run(client, "return document.querySelectorAll('#coloured .field').length").await?, 5);
+
+    // The keyboard moves from word to word.
+    client.execute("document.querySelectorAll('#coloured span')[4].focus()", vec![]).await?;
+    wait_until(client, "document.getElementById('phrase-said').textContent.startsWith('.: ')").await?;
+    client.active_element().await?.send_keys(&Key::Right.to_string()).await?;
+    wait_until(client, "document.getElementById('phrase-said').textContent.startsWith('They: ')").await?;
+
+    // Markup stays text. A megabyte is read, a part at a time.
+    let markup = "<img src=x onerror='window.hacked=1'><script>window.hacked=1</script> <b>good</b>";
+    type_text(client, markup).await?;
+    let shown = "return [document.getElementById('coloured').textContent, window.hacked === undefined,
+        document.querySelectorAll('#coloured img, #coloured b').length]";
+    assert_eq!(run(client, shown).await?, json!([markup, true, 0]));
+    type_text(client, &"A good film, not a bad one. ".repeat(37_500)).await?;
+    let verdict = client.find(Locator::Css("#verdict")).await?.text().await?;
+    assert_eq!(verdict, "337,500 words in 37,500 sentences");
+    assert_eq!(run(client, "return document.querySelectorAll('#coloured span').length").await?, 1_494);
+    client.execute("[...document.querySelectorAll('#coloured span')].at(-1).focus()", vec![]).await?;
+    client.active_element().await?.send_keys(&Key::Right.to_string()).await?;
+    wait_until(client, "document.getElementById('part').textContent === 'part 2 of 226'").await?;
+    wait_until(client, "document.activeElement === document.querySelector('#coloured span')").await?;
+
+    nothing_leaves(client).await
+}
+
+/// Labels that mark spans are shown as marked spans.
+async fn look_at_spans(client: &Client, place: &Place, address: &str) -> Result<(), CmdError> {
+    client.goto(address).await?;
+    wait_until(client, "['all', 'offline'].includes(document.documentElement.dataset.ready)").await?;
+    let text = "Mary Brown slept in Rome.";
+    compare_tags(client, place, "runs/names", text).await?;
+    type_text(client, text).await?;
+    let marked = "return [document.getElementById('coloured').textContent,
+        ...[...document.querySelectorAll('#coloured mark')].map((mark) => `${mark.textContent} ${mark.dataset.kind}`)]";
+    assert_eq!(run(client, marked).await?, json!([text, "Mary Brown PER", "Rome LOC"]));
+    let verdict = client.find(Locator::Css("#verdict")).await?.text().await?;
+    assert_eq!(verdict, "6 words in 1 sentence; 2 spans: 1 PER, 1 LOC");
+    Ok(())
+}
+
 #[test]
 fn webgpu_gives_the_same_scores_as_the_cpu() {
     let Some((driver, page)) = prepare("web") else { return };

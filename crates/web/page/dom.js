@@ -4,6 +4,8 @@ export const by = (id) => document.getElementById(id);
 export const element = (name, text, properties = {}) => Object.assign(document.createElement(name), { textContent: text ?? "" }, properties);
 export const signed = (value, digits = 4) => (value < 0 ? "−" : "+") + Math.abs(value).toFixed(digits);
 export const percent = (share, digits = 1) => `${(100 * share).toFixed(digits)} %`;
+/** A number of things, such as *1 word* or *2,000 words*. */
+export const counted = (count, unit) => `${count.toLocaleString("en")} ${unit}${count === 1 ? "" : "s"}`;
 /** Joins names; a long list is cut, with the number of the rest. */
 export const listed = (names, most = 8) =>
   names.length > most ? `${names.slice(0, most).join(", ")} and ${names.length - most} more` : names.join(", ");
@@ -42,6 +44,15 @@ let pending;
 export function say(text, wait = 0) {
   clearTimeout(pending);
   pending = setTimeout(() => (by("said").textContent = text), wait);
+}
+
+/** A label with its probability as a bar. */
+export function bar(label, probability) {
+  const line = element("div", "", { className: "bar" });
+  const meter = element("meter", "", { value: probability, min: 0, max: 1 });
+  meter.setAttribute("aria-label", `${label} ${percent(probability)}`);
+  line.append(element("span", label), meter, element("span", percent(probability), { className: "number" }));
+  return line;
 }
 
 /** A table in a box that scrolls if the table is wider than the page. */

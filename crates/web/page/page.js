@@ -1,11 +1,13 @@
 // Connects the page to its workers: one reads, another trains.
 
 import { Helper, newest } from "./ask.js";
-import { by, element, clearError, percent, listed, reportErrors, showError } from "./dom.js";
+import { by, counted, element, clearError, percent, listed, reportErrors, showError } from "./dom.js";
 import { LearntView } from "./learnt.js";
 import { ReadingView } from "./reading.js";
+import { TagsView } from "./tags.js";
 import { training } from "./train.js";
 import { checkVersion, rememberVersion } from "./version.js";
+import { WordBox } from "./words.js";
 
 /** The page's own model. It and a model trained here have: `helper`, the worker that reads with it; its `facts`,
  *  `title` and `accuracy`; `examples` of texts; and, once they have loaded, its `tokens` and `learnt`. */
@@ -18,11 +20,21 @@ let device = "cpu";
 const deviceName = (name) => (name === "cpu" ? "the CPU" : "WebGPU");
 
 const learntView = new LearntView();
+const box = new WordBox();
 const view = new ReadingView(
+  box,
   (phrase) => reportErrors("phrase", askPhrase(phrase)),
   // Only if the plane that is shown belongs to the same model.
   (filter) => view.facts === learntView.facts && learntView.goTo(filter, view.reading.explains),
 );
+
+const tagsView = new TagsView(
+  box,
+  (word) => reportErrors("phrase", askWord(word)),
+  (part) => reportErrors("read", turn(part)),
+);
+const isTagger = ({ facts }) => facts.config.task === "tag";
+const viewOf = (model) => (isTagger(model) ? tagsView : view);
 
 const askPhrase = newest(async (phrase) => {
   const { reading } = view;
@@ -31,6 +43,22 @@ const askPhrase = newest(async (phrase) => {
   if (!answer || reading !== view.reading) return;
   view.showPhrase(phrase, answer, model.tokens);
   clearError("phrase");
+});
+
+const askWord = newest(async (word) => {
+  const { reading } = tagsView;
+  const answer = await model.helper.ask("word", word, reading.number);
+  // Ignored if another text has been read, or another word chosen, since.
+  if (!answer || reading !== tagsView.reading || word !== tagsView.chosen) return;
+  tagsView.showEvidence(answer);
+  clearError("phrase");
+});
+
+/** Reads another part of the text with a tagger. */
+const turn = newest(async (part) => {
+  const [asked, text] = [model, by("text").value];
+  const reading = await asked.helper.ask("read", text, part);
+  if (asked === model) tagsView.show(text, reading, asked.facts);
 });
 
 const read = newest(async (text) => {
@@ -48,7 +76,7 @@ const read = newest(async (text) => {
   ["read", "phrase"].forEach(clearError);
   if (lost) showError("read", lost);
   // Another model that replaced this one meanwhile has read the text itself.
-  if (asked === model) view.show(text, reading, asked.facts);
+  if (asked === model) viewOf(asked).show(text, reading, asked.facts);
 });
 const readBox = () => reportErrors("read", read(by("text").value));
 
@@ -67,17 +95,25 @@ async function adopt(next) {
   showFacts();
   by("device").disabled = next !== own;
   by("back").hidden = next === own || !own.facts;
-  view.show(text, reading, next.facts);
+  viewOf(next).show(text, reading, next.facts);
   if (next.learnt) learntView.show(next);
   if (by("text").value !== text) await read(by("text").value);
 }
 
+/** Describes the phrases of a classifier. */
+function widthOf({ config, width }) {
+  const unit = config.text?.tokenizer?.trained === "words" ? "word" : "token";
+  return width === null ? "a phrase is the whole text" : `phrases of ${counted(width, unit)}`;
+}
+/** Describes what a tag depends on. */
+const fieldOf = ({ width }) => `a tag depends on ${width === null ? "the whole sentence" : counted(width, "word")}`;
+
 function showFacts() {
   const { facts, title, accuracy, examples } = model;
   by("name").textContent = title;
-  const unit = facts.config.text?.tokenizer?.trained === "words" ? "words" : "tokens";
-  const width = facts.width === null ? "a phrase is the whole text" : `phrases of ${facts.width} ${facts.width === 1 ? unit.slice(0, -1) : unit}`;
-  by("card").textContent = `Preset ${facts.config.preset}, trained on ${facts.config.dataset.name}; ${accuracy}${facts.labels.length} labels: ${listed(facts.labels)}; ${width}.`;
+  document.documentElement.dataset.task = facts.config.task;
+  const [labels, width] = isTagger(model) ? ["tags", fieldOf(facts)] : ["labels", widthOf(facts)];
+  by("card").textContent = `Preset ${facts.config.preset}, trained on ${facts.config.dataset.name}; ${accuracy}${facts.labels.length} ${labels}: ${listed(facts.labels)}; ${width}.`;
   by("examples").replaceChildren(
     ...examples.map((text) =>
       element("button", text.length > 60 ? `${text.slice(0, 57)}…` : text, {
@@ -98,8 +134,10 @@ const json = async (path) => {
 
 async function start() {
   site = await json("site.json");
+  document.documentElement.dataset.task = site.task;
   own.facts = await own.helper.ask("open", site.table ? "table" : "cpu");
-  const accuracy = site.accuracy === null ? "" : `test accuracy ${percent(site.accuracy, 2)}; `;
+  const f1 = site.f1 === null ? "" : `, F1 of spans ${percent(site.f1, 2)}`;
+  const accuracy = site.accuracy === null ? "" : `test accuracy ${percent(site.accuracy, 2)}${f1}; `;
   Object.assign(own, { title: site.name, accuracy, examples: site.examples });
   by("text").value ||= site.examples[0] ?? "";
   if (!model) await adopt(own);
@@ -108,16 +146,21 @@ async function start() {
   performance.mark("first-score");
 
   const version = rememberVersion();
-  own.tokens = await own.helper.ask("tokens");
-  if (site.layers) await own.helper.ask("open", "cpu", true);
-  own.learnt = site.learnt === false ? await own.helper.ask("learnt") : await json("learnt.json");
-  if (model === own) learntView.show(own);
+  if (!isTagger(own)) await lookInside();
   await version;
   document.documentElement.dataset.ready = "all";
   if (site.webgpu && (await navigator.gpu?.requestAdapter?.())) {
     by("device").append(element("option", "WebGPU", { value: "webgpu" }));
   }
   await keep();
+}
+
+/** Loads what the page's own classifier has learnt. */
+async function lookInside() {
+  own.tokens = await own.helper.ask("tokens");
+  if (site.layers) await own.helper.ask("open", "cpu", true);
+  own.learnt = site.learnt === false ? await own.helper.ask("learnt") : await json("learnt.json");
+  if (model === own) learntView.show(own);
 }
 
 /** Keeps the page's files for offline use if the browser allows it; private windows may not. */

@@ -1,7 +1,8 @@
 // Shows a text that was read: its label, its phrases, and the parts of one phrase.
 
-import { by, element, percent, say, signed, table } from "./dom.js";
-import { ColouredText, colour } from "./text.js";
+import { bar, by, element, percent, say, signed, table } from "./dom.js";
+import { ColouredText } from "./text.js";
+import { colour, showChosen } from "./words.js";
 
 /** The most labels that get a bar. */
 const BARS = 8;
@@ -11,13 +12,9 @@ const HINT = "Point at a phrase, tap it, or move to it with the keyboard.";
 
 export class ReadingView {
   /** `onPhrase(index)` is called when the user points at a phrase, `onFilter(index)` when they choose a filter. */
-  constructor(onPhrase, onFilter) {
+  constructor(box, onPhrase, onFilter) {
     this.onFilter = onFilter;
-    this.coloured = new ColouredText(
-      by("coloured"),
-      { root: by("pager"), before: by("before"), after: by("after"), part: by("part") },
-      onPhrase,
-    );
+    this.coloured = new ColouredText(box, onPhrase);
   }
 
   show(text, reading, facts) {
@@ -26,7 +23,7 @@ export class ReadingView {
     this.#showBars();
     this.coloured.show(text, reading, facts.outputs.length);
     this.#showStrongest();
-    this.#showOne(HINT);
+    showChosen(HINT);
   }
 
   /** The label that a positive score counts for. */
@@ -52,13 +49,7 @@ export class ReadingView {
     const { labels } = this.facts;
     let shown = [...labels.keys()];
     if (labels.length > BARS) shown = shown.sort((a, b) => probabilities[b] - probabilities[a]).slice(0, BARS);
-    const bars = shown.map((at) => {
-      const bar = element("div", "", { className: "bar" });
-      const meter = element("meter", "", { value: probabilities[at], min: 0, max: 1 });
-      meter.setAttribute("aria-label", `${labels[at]} ${percent(probabilities[at])}`);
-      bar.append(element("span", labels[at]), meter, element("span", percent(probabilities[at]), { className: "number" }));
-      return bar;
-    });
+    const bars = shown.map((at) => bar(labels[at], probabilities[at]));
     if (labels.length > BARS) bars.push(element("p", `and ${labels.length - BARS} more`, { className: "quiet" }));
     by("bars").replaceChildren(...bars);
   }
@@ -83,21 +74,13 @@ export class ReadingView {
     );
   }
 
-  /** Screen readers announce the sentence only; the tables can be navigated. */
-  #showOne(sentence, content) {
-    by("phrase-said").textContent = sentence;
-    by("phrase-said").className = content ? "" : "quiet";
-    by("phrase-parts").replaceChildren(...(content ?? []));
-    by("one-phrase").classList.toggle("chosen", Boolean(content));
-  }
-
   /** Shows one phrase with its parts and filters. */
   showPhrase(phrase, { score, parts, exact, filters }, tokens) {
     const content = [];
     if (parts.length) content.push(this.#partsTable(score, parts, exact, tokens));
     else if (!exact) content.push(element("p", "This text is too long to show the parts of its phrases.", { className: "quiet" }));
     if (filters?.length) content.push(element("h4", "Filters"), this.#filtersTable(filters));
-    this.#showOne(`${signed(score)} for ${this.explained}: ${this.coloured.textOf(phrase).slice(0, 200)}`, content);
+    showChosen(`${signed(score)} for ${this.explained}: ${this.coloured.textOf(phrase).slice(0, 200)}`, content);
   }
 
   #partsTable(score, parts, exact, tokens) {

@@ -1,30 +1,18 @@
 // Shows a text, coloured by the scores of its phrases.
 
-import { element, signed } from "./dom.js";
+import { signed } from "./dom.js";
+import { colour, gap, option } from "./words.js";
 
 /** How many tokens are shown at a time. */
 const PART = 1500;
-/** More characters than this between two tokens are counted instead of shown. */
-const GAP = 200;
-
-/** The colour of a score, from blue for 1 to orange for -1. The style sheet sets the strength. */
-export const colour = (share) =>
-  `rgba(var(${share > 0 ? "--for" : "--against"}), calc(var(--strength) * ${Math.min(1, Math.abs(share)).toFixed(3)}))`;
 
 export class ColouredText {
+  kind = "phrases";
+  unit = "phrase";
+
   /** `onPhrase(index)` is called when the user points at a phrase. */
-  constructor(root, pager, onPhrase) {
-    Object.assign(this, { root, pager, onPhrase, part: 0 });
-    const pointed = (event) => {
-      const token = event.target.closest?.("span")?.dataset.token;
-      if (token !== undefined) this.choose(Number(token));
-    };
-    root.addEventListener("pointerover", pointed);
-    root.addEventListener("click", pointed);
-    root.addEventListener("focusin", pointed);
-    root.addEventListener("keydown", (event) => this.#move(event));
-    pager.before.onclick = () => this.#turn(this.part - 1);
-    pager.after.onclick = () => this.#turn(this.part + 1);
+  constructor(box, onPhrase) {
+    Object.assign(this, { box, onPhrase, part: 0 });
   }
 
   /** Shows a text and its reading. */
@@ -69,21 +57,15 @@ export class ColouredText {
     const phrase = this.phraseOf[token];
     if (phrase < 0) return;
     const part = Math.floor(token / PART);
-    if (part !== this.part) this.#turn(part);
+    if (part !== this.part) this.turn(part);
     const [first, last] = [this.reading.firsts[phrase], this.reading.lasts[phrase]];
     const field = new Set();
     for (const [index, span] of this.spanOf) if (index >= first && index < last) field.add(span);
-    const center = this.spanOf.get(token);
-    for (const span of this.spans) {
-      span.classList.toggle("field", field.has(span));
-      span.classList.toggle("center", span === center);
-      span.setAttribute("aria-selected", span === center);
-      if (center) span.tabIndex = span === center ? 0 : -1;
-    }
+    this.box.mark(this.spanOf.get(token), field);
     this.onPhrase(phrase);
   }
 
-  #turn(part) {
+  turn(part) {
     this.part = Math.max(0, Math.min(this.parts - 1, part));
     this.#draw();
   }
@@ -99,7 +81,7 @@ export class ColouredText {
       let span = this.spans.at(-1);
       // Tokens that overlap the one before, such as the bytes of one character, share its span.
       if (!span || starts[token] >= at) {
-        content.append(this.#gap(at, starts[token], at === 0 ? "before this" : "here"));
+        content.append(gap(this.text, at, starts[token], at === 0 ? "before this" : "here"));
         span = this.#span(token);
         content.append(span);
       } else if (ends[token] > at) span.append(this.text.slice(at, ends[token]));
@@ -107,45 +89,17 @@ export class ColouredText {
       at = Math.max(at, ends[token]);
     }
     const isLast = last === this.phraseOf.length;
-    content.append(this.#gap(at, isLast ? this.text.length : starts[last], isLast ? "after this" : "here"));
-    this.root.replaceChildren(content);
-    if (this.spans.length) this.spans[0].tabIndex = 0;
-    this.pager.root.hidden = this.parts === 1;
-    this.pager.part.textContent = `part ${this.part + 1} of ${this.parts}`;
-    this.pager.before.disabled = this.part === 0;
-    this.pager.after.disabled = this.part === this.parts - 1;
+    content.append(gap(this.text, at, isLast ? this.text.length : starts[last], isLast ? "after this" : "here"));
+    this.box.show(this, content, this.spans, this.part, this.parts);
   }
 
   #span(token) {
     const text = this.textOfToken(token);
     const score = this.scoreOf(this.phraseOf[token]);
-    const span = element("span", text, { tabIndex: -1 });
-    Object.assign(span.dataset, { token, score });
-    span.setAttribute("role", "option");
-    span.setAttribute("aria-selected", false);
-    span.setAttribute("aria-label", `${text}, ${signed(score, 2)}`);
+    const span = option(token, text, `${text}, ${signed(score, 2)}`);
+    span.dataset.score = score;
     span.style.backgroundColor = colour(score / this.largest);
     this.spans.push(span);
     return span;
-  }
-
-  /** The characters between tokens. They can be many: some models read only the end of a text. */
-  #gap(from, to, where) {
-    if (to - from <= GAP) return this.text.slice(from, Math.max(from, to));
-    return element("em", `… ${(to - from).toLocaleString("en")} characters ${where} are not read … `, { className: "quiet" });
-  }
-
-  #move(event) {
-    const step = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: 10, ArrowUp: -10, Home: -Infinity, End: Infinity }[event.key];
-    if (step === undefined) return;
-    event.preventDefault();
-    const there = this.spans.indexOf(event.target) + step;
-    const turned = this.part + Math.sign(step);
-    const isOver = Number.isFinite(step) && (there < 0 || there >= this.spans.length);
-    if (isOver && turned >= 0 && turned < this.parts) {
-      this.#turn(turned);
-      return this.spans.at(step > 0 ? 0 : -1)?.focus();
-    }
-    this.spans[Math.max(0, Math.min(this.spans.length - 1, there))]?.focus();
   }
 }

@@ -28,11 +28,15 @@ const pause = () => new Promise((resolve) => setTimeout(resolve));
 
 /** The fields of a reading as a plain object, which can be sent. */
 const sent = (reading) => {
-  const names = ["label", "explains", "probabilities", "logits", "bias", "residual", "starts", "ends", "ids", "centers", "firsts", "lasts", "scores", "strongest"];
-  const plain = Object.fromEntries(names.map((name) => [name, reading[name]]));
+  const fields = Object.entries(Object.getOwnPropertyDescriptors(Object.getPrototypeOf(reading)));
+  const plain = Object.fromEntries(fields.filter(([, { get }]) => get).map(([name]) => [name, reading[name]]));
   reading.free();
   return plain;
 };
+
+/** The class that reads texts with a run, given by its files: that of taggers, or the one that the module has. */
+const readerOf = (module, [config]) =>
+  JSON.parse(new TextDecoder().decode(config)).task === "tag" ? module.TagReader : (module.Reader ?? module.TableReader);
 
 // One job after the other, because a reader that is reading cannot do anything else.
 let before = Promise.resolve();
@@ -47,14 +51,17 @@ const verbs = {
   facts: () => JSON.parse(reader.facts()),
   tokens: () => JSON.parse(reader.tokens()),
   learnt: (count = FILTER_WORDS) => JSON.parse(reader.learnt(count)),
-  async read(text) {
+  /** Reads a text. A tagger reads one part of it at a time. */
+  async read(text, part = 0) {
     const begin = performance.now();
-    const reading = sent(await reader.read(text));
+    const reading = sent(await reader.read(text, part));
     newestText = text;
     return { ...reading, number: ++readings, milliseconds: performance.now() - begin };
   },
   /** A phrase of the reading with this number; null if another text has been read since. */
   phrase: (index, number = readings) => (number === readings ? JSON.parse(reader.phrase(index)) : null),
+  /** Why a word of the reading with this number has its tag; null if another text has been read since. */
+  word: (index, number = readings) => (number === readings ? JSON.parse(reader.word(index)) : null),
 
   async columns(csv) {
     web ??= await load("cpu");
@@ -80,11 +87,11 @@ const atOnce = {
     files.catch(() => (files = undefined));
     const [module, run, ...[config, weights]] = await Promise.all([load(name), files, ...layers]);
     return inTurn(async () => {
-      const opened = (module.Reader ?? module.TableReader).open(...run);
+      const opened = readerOf(module, run).open(...run);
       if (name === "webgpu") await opened.use_webgpu();
       if (whole) opened.bring_layers(config, run[1], weights);
       // The page may ask about the phrases of the last text, so the new reader reads it too.
-      if (newestText !== undefined) (await opened.read(newestText)).free();
+      if (newestText !== undefined) (await opened.read(newestText, 0)).free();
       reader = opened;
       if (name === "cpu") web = module;
       return JSON.parse(reader.facts());

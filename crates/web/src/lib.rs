@@ -9,6 +9,8 @@ mod table;
 #[cfg(not(all(feature = "whole", target_arch = "wasm32")))]
 mod table_reader;
 #[cfg(feature = "whole")]
+mod tag_reader;
+#[cfg(feature = "whole")]
 mod training;
 
 #[cfg(feature = "whole")]
@@ -18,6 +20,8 @@ pub use reading::Reading;
 pub use table::columns;
 #[cfg(not(all(feature = "whole", target_arch = "wasm32")))]
 pub use table_reader::TableReader;
+#[cfg(feature = "whole")]
+pub use tag_reader::{TagReader, TagReading};
 #[cfg(feature = "whole")]
 pub use training::Training;
 

@@ -1,5 +1,7 @@
 //! What the page is told about a run and about a text.
 
+use std::ops::Range;
+
 use convlens_analysis::{Parts, explained_output, strongest_phrases};
 use convlens_run::model::ReceptiveField;
 use convlens_run::text::Tokenizer;
@@ -85,7 +87,7 @@ impl Reading {
     pub(crate) fn new(prediction: &Prediction) -> Self {
         let phrases = &prediction.phrases;
         let index = |phrase: &convlens_run::Phrase| phrases.iter().position(|other| std::ptr::eq(phrase, other));
-        let (starts, ends) = utf16_offsets(prediction);
+        let (starts, ends) = utf16_offsets(&prediction.text, prediction.tokens.iter().map(|token| &token.range));
         Self {
             label: prediction.label,
             explains: explained_output(prediction),
@@ -110,15 +112,15 @@ impl Reading {
 
 /// The start and end of each token in UTF-16 code units, which JavaScript counts strings in. One pass over the
 /// text, because tokens are in order.
-fn utf16_offsets(prediction: &Prediction) -> (Vec<u32>, Vec<u32>) {
+pub(crate) fn utf16_offsets<'a>(text: &str, ranges: impl Iterator<Item = &'a Range<usize>>) -> (Vec<u32>, Vec<u32>) {
     let (mut byte, mut unit) = (0, 0);
     let mut units_to = |to: usize| {
         if to < byte {
             (byte, unit) = (0, 0); // a tokenizer whose tokens are out of order
         }
-        unit += prediction.text[byte..to].chars().map(char::len_utf16).sum::<usize>();
+        unit += text[byte..to].chars().map(char::len_utf16).sum::<usize>();
         byte = to;
         unit as u32
     };
-    prediction.tokens.iter().map(|token| (units_to(token.range.start), units_to(token.range.end))).unzip()
+    ranges.map(|range| (units_to(range.start), units_to(range.end))).unzip()
 }

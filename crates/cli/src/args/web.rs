@@ -40,11 +40,11 @@ pub struct WebArgs {
     #[arg(long, value_name = "P")]
     pub precision: Option<Precision>,
     /// A text to start from; may be repeated [default: three about films if the run was trained on
-    /// a known data set, none otherwise]
+    /// a known data set, three sentences if it tags, none otherwise]
     #[arg(long, value_name = "TEXT")]
     pub example: Vec<String>,
     /// Start from two texts of the test split, which publishes them: the shortest one, and the shortest one with
-    /// another label
+    /// another label; if the run tags, the two shortest sentences of more than four words
     #[arg(long, conflicts_with = "example")]
     pub publish_texts: bool,
     /// The page and its modules, as `cargo xtask web` builds them

@@ -135,11 +135,11 @@ impl<'x, F: Fn(usize, usize) -> &'x [f32]> Multiply<'_, F> {
             let values = values[tap * depth * WIDTH..].chunks_exact(WIDTH).take(*depth);
             for (at, values) in values.enumerate() {
                 let values = vectors::<S>(&values[first..]);
-                for (x, sums) in x.iter().zip(&mut sums) {
+                for (row, sums) in sums.iter_mut().enumerate() {
                     // SAFETY: `at` is below `depth`, the length of every row. The compiler checks the bounds
                     // of each row otherwise, which takes as long as the products.
-                    let x = simd.splat_f32s(*unsafe { x.get_unchecked(at) });
-                    *sums = [0, 1].map(|half| simd.mul_add_e_f32s(x, values[half], sums[half]));
+                    let x = simd.splat_f32s(*unsafe { x[row].get_unchecked(at) });
+                    *sums = add_product(simd, x, values, *sums);
                 }
             }
         }
@@ -155,6 +155,13 @@ impl<'x, F: Fn(usize, usize) -> &'x [f32]> Multiply<'_, F> {
 fn vectors<S: Simd>(values: &[f32]) -> [S::f32s; 2] {
     let (vectors, _) = S::as_simd_f32s(&values[..2 * S::F32_LANES]);
     [vectors[0], vectors[1]]
+}
+
+/// `sums + x · values`. (Optimised for size, as for the page, methods of arrays and `zip` are calls, which take several
+/// times as long as the products.)
+#[inline(always)]
+fn add_product<S: Simd>(simd: S, x: S::f32s, values: [S::f32s; 2], sums: [S::f32s; 2]) -> [S::f32s; 2] {
+    [simd.mul_add_e_f32s(x, values[0], sums[0]), simd.mul_add_e_f32s(x, values[1], sums[1])]
 }
 
 /// Adds the product of the transpose of `a` with `b` to `out`, `[a.width, b.width]`.
@@ -253,9 +260,8 @@ impl AddTransposed<'_> {
         for at in rows {
             let factors = &self.a.row(at)[row..][..ROWS];
             let values = vectors::<S>(&b.row(at)[from..]);
-            for (factor, sums) in factors.iter().zip(&mut sums) {
-                let factor = simd.splat_f32s(*factor);
-                *sums = [0, 1].map(|half| simd.mul_add_e_f32s(factor, values[half], sums[half]));
+            for (row, sums) in sums.iter_mut().enumerate() {
+                *sums = add_product(simd, simd.splat_f32s(factors[row]), values, *sums);
             }
         }
         for (at, sums) in sums.into_iter().enumerate() {

@@ -2,7 +2,7 @@
 
 use convlens_analysis::learnt;
 use convlens_data::known;
-use convlens_run::{METRICS, Precision, Run, RunConfig, RunFiles, RunFolder};
+use convlens_run::{METRICS, Precision, Run, RunConfig, RunFiles, RunFolder, Task};
 use indicatif::HumanCount;
 use serde_json::json;
 
@@ -10,11 +10,14 @@ use super::{Files, SITE, TABLE, WEBGPU};
 use crate::args::WebArgs;
 use crate::failure::Failure;
 use crate::source::{dataset_of, short_texts};
+use crate::tagged::tagged_dataset_again;
 
 /// The folder of the run that computes the scores.
 const RUN: &str = "run/";
 /// The folder of the layers of a run that is sent folded.
 const LAYERS: &str = "layers/";
+/// What a classifier that is not folded has learnt.
+const LEARNT: &str = "learnt.json";
 /// How many words each filter is shown with.
 const WORDS: usize = 10;
 /// The maximum number of bytes of weights that a visitor should have to fetch.
@@ -27,6 +30,13 @@ const FILM_EXAMPLES: [&str; 3] = [
     "A good film, and not a boring one: the plot is clever, the acting superb.",
     "I wanted to like it, but the story is dull and the ending a waste of two hours.",
     "Not bad at all. The first half drags, and then it becomes wonderful!",
+];
+
+/// Example sentences for runs that tag: with names, and with words whose tags depend on their neighbours.
+const TAG_EXAMPLES: [&str; 3] = [
+    "They play well in this play, and every show ends with a good end.",
+    "Mary Brown flew from Paris to New York with Acme Airlines on Monday.",
+    "Dr. Lee isn't here. Can you call her back at 10:30?",
 ];
 
 /// The files of a run as the page gets them.
@@ -65,8 +75,11 @@ impl Parts {
     }
 }
 
-/// The table that a run folds into, if it is smaller than the run. With many classes it is not.
+/// The table that a classifier folds into, if it is smaller than the run. With many classes it is not.
 fn folded(run: &Run) -> Result<Option<Run>, Failure> {
+    if run.config.task == Task::Tag {
+        return Ok(None);
+    }
     let folded = run.folded()?;
     Ok(folded.filter(|folded| folded.config.model.embedding <= run.config.model.embedding))
 }
@@ -77,15 +90,17 @@ pub fn add(folder: &RunFolder, run: &Run, parts: Parts, examples: &[String], fil
     files.insert(format!("{RUN}config.json"), parts.run.config);
     files.insert(format!("{RUN}tokenizer.json"), parts.run.tokenizer);
     files.insert(format!("{RUN}model.safetensors"), parts.run.weights);
+    let tags = run.config.task == Task::Tag;
     match parts.layers {
         Some(layers) => {
             files.insert(format!("{LAYERS}config.json"), layers.config);
             files.insert(format!("{LAYERS}model.safetensors"), layers.weights);
         }
+        None if tags => {}
         // The page would need seconds to compute it.
         None => {
             let learnt = learnt(run, run.word_table()?.as_ref(), WORDS, usize::MAX)?;
-            files.insert("learnt.json".into(), learnt.to_string().into_bytes());
+            files.insert(LEARNT.into(), learnt.to_string().into_bytes());
         }
     }
     let metrics = folder.metrics()?;
@@ -100,9 +115,11 @@ pub fn add(folder: &RunFolder, run: &Run, parts: Parts, examples: &[String], fil
     let name = folder.path().canonicalize().unwrap_or_else(|_| folder.path().into());
     let site = json!({
         "name": name.file_name().map(|name| name.to_string_lossy()),
-        "accuracy": metrics.map(|metrics| metrics.test.accuracy),
+        "task": run.config.task,
+        "accuracy": metrics.as_ref().map(|metrics| metrics.test.accuracy),
+        "f1": metrics.and_then(|metrics| metrics.test.f1),
         "layers": is_folded,
-        "learnt": !is_folded,
+        "learnt": files.contains_key(LEARNT),
         "table": files.keys().any(|name| name.starts_with(TABLE)),
         "webgpu": files.keys().any(|name| name.starts_with(WEBGPU)),
         "examples": examples,
@@ -112,10 +129,12 @@ pub fn add(folder: &RunFolder, run: &Run, parts: Parts, examples: &[String], fil
 }
 
 /// The texts to start from: those given; texts of the test split only if the user asked for them to be
-/// published; else our own if the run was trained on a known data set, and none otherwise.
+/// published; else our own if the run tags or was trained on a known data set, and none otherwise.
 pub fn examples(config: &RunConfig, args: &WebArgs) -> Result<Vec<String>, Failure> {
     if !args.example.is_empty() {
         Ok(args.example.clone())
+    } else if config.task == Task::Tag {
+        if args.publish_texts { short_sentences(config) } else { Ok(TAG_EXAMPLES.map(String::from).to_vec()) }
     } else if args.publish_texts {
         let dataset = dataset_of(&config.dataset, config.training.seed)?;
         Ok(short_texts(&dataset)?.into_iter().map(|text| text.into_owned()).collect())
@@ -124,6 +143,12 @@ pub fn examples(config: &RunConfig, args: &WebArgs) -> Result<Vec<String>, Failu
     } else {
         Ok(Vec::new())
     }
+}
+
+/// The two shortest test sentences of several words.
+fn short_sentences(config: &RunConfig) -> Result<Vec<String>, Failure> {
+    let dataset = tagged_dataset_again(config, "so its sentences cannot be published; restore it, or use --example")?;
+    Ok(dataset.test.shortest(2).into_iter().map(|words| words.join(" ")).collect())
 }
 
 fn too_large(folder: &RunFolder, size: usize, precision: Precision) -> Failure {

@@ -9,7 +9,7 @@ use std::fs;
 use std::io::Write;
 use std::path::Path;
 
-use convlens_run::{Run, RunError};
+use convlens_run::{Run, RunError, Task};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use indicatif::HumanCount;
@@ -32,7 +32,7 @@ const TABLE: &str = "table/";
 const CPU: &str = "cpu/";
 /// The same with the `tokenizers` library. It is renamed to [`CPU`] for runs that need the library.
 const CPU_LIBRARY: &str = "cpu-library/";
-/// The module that is fetched only when a visitor chooses WebGPU.
+/// The module that is fetched only when a visitor chooses WebGPU. Words are tagged on the CPU.
 const WEBGPU: &str = "webgpu/";
 /// Every file of the page by its path, with `/` between folders.
 type Files = BTreeMap<String, Vec<u8>>;
@@ -58,6 +58,9 @@ pub fn run(args: &WebArgs) -> Result<(), Failure> {
 
     let mut files = read_page(page)?;
     choose_modules(run.tokenizer.is_word_level(), parts.is_folded(), page, &mut files)?;
+    if run.config.task == Task::Tag {
+        files.retain(|name, _| !name.starts_with(WEBGPU));
+    }
     bundle::add(&folder, &run, parts, &examples, &mut files)?;
     let kept = page_folder.keep_foreign(&mut files)?;
     add_offline(&mut files);
