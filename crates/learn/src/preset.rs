@@ -35,12 +35,14 @@ impl Preset {
             (Task::Classify, Task::Tag) => Some(Settings {
                 text: words_of_sentences(),
                 training: tagging(),
+                min_steps: TAGGING_STEPS,
                 model: Box::new(move |vocab_size, outputs| {
                     tagger(vocab_size, outputs, model(vocab_size, outputs).encoder)
                 }),
             }),
             (own, task) if own == task => {
-                Some(Settings { text: (self.text)(), training: (self.training)(), model: Box::new(model) })
+                let (text, training, min_steps) = ((self.text)(), (self.training)(), self.min_steps);
+                Some(Settings { text, training, min_steps, model: Box::new(model) })
             }
             _ => None,
         }
@@ -53,8 +55,7 @@ impl Preset {
 
     /// The number of epochs for `texts` texts in batches of `batch_size`, which counts as 1 if it is 0.
     pub fn epochs(&self, texts: usize, batch_size: usize) -> usize {
-        let steps_per_epoch = texts.div_ceil(batch_size.max(1)).max(1);
-        (self.training)().epochs.max(self.min_steps.div_ceil(steps_per_epoch))
+        epochs((self.training)().epochs, self.min_steps, texts, batch_size)
     }
 }
 
@@ -66,6 +67,21 @@ pub struct Settings {
     pub model: Box<dyn Fn(usize, usize) -> ModelConfig>,
     /// How the model is trained.
     pub training: TrainingConfig,
+    /// See [`Preset::min_steps`].
+    pub min_steps: usize,
+}
+
+impl Settings {
+    /// The number of epochs for `texts` texts in batches of `batch_size`, which counts as 1 if it is 0.
+    pub fn epochs(&self, texts: usize, batch_size: usize) -> usize {
+        epochs(self.training.epochs, self.min_steps, texts, batch_size)
+    }
+}
+
+/// So many epochs, or more until so many steps are taken.
+fn epochs(epochs: usize, min_steps: usize, texts: usize, batch_size: usize) -> usize {
+    let steps_per_epoch = texts.div_ceil(batch_size.max(1)).max(1);
+    epochs.max(min_steps.div_ceil(steps_per_epoch))
 }
 
 /// All presets; the first of each task is its default.
@@ -261,7 +277,7 @@ pub const PRESETS: [Preset; 17] = [
             tagger(vocab_size, outputs, EncoderConfig::Gated(gated))
         },
         training: tagging,
-        min_steps: 3_000,
+        min_steps: TAGGING_STEPS,
     },
     Preset {
         name: "iterated",
@@ -274,7 +290,7 @@ pub const PRESETS: [Preset; 17] = [
             ModelConfig { chain: true, ..tagger(vocab_size, outputs, EncoderConfig::Iterated(iterated)) }
         },
         training: tagging,
-        min_steps: 3_000,
+        min_steps: TAGGING_STEPS,
     },
 ];
 
@@ -325,6 +341,9 @@ fn tagger(vocab_size: usize, outputs: usize, encoder: EncoderConfig) -> ModelCon
 fn words_of_sentences() -> TextConfig {
     TextConfig { vocab_size: 50_000, ..contractions() }
 }
+
+/// On small data, a tagger is trained for more epochs, until it has taken this many steps.
+const TAGGING_STEPS: usize = 3_000;
 
 /// Adam with a step size that rises, then falls to zero.
 fn tagging() -> TrainingConfig {

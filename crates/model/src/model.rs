@@ -54,10 +54,10 @@ pub struct ModelConfig<S: EncoderSettings = EncoderConfig> {
     #[serde(default)]
     pub lexicon: Option<LexiconConfig>,
     /// The spelling beside the embedding of each word, if there is one. Texts then consist of [forms](crate::Forms).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub spelling: Option<SpellingConfig>,
     /// Whether the labels of a text depend on each other: a [chain](Chain) over the predictions of its positions.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[serde(default)]
     pub chain: bool,
 }
 

@@ -122,7 +122,7 @@ fn begin(args: &TrainArgs) -> Result<Plan, Failure> {
     };
     // Wrong settings are reported before any data is read.
     let model = with_settings((settings.model)(args.vocab_size.unwrap_or(4), task.outputs(2)), &args.settings)?;
-    let mut text = settings.text;
+    let mut text = settings.text.clone();
     text.vocab_size = args.vocab_size.unwrap_or(text.vocab_size);
     if let Some(tokenizer) = &args.tokenizer {
         text.tokenizer = tokenizer_source(tokenizer);
@@ -133,7 +133,7 @@ fn begin(args: &TrainArgs) -> Result<Plan, Failure> {
         text.tokenizer = tokenizer;
     }
     check_effects(args, &text, model.padding)?;
-    let mut training = settings.training;
+    let mut training = settings.training.clone();
     training.seed = args.seed.unwrap_or(training.seed);
     training.batch_size = args.batch_size.unwrap_or(training.batch_size);
     training.learning_rate = args.learning_rate.unwrap_or(training.learning_rate);
@@ -161,10 +161,7 @@ fn begin(args: &TrainArgs) -> Result<Plan, Failure> {
     }
 
     let batch_size = training.batch_size;
-    training.epochs = args.epochs.unwrap_or_else(|| {
-        let texts = corpus.train.len();
-        training.epochs.max(preset.min_steps.div_ceil(texts.div_ceil(batch_size).max(1)))
-    });
+    training.epochs = args.epochs.unwrap_or_else(|| settings.epochs(corpus.train.len(), batch_size));
     let outputs = task.outputs(data.labels().len());
     let mut model = with_settings((settings.model)(corpus.tokenizer.vocab_size(), outputs), &args.settings)?;
     if model.lexicon.is_some() {
