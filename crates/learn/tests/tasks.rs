@@ -2,12 +2,13 @@
 
 use std::borrow::Cow;
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 use burn::tensor::Device;
 use convlens_learn::{Fit, LearnError, Learner, Measurement, Session, Split, Targets, Training, batches, fit, preset};
-use convlens_run::model::{EncoderConfig, GatedConfig, LayerConfig, ModelConfig, Padding};
-use convlens_run::text::{TokenizerKind, train};
-use convlens_run::{Run, RunError, TrainingConfig};
+use convlens_run::model::{EncoderConfig, GatedConfig, LayerConfig, ModelConfig, Padding, SpellingConfig};
+use convlens_run::text::{TokenizerKind, train, train_on_words};
+use convlens_run::{Run, RunError, TrainingConfig, forms_of};
 
 const GOOD: [&str; 5] = ["good", "fine", "great", "lovely", "warm"];
 const BAD: [&str; 5] = ["bad", "dull", "awful", "weak", "cold"];
@@ -181,4 +182,69 @@ fn a_tagger_is_trained_by_the_same_learner() {
     let Targets::Positions(tags) = &targets else { panic!("tags") };
     let right = predicted.zip(&tags[0]).skip(1).filter(|(tag, expected)| Some(*tag) == **expected).count();
     assert!(right + 1 >= tags[0].len() - 1, "{right} of {}", tags[0].len());
+}
+
+/// Sentences of a word that names a span and of others, which only their endings and neighbours tell: after *the*, words
+/// in *-ing* are spans of one or two words.
+fn spans() -> (Vec<Vec<String>>, Targets) {
+    let stems = ["bal", "dor", "fen", "gil", "hum", "kar", "lop", "mun"];
+    let stem = |at: usize| stems[at % stems.len()];
+    let sentence = |at: usize| {
+        let (one, other) = (format!("{}{}ing", stem(at), stem(at / 7)), format!("{}{}ing", stem(at / 3), stem(at)));
+        match at % 3 {
+            0 => (vec!["the".to_owned(), one, other, "ran".into()], vec![0, 1, 2, 0]),
+            1 => (vec![one, "ran".into(), "the".into(), other], vec![0, 0, 0, 1]),
+            _ => (vec!["the".into(), format!("{}{}ed", stem(at), stem(at / 5)), "ran".into()], vec![0, 0, 0]),
+        }
+    };
+    let (words, tags): (Vec<_>, Vec<Vec<usize>>) = (0..240).map(sentence).unzip();
+    (words, Targets::Positions(tags.into_iter().map(|tags| tags.into_iter().map(Some).collect()).collect()))
+}
+
+#[test]
+fn a_chain_over_words_and_their_spelling_finds_spans() {
+    let (sentences, targets) = spans();
+    // The vocabulary knows no word but these two.
+    let tokenizer = train_on_words(5, ["the", "the", "ran"].iter(), &[] as &[&str]).expect("trains");
+    let (forms, rows) = forms_of(&tokenizer, &sentences);
+    let forms = Arc::new(forms);
+    let encoder =
+        EncoderConfig::Gated(GatedConfig { hidden: 24, units: 2, dilation_base: 1, layer: LayerConfig::default() });
+    let spelling = SpellingConfig { embedding: 8, filters: 16, kernel_sizes: vec![3] };
+    let model =
+        ModelConfig { spelling: Some(spelling), chain: true, ..ModelConfig::new(tokenizer.vocab_size(), encoder, 3) };
+    let labels = ["O", "B-X", "I-X"].map(String::from);
+    for sparse_embedding in [false, true] {
+        let training = TrainingConfig {
+            learning_rate: 1e-2,
+            word_dropout: 0.1,
+            epochs: 12,
+            sparse_embedding,
+            ..TrainingConfig::default()
+        };
+        let learner = Learner::new(&model, &training, &tokenizer, None, &Device::flex()).expect("a learner");
+        let mut learner = learner.with_forms(forms.clone());
+        let texts: Vec<&[u32]> = rows.iter().map(Vec::as_slice).collect();
+        let (lengths, mut session) = (rows.iter().map(Vec::len).collect::<Vec<_>>(), Session::default());
+        for epoch in 1..=training.epochs {
+            let batches = batches(&lengths, &training, Padding::Masked, epoch);
+            for indices in &batches {
+                let rows = indices.iter().map(|&index| Cow::Borrowed(texts[index])).collect();
+                let at = session.next_step(texts.len(), batches.len(), &training);
+                let scores;
+                (learner, scores) = learner.step(rows, &targets.pick(indices, usize::MAX), at).expect("a step");
+                session.record(scores.tally().expect("a tally"));
+            }
+            session.end_epoch(session.tally.metrics(), None);
+        }
+        let mut measured = Measurement::of_tags(forms.clone(), &labels);
+        measured.add(&learner.trained(), &texts, &targets, Padding::Masked, 0, &|_| {}).expect("measures");
+        assert!(measured.score() > Some(0.97) && measured.score() == measured.metrics(1.0).f1, "{measured:?}");
+    }
+    // A chain needs a label at every position.
+    let learner =
+        Learner::new(&model, &TrainingConfig::default(), &tokenizer, None, &Device::flex()).expect("a learner");
+    let missing = Targets::Positions(vec![vec![None]]);
+    let error = learner.with_forms(forms).check_texts(&[vec![1]], &missing).expect_err("a label is missing");
+    assert!(matches!(error, LearnError::ChainLabels), "{error}");
 }

@@ -537,6 +537,38 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn the_step_size_rises_and_falls() {
+        let rate = |warmup, decay, done| {
+            TrainingConfig { warmup, decay, ..TrainingConfig::default() }.relative_rate(done, 100)
+        };
+        assert_eq!(
+            [rate(0.0, false, 0), rate(0.0, false, 99), rate(0.0, true, 0), rate(0.0, true, 50)],
+            [1.0, 1.0, 1.0, 0.5]
+        );
+        assert_eq!(
+            [rate(0.2, true, 0), rate(0.2, true, 9), rate(0.2, true, 20), rate(0.2, true, 60)],
+            [0.05, 0.5, 1.0, 0.5]
+        );
+    }
+
+    #[test]
+    fn a_task_needs_a_model_of_its_own() {
+        let tags = |change: fn(&mut RunConfig)| {
+            let mut config = RunConfig { task: Task::Tag, ..config() };
+            change(&mut config);
+            config.check().map_err(|error| error.to_string())
+        };
+        tags(|_| {}).expect("three labels and three outputs");
+        let error = tags(|config| config.model.padding = Padding::Counted { length: 4 }).expect_err("is refused");
+        assert!(error.contains("model.encoder") && error.contains("one position per word"), "{error}");
+        let chain = RunConfig { model: ModelConfig { chain: true, ..config().model }, ..config() };
+        let error = chain.check().expect_err("is refused").to_string();
+        assert!(error.contains("model.chain") && error.contains("only taggers"), "{error}");
+        let error = tags(|config| (config.labels, config.model.outputs) = (vec!["a".into(), "b".into()], 1));
+        assert!(error.expect_err("is refused").contains("model.outputs"));
+    }
+
+    #[test]
     fn word_vectors_have_a_bounded_size() {
         let with = |dimensions| {
             let source = VectorsSource::Run("/home/me/run".into());

@@ -187,6 +187,13 @@ mod tests {
         }
     }
 
+    #[test]
+    fn labels_of_spans_are_told_from_others() {
+        let mark = |labels: &[&str]| mark_spans(&labels.iter().map(|label| (*label).to_owned()).collect::<Vec<_>>());
+        assert!(mark(&["B-PER", "I-PER", "O"]) && mark(&["O", "S-x"]));
+        assert!(!mark(&["O"]) && !mark(&["NOUN", "O"]) && !mark(&["B-PER", "I-PER"]) && !mark(&["B-", "O"]));
+    }
+
     // from seqeval.metrics import precision_score, recall_score, f1_score
     // y = [["B-PER", "I-PER", "O", "B-LOC"], ["O", "B-LOC", "I-LOC"]]
     // p = [["B-PER", "I-PER", "B-LOC", "I-LOC"], ["O", "B-LOC", "O"]]

@@ -33,6 +33,7 @@ const STYLES: Styles = Styles::styled()
 #[command(version, styles = STYLES, after_help = "\
 Examples:
   convlens train                                   on IMDB, or on a sample if IMDB is not available
+  convlens train --task tag --data train.conllu    a tagger: a label for every word
   convlens predict \"A good film, not a boring one.\"
   convlens analyze                                 pictures and a report of the newest run
   convlens evaluate --dataset imdb
@@ -61,7 +62,7 @@ pub enum Verb {
     Train(Box<TrainArgs>),
     /// Evaluate a trained model on labelled texts.
     Evaluate(EvaluateArgs),
-    /// Classify texts and show the phrases that decide.
+    /// Classify or tag texts and show what decides.
     Predict(PredictArgs),
     /// Look inside a trained model: filters, words, principal components and faithfulness, in one report.
     Analyze(AnalyzeArgs),
