@@ -262,6 +262,7 @@ fn spelling(filter: &SpellingFilter) -> Value {
         "number": filter.filter,
         "width": filter.width,
         "mean": format!("{:.2}", filter.mean),
+        "described": format!("{:.0}", 100.0 * filter.described),
         "explained": format!("{:.0}", 100.0 * filter.explained_by_tags),
         "tags": tags.collect::<Value>(),
         "fragments": filter.fragments.iter().map(fragment).collect::<Value>(),

@@ -40,7 +40,7 @@ pub struct TagOptions {
 
 impl Default for TagOptions {
     fn default() -> Self {
-        Self { own: Vec::new(), explained: 100, words: 10, seed: 0 }
+        Self { own: Vec::new(), explained: 80, words: 10, seed: 0 }
     }
 }
 
