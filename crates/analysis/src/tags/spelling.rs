@@ -31,16 +31,16 @@ pub struct SpellingFilter {
     pub width: usize,
     /// The mean of its values for the words of the data; every different word counts once here.
     pub mean: f64,
-    /// How much of the variance of its values comes from the words of its [`fragments`](Self::fragments), from 0 to 1: how
-    /// well these describe it.
+    /// How much of the variance of its values comes from the words of its [`fragments`](Self::fragments), from 0 to 1:
+    /// how well these describe it.
     pub described: f64,
     /// How much of the variance of its values is between the tags of words, not among the words with the same tag: from
     /// 0 to 1 (the correlation ratio η²). A word with several tags is divided among them.
     pub explained_by_tags: f64,
     /// The tags whose words have the largest values.
     pub tags: Vec<TagValue>,
-    /// The parts of words that it is largest at: those first whose value less the mean, times the number of their words,
-    /// is largest, so that parts of many words come before those of a few.
+    /// The parts of words that it is largest at: those first whose value less the mean, times the number of their
+    /// words, is largest, so that parts of many words come before those of a few.
     pub fragments: Vec<Fragment>,
 }
 
@@ -254,8 +254,8 @@ fn described(fragments: &[Fragment], answers: &[(f64, usize)], mean: f64) -> f64
     if all > 1e-9 { (of_fragments / all).clamp(0.0, 1.0) } else { 0.0 }
 }
 
-/// The parts of words that a filter is largest at, in the order that [`SpellingFilter::fragments`] says. Words that differ
-/// elsewhere share a part.
+/// The parts of words that a filter is largest at, in the order that [`SpellingFilter::fragments`] says. Words that
+/// differ elsewhere share a part.
 fn fragments(table: &Table, forms: &[Form<'_>], answers: &[(f64, usize)], mean: f64, count: usize) -> Vec<Fragment> {
     let mut found: Vec<Fragment> = Vec::new();
     let mut indices: HashMap<String, usize> = HashMap::new();
