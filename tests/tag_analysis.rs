@@ -52,7 +52,7 @@ fn a_tagger_is_analysed_after_training_and_again_with_the_same_files() {
 
     // Every word has its evidence, which adds up to the logit with the residual.
     let sentences = lines(&place, "r/analysis/sentences.jsonl");
-    assert_eq!(sentences.len(), 100);
+    assert_eq!(sentences.len(), 80);
     for word in sentences.iter().take(20).flat_map(|sentence| list(&sentence["words"])) {
         let number = |key: &str| word["evidence"][key].as_f64().expect("a number");
         let shares: f64 = list(&word["evidence"]["shares"]).iter().filter_map(Value::as_f64).sum();
@@ -79,11 +79,11 @@ fn words_are_never_markup_and_spans_are_counted() {
     let place = Place::new();
     let mut content = String::new();
     for sentence in 0..120 {
-        let name = ["Ann", "<b>Bob</b>", "<script>alert(1)</script>"][sentence % 3];
+        let name = ["Ann", "<u>Bob</u>", "<script>alert(1)</script>"][sentence % 3];
         content.push_str(&format!("we\tO\nsaw\tO\n{name}\tB-<i>PER\nin\tO\n\"Rome\"\tB-LOC\n\n"));
     }
     let file = place.file("names.txt", content);
-    let test = place.file("test.txt", "we\tO\nsaw\tO\n<b>Eve</b>\tB-LOC\nin\tO\nRome\tO\n\n".repeat(3));
+    let test = place.file("test.txt", "we\tO\nsaw\tO\n<u>Eve</u>\tB-LOC\nin\tO\nRome\tO\n\n".repeat(3));
     let train = format!("train --task tag --preset iterated --data {file} {SMALL} --epochs 4 --out r");
     place.succeed(&train);
     let own = "<script>window.hacked = 1</script> is here. So is Ann.";
@@ -102,10 +102,10 @@ fn words_are_never_markup_and_spans_are_counted() {
     }
     let report = text(&place.read("r/analysis/report.html"));
     assert!(report.contains("<h3>Spans</h3>") && report.contains("The model has a chain"));
-    for markup in ["<b>Eve", "<b>Bob", "<i>PER", "<script>alert", "<script>window"] {
+    for markup in ["<u>", "<i>PER", "<script>alert", "<script>window"] {
         assert!(!report.contains(markup), "{markup}");
     }
-    assert!(report.contains("&lt;b&gt;Eve"));
+    assert!(report.contains("&lt;u&gt;Eve"));
     let picture = text(&place.read("r/analysis/confusion.svg"));
     assert!(picture.contains("B-&lt;i&gt;") && !picture.contains("<i>"));
 }

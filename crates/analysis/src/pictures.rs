@@ -236,8 +236,8 @@ fn tag_confusion(labels: &[String], shown: &[usize], analysis: &TagAnalysis) -> 
     };
     let which = if shown.len() < labels.len() { format!(" of the {TAGS} most frequent tags") } else { String::new() };
     let caption = format!(
-        "How many words with each tag{which} (row) are given each tag (column): blue is right, and orange is wrong, the \
-         stronger the larger the share of the row."
+        "How many words with each tag{which} (row) are given each tag (column): blue is right, and orange is wrong, \
+         the stronger the larger the share of the row."
     );
     Picture::draw("confusion", caption, &grid)
 }
@@ -263,7 +263,7 @@ fn tag_places(shown: &[usize], analysis: &TagAnalysis) -> Result<Picture, Analys
             })
             .collect(),
     };
-    let caption = "What the word at each place adds to the logit of the tag that the model gives, on average; the number \
-                   of words is in brackets. The colours of the word itself have a scale of their own.";
+    let caption = "What the word at each place adds to the logit of the tag that the model gives, on average; the \
+                   number of words is in brackets. The colours of the word itself have a scale of their own.";
     Picture::draw("places", caption.into(), &grid)
 }

@@ -248,8 +248,8 @@ fn certificate(certificate: &TagCertificate) -> Vec<String> {
         )
     };
     let exact = format!(
-        "Exact: words outside the receptive field have no effect on the logits of a word. For {} words all words outside \
-         were replaced by those of another sentence, and {outside}. As a cross-check the words inside were replaced \
+        "Exact: words outside the receptive field have no effect on the logits of a word. For {} words all words \
+         outside were replaced by those of another sentence, and {outside}. As a cross-check the words inside were replaced \
          instead: this changed the logits of {} of them.",
         field.words, field.changed_by_inside
     );
@@ -262,6 +262,7 @@ fn spelling(filter: &SpellingFilter) -> Value {
         "number": filter.filter,
         "width": filter.width,
         "mean": format!("{:.2}", filter.mean),
+        "described": format!("{:.0}", 100.0 * filter.described),
         "explained": format!("{:.0}", 100.0 * filter.explained_by_tags),
         "tags": tags.collect::<Value>(),
         "fragments": filter.fragments.iter().map(fragment).collect::<Value>(),

@@ -19,8 +19,9 @@ use crate::{
 const CHUNK: usize = 500;
 /// How many sentences the phrases of each filter are taken from.
 const PHRASES_FROM: usize = 1_000;
-/// The explained words, each times the width of its receptive field, are at most this many times the number of sentences.
-/// It bounds the time, for each takes a few milliseconds; a sentence of twenty words with a field of nine has 180.
+/// The explained words, each times the width of its receptive field, are at most this many times the number of
+/// sentences. It bounds the time, for each takes a few milliseconds; a sentence of twenty words with a field of nine
+/// has 180.
 const POSITIONS_PER_SENTENCE: usize = 500;
 /// They may be this many in any case.
 const POSITIONS: usize = 50_000;
@@ -40,7 +41,7 @@ pub struct TagOptions {
 
 impl Default for TagOptions {
     fn default() -> Self {
-        Self { own: Vec::new(), explained: 100, words: 10, seed: 0 }
+        Self { own: Vec::new(), explained: 80, words: 10, seed: 0 }
     }
 }
 
@@ -150,8 +151,8 @@ impl TagAnalysis {
     }
 }
 
-/// Explains the user's own sentences, then the chosen ones of the data, as far as the bound allows. Returns a note if it
-/// does not allow all of them.
+/// Explains the user's own sentences, then the chosen ones of the data, as far as the bound allows. Returns a note if
+/// it does not allow all of them.
 fn explain<S: EncoderSettings>(
     tagger: &Tagger<S>,
     data: &TaggedSentences<'_>,

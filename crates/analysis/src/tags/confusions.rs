@@ -52,8 +52,8 @@ pub struct ConfusionExample {
     pub evidence: TagEvidence,
 }
 
-/// The tags that are mixed up most often, the most frequent pair first. `found` are the tags that the model gives to the
-/// words; up to `count` words of each pair are listed. The examples are drawn by `seed`.
+/// The tags that are mixed up most often, the most frequent pair first. `found` are the tags that the model gives to
+/// the words; up to `count` words of each pair are listed. The examples are drawn by `seed`.
 ///
 /// # Errors
 ///

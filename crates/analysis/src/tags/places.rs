@@ -31,8 +31,8 @@ pub struct PlaceShare {
     pub mean_absolute: f64,
 }
 
-/// What the words at each place add to the logits of the tags that the model gives, in the order of `labels`. A tag that
-/// it does not give has no places.
+/// What the words at each place add to the logits of the tags that the model gives, in the order of `labels`. A tag
+/// that it does not give has no places.
 pub fn tag_places(sentences: &[&ExplainedSentence], labels: &[String]) -> Vec<TagPlaces> {
     let mut sums = vec![vec![PlaceShare::default(); 2 * FURTHEST as usize + 1]; labels.len()];
     let mut words = vec![0; labels.len()];

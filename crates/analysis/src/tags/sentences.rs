@@ -58,8 +58,8 @@ impl ExplainedSentence {
         Ok(Self { index, words, tags, expected, probabilities, evidence })
     }
 
-    /// The sentence as one object: its words, each with its tag, the probability of the tag, the tag and its probability
-    /// in the data if that is another one, and the [evidence](TagEvidence).
+    /// The sentence as one object: its words, each with its tag, the probability of the tag, the tag and its
+    /// probability in the data if that is another one, and the [evidence](TagEvidence).
     pub fn to_json(&self, labels: &[String]) -> Value {
         let word = |at: usize| {
             let (tag, expected) = (self.tags[at], self.expected[at]);
@@ -78,8 +78,8 @@ impl ExplainedSentence {
         json!({ "sentence": self.index, "words": (0..self.words.len()).map(word).collect::<Value>() })
     }
 
-    /// For each word of the sentence, its tag, and each word in its receptive field: its place relative to the word, and
-    /// its share.
+    /// For each word of the sentence, its tag, and each word in its receptive field: its place relative to the word,
+    /// and its share.
     pub(crate) fn shares(&self) -> impl Iterator<Item = (usize, impl Iterator<Item = (isize, &str, f64)>)> {
         self.tags.iter().zip(&self.evidence).enumerate().map(move |(at, (&tag, evidence))| {
             let of_field = evidence.shares.iter().enumerate().map(move |(place, &share)| {

@@ -19,6 +19,8 @@ const MOST_BYTES: usize = 64;
 /// The number of words and of tags that a filter is shown with.
 const EXAMPLES: usize = 5;
 const TAGS: usize = 3;
+/// Tags with a smaller share of the forms are not shown: a few words do not say what a filter answers to.
+const LEAST_SHARE: f64 = 0.01;
 
 /// A filter over the bytes of words. Its value for a word is the largest at any place of the word, or 0.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -29,13 +31,16 @@ pub struct SpellingFilter {
     pub width: usize,
     /// The mean of its values for the words of the data; every different word counts once here.
     pub mean: f64,
+    /// How much of the variance of its values comes from the words of its [`fragments`](Self::fragments), from 0 to 1:
+    /// how well these describe it.
+    pub described: f64,
     /// How much of the variance of its values is between the tags of words, not among the words with the same tag: from
     /// 0 to 1 (the correlation ratio η²). A word with several tags is divided among them.
     pub explained_by_tags: f64,
     /// The tags whose words have the largest values.
     pub tags: Vec<TagValue>,
-    /// The parts of words that it is largest at: those first whose value less the mean, times the number of their words,
-    /// is largest, so that parts of many words come before those of a few.
+    /// The parts of words that it is largest at: those first whose value less the mean, times the number of their
+    /// words, is largest, so that parts of many words come before those of a few.
     pub fragments: Vec<Fragment>,
 }
 
@@ -79,8 +84,8 @@ struct Form<'a> {
     rows: Vec<usize>,
 }
 
-/// What the filters of the spelling answer to in some sentences, whose words have these tags: those first whose values
-/// depend most on the tag. Each has up to `count` fragments. There are none if the model does not read the spelling.
+/// What the filters of the spelling answer to in some sentences, whose words have these tags: those first that their
+/// fragments describe best. Each has up to `count` fragments. There are none if the model does not read the spelling.
 ///
 /// # Errors
 ///
@@ -109,13 +114,15 @@ pub fn spelling_filters<S: EncoderSettings>(
                 let answers: Vec<(f64, usize)> = answers.iter().map(|of_form| of_form[at]).collect();
                 let (mean, explained_by_tags, tags) = by_tag(&forms, &answers, labels);
                 let fragments = fragments(&table, &forms, &answers, mean, count);
-                SpellingFilter { filter: before + at, width: table.width, mean, explained_by_tags, tags, fragments }
+                let described = described(&fragments, &answers, mean);
+                let (filter, width) = (before + at, table.width);
+                SpellingFilter { filter, width, mean, described, explained_by_tags, tags, fragments }
             };
             found.par_extend((0..filters.len()).into_par_iter().map(of_filter));
         }
     }
     on_stage("filters of the spelling", total, total);
-    found.sort_by(|a, b| b.explained_by_tags.total_cmp(&a.explained_by_tags).then(a.filter.cmp(&b.filter)));
+    found.sort_by(|a, b| b.described.total_cmp(&a.described).then(a.filter.cmp(&b.filter)));
     Ok(found)
 }
 
@@ -231,7 +238,7 @@ fn by_tag(forms: &[Form<'_>], answers: &[(f64, usize)], labels: &[String]) -> (f
     let mut tags: Vec<TagValue> = labels
         .iter()
         .zip(&sums)
-        .filter(|(_, sum)| sum.0 > 0.0)
+        .filter(|(_, (of_tag, _))| *of_tag > LEAST_SHARE * count)
         .map(|(tag, (count, sum))| TagValue { tag: tag.clone(), mean: sum / count })
         .collect();
     tags.sort_by(|a, b| b.mean.total_cmp(&a.mean));
@@ -239,8 +246,16 @@ fn by_tag(forms: &[Form<'_>], answers: &[(f64, usize)], labels: &[String]) -> (f
     (mean, explained, tags)
 }
 
-/// The parts of words that a filter is largest at, in the order that [`SpellingFilter::fragments`] says. Words that differ
-/// elsewhere share a part.
+/// How much of the variance of the values of a filter comes from the words of these fragments.
+fn described(fragments: &[Fragment], answers: &[(f64, usize)], mean: f64) -> f64 {
+    let all: f64 = answers.iter().map(|(value, _)| (value - mean).powi(2)).sum();
+    let of_fragments: f64 =
+        fragments.iter().map(|fragment| fragment.words as f64 * (fragment.value - mean).powi(2)).sum();
+    if all > 1e-9 { (of_fragments / all).clamp(0.0, 1.0) } else { 0.0 }
+}
+
+/// The parts of words that a filter is largest at, in the order that [`SpellingFilter::fragments`] says. Words that
+/// differ elsewhere share a part.
 fn fragments(table: &Table, forms: &[Form<'_>], answers: &[(f64, usize)], mean: f64, count: usize) -> Vec<Fragment> {
     let mut found: Vec<Fragment> = Vec::new();
     let mut indices: HashMap<String, usize> = HashMap::new();
@@ -303,7 +318,9 @@ mod tests {
         assert_eq!((found[0].text.as_str(), found[0].value, found[0].words), ("…ng", 3.0, 2));
         assert_eq!(found[0].examples[1], MarkedWord { word: "Going".into(), start: 3, end: 5 });
         assert_eq!(found[1].words, 1);
-        assert_eq!(fragments(&table, &forms, &answers, 0.0, 1).len(), 1);
+        let first = fragments(&table, &forms, &answers, 0.0, 1);
+        assert_eq!(first.len(), 1);
+        assert_eq!((described(&found, &answers, 0.0), described(&first, &answers, 0.0)), (1.0, 18.0 / 22.0));
     }
 
     #[test]

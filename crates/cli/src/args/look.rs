@@ -31,7 +31,7 @@ pub struct AnalyzeArgs {
     /// A text of your own to explain before the others; may be repeated
     #[arg(long, value_name = "TEXT")]
     pub text: Vec<String>,
-    /// How many texts of the test split to explain [default: 1000, or 100 sentences for a run that tags]
+    /// How many texts of the test split to explain [default: 1000, or 80 sentences for a run that tags]
     #[arg(long, value_name = "N")]
     pub texts: Option<usize>,
     /// How many words and phrases to show in each list, at most 1000

@@ -96,8 +96,8 @@ impl Analyzed {
         let TagAnalysis { evaluation, certificate, .. } = &self.analysis;
         let f1 = evaluation.spans.as_ref().map(|spans| format!(", F1 of spans {:.2} %", 100.0 * spans.total.f1));
         line(format!(
-            "{} words of {sentences}: accuracy {:.2} %{}; the evidence for the tags of {} words adds up to their logits \
-             but for {:.0e} at most, {:.0e} on average",
+            "{} words of {sentences}: accuracy {:.2} %{}; the evidence for the tags of {} words adds up to their \
+             logits but for {:.0e} at most, {:.0e} on average",
             thousands(evaluation.words.count),
             100.0 * evaluation.words.accuracy,
             f1.unwrap_or_default(),
