@@ -268,13 +268,13 @@ pub const PRESETS: [Preset; 17] = [
     },
     Preset {
         name: "tagger",
-        summary: "four gated units over words and their spelling, normalised (for tagging)",
+        summary: "a residual block over words and their spelling (for tagging)",
         task: Task::Tag,
         text: words_of_sentences,
         model: |vocab_size, outputs| {
-            let layer = LayerConfig { layer_norm: true, dropout: 0.33, ..LayerConfig::default() };
-            let gated = GatedConfig { hidden: 256, units: 4, dilation_base: 1, layer };
-            tagger(vocab_size, outputs, EncoderConfig::Gated(gated))
+            let (branch, layer) = (ResidualBranch::He, LayerConfig { dropout: 0.2, ..LayerConfig::default() });
+            let residual = ResidualConfig { hidden: 192, blocks: 1, dilation_base: 1, branch, layer };
+            tagger(vocab_size, outputs, EncoderConfig::Residual(residual))
         },
         training: tagging,
         min_steps: TAGGING_STEPS,

@@ -26,9 +26,13 @@ pub struct IteratedConfig {
 }
 
 impl IteratedConfig {
-    /// Initializes the layers for inputs of `embedding` dimensions.
+    /// Initializes the layers for inputs of `embedding` dimensions. The layers of the block are at first the identity, as
+    /// in the paper (section 4.3): otherwise the signal is lost on its way through so many of them.
     pub fn init(&self, embedding: usize, device: &Device) -> Iterated {
-        let layer = |&dilation: &usize| self.layer.init(self.hidden, self.hidden, dilation, 1, device);
+        let layer = |&dilation: &usize| {
+            let layer = self.layer.init(self.hidden, self.hidden, dilation, 1, device);
+            layer.passing_on()
+        };
         Iterated {
             input: self.layer.init(embedding, self.hidden, 1, 1, device),
             block: self.dilations.iter().map(layer).collect(),

@@ -4,7 +4,7 @@
 use burn::module::{Module, Param};
 use burn::nn::conv::{Conv1d, Conv1dConfig};
 use burn::nn::{Dropout, DropoutConfig, Initializer, LayerNorm, LayerNormConfig};
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Device, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 
 use super::Activation;
@@ -144,6 +144,25 @@ pub struct ConvLayer {
 }
 
 impl ConvLayer {
+    /// The same layer, whose filters at first pass each channel of the input on: the identity. It must have as many
+    /// channels of input as of output.
+    pub(super) fn passing_on(mut self) -> Self {
+        let (shape, center) = (self.conv.weight.lazy_shape(), self.field.left / self.dilation);
+        let (channels, width, device) = (shape[0], shape[2], self.conv.weight.lazy_device());
+        if let Some(gain) = &mut self.gain {
+            *gain = Initializer::Ones.init([channels], &device);
+        }
+        let identity = move |device: &Device, needs_gradient: bool| {
+            let mut filters = vec![0.0f32; channels * channels * width];
+            (0..channels).for_each(|channel| filters[(channel * channels + channel) * width + center] = 1.0);
+            let filters = Tensor::from_data(TensorData::new(filters, [channels, channels, width]), device);
+            if needs_gradient { filters.require_grad() } else { filters }
+        };
+        // As with other initial weights, there is no memory for them before they are read.
+        self.conv.weight = Param::uninitialized(self.conv.weight.id, identity, device, true, shape);
+        self
+    }
+
     /// Applies the layer.
     ///
     /// # Shapes

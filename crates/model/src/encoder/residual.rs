@@ -119,17 +119,27 @@ pub struct ResidualBlock {
 
 impl ResidualBlock {
     fn apply(&self, x: Tensor<3>, reading: &mut Reading) -> Tensor<3> {
+        // The order in which the windows of a stream are kept.
         let first = self.first.apply(x.clone(), reading);
-        self.after_first(first, x, reading)
-    }
-
-    /// The block after its first convolution, whose output is `first`.
-    fn after_first(&self, first: Tensor<3>, x: Tensor<3>, reading: &mut Reading) -> Tensor<3> {
         let second = self.second.apply(first, reading);
         let x = match &self.through {
             Some(through) => through.apply(x, reading),
             None => x,
         };
+        self.sum(x, second)
+    }
+
+    /// The same as [`apply`](Self::apply), for words.
+    fn apply_to_words(&self, words: &Words, reading: &mut Reading) -> Tensor<3> {
+        let second = self.second.apply(self.first.forward_words(words), reading);
+        let x = match &self.through {
+            Some(through) => through.forward_words(words),
+            None => words.embed(),
+        };
+        self.sum(x, second)
+    }
+
+    fn sum(&self, x: Tensor<3>, second: Tensor<3>) -> Tensor<3> {
         if self.activation == Activation::Relu {
             return rectified_sum(x, second);
         }
@@ -161,9 +171,9 @@ impl Encode for Residual {
     }
 
     fn forward_words(&self, words: &Words) -> Tensor<3> {
-        let (block, mask) = (&self.blocks[0], words.mask());
+        let mask = words.mask();
         let mut reading = Reading::Texts(&mask);
-        let x = block.after_first(block.first.forward_words(words), words.embed(), &mut reading);
+        let x = self.blocks[0].apply_to_words(words, &mut reading);
         self.after_first(x, &mut reading)
     }
 
