@@ -85,7 +85,7 @@ fn epochs(epochs: usize, min_steps: usize, texts: usize, batch_size: usize) -> u
 }
 
 /// All presets; the first of each task is its default.
-pub const PRESETS: [Preset; 17] = [
+pub const PRESETS: [Preset; 18] = [
     Preset {
         name: "default",
         summary: "a lexicon of words and pairs, with rules for negation, and a small convolution with max pooling",
@@ -271,12 +271,21 @@ pub const PRESETS: [Preset; 17] = [
         summary: "a residual block over words and their spelling (for tagging)",
         task: Task::Tag,
         text: words_of_sentences,
-        model: |vocab_size, outputs| {
-            let (branch, layer) = (ResidualBranch::He, LayerConfig { dropout: 0.2, ..LayerConfig::default() });
-            let residual = ResidualConfig { hidden: 192, blocks: 1, dilation_base: 1, branch, layer };
-            tagger(vocab_size, outputs, EncoderConfig::Residual(residual))
-        },
+        model: |vocab_size, outputs| tagger(vocab_size, outputs, residual_block(0.2)),
         training: tagging,
+        min_steps: TAGGING_STEPS,
+    },
+    Preset {
+        name: "names",
+        summary: "the same with a chain over the tags, and more dropout (for tagging spans)",
+        task: Task::Tag,
+        text: words_of_sentences,
+        model: |vocab_size, outputs| ModelConfig {
+            chain: true,
+            dropout: 0.5,
+            ..tagger(vocab_size, outputs, residual_block(0.4))
+        },
+        training: || TrainingConfig { epochs: 40, patience: None, ..tagging() },
         min_steps: TAGGING_STEPS,
     },
     Preset {
@@ -335,6 +344,12 @@ fn tagger(vocab_size: usize, outputs: usize, encoder: EncoderConfig) -> ModelCon
         encoder,
         ..linear(vocab_size, outputs, Padding::Masked)
     }
+}
+
+/// A residual block of 192 channels, which sees two words to each side.
+fn residual_block(dropout: f64) -> EncoderConfig {
+    let (branch, layer) = (ResidualBranch::He, LayerConfig { dropout, ..LayerConfig::default() });
+    EncoderConfig::Residual(ResidualConfig { hidden: 192, blocks: 1, dilation_base: 1, branch, layer })
 }
 
 /// The words of tagged sentences, which are split already.
