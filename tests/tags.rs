@@ -225,6 +225,20 @@ fn bad_sentences_are_refused_in_one_line() {
 }
 
 #[test]
+fn a_bi_lstm_sees_the_whole_sentence() {
+    let place = Place::new();
+    let small = "--set encoder.hidden=8 --set spelling.filters=8";
+    place.succeed(&format!("train --task tag --dataset sample --preset bilstm --epochs 1 {small} --out runs/l"));
+    let sentence = &place.json("predict --json 'The plot is very good.'")[0];
+    let shares = |word: usize| sentence["words"][word]["evidence"]["shares"].as_array().expect("shares").len();
+    assert_eq!((shares(0), shares(5)), (6, 6));
+    // A sentence that would take too long to explain is tagged.
+    let long = place.run(&format!("predict '{}'", "plot ".repeat(600)));
+    assert!(long.status.success() && text(&long.stderr).contains("600 words is too long"), "{}", text(&long.stderr));
+    assert_eq!(text(&long.stdout).lines().count(), 600);
+}
+
+#[test]
 fn other_verbs_say_what_a_tagger_cannot_do() {
     let place = Place::new();
     trained(&place, "");

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::ops::Range;
 
 use burn::tensor::Device;
-use convlens_analysis::tag_evidence_of;
+use convlens_analysis::{LONGEST_FIELD, tag_evidence_of};
 use convlens_run::model::EncoderSettings;
 use convlens_run::text::sentences;
 use convlens_run::{Run, RunError, RunFiles, Span, Tagger, WordPrediction, mark_spans, spans};
@@ -17,8 +17,6 @@ use crate::reading::utf16_offsets;
 
 /// How many words are read at a time, and the most that a sentence may have.
 const MOST_WORDS: usize = 1_500;
-/// Words with more words than this in their receptive field are not explained: it would take too long.
-const MOST_EXPLAINED: usize = 500;
 
 /// An open run that tags, on the CPU.
 #[wasm_bindgen]
@@ -178,7 +176,7 @@ impl TagReader {
         let begin = before - words.len();
         let word = index - begin;
         let field = self.tagger.run().model.receptive_field();
-        if field.left.min(word) + field.right.min(words.len() - 1 - word) >= MOST_EXPLAINED {
+        if field.left.min(word) + field.right.min(words.len() - 1 - word) >= LONGEST_FIELD {
             return Ok(json!({ "shares": [] }));
         }
         let evidence = tag_evidence_of(&self.tagger, words, word, predicted[word].label);

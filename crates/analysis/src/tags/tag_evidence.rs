@@ -46,6 +46,15 @@ impl TagEvidence {
     }
 }
 
+/// The maximum number of words in a field that is explained in a sensible time: a recurrent model sees the whole
+/// sentence at every word, and each word takes as long as the sentence.
+pub const LONGEST_FIELD: usize = 500;
+
+/// Whether the words of a sentence have fields of up to [`LONGEST_FIELD`] words.
+pub fn can_be_explained<S: EncoderSettings>(tagger: &Tagger<S>, words: usize) -> bool {
+    words.min(tagger.run().model.receptive_field().size()) <= LONGEST_FIELD
+}
+
 /// Why each word of a sentence has its label, given by their indices.
 ///
 /// # Errors
@@ -119,7 +128,8 @@ impl<'a> Fields<'a> {
 
     /// The words in the field of a word.
     fn words(&self, word: usize) -> Range<usize> {
-        word.saturating_sub(self.field.left)..self.labels.len().min(word.saturating_add(self.field.right) + 1)
+        let end = word.saturating_add(self.field.right).saturating_add(1);
+        word.saturating_sub(self.field.left)..end.min(self.labels.len())
     }
 
     /// The largest number of words in the fields of some words.

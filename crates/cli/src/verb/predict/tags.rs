@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::path::Path;
 
 use anstyle::{AnsiColor, Style};
-use convlens_analysis::{TagEvidence, tag_evidence};
+use convlens_analysis::{TagEvidence, can_be_explained, tag_evidence};
 use convlens_data::{ConllFile, TaggedSentences};
 use convlens_run::text::sentences;
 use convlens_run::{Run, TaggedWord, Tagger};
@@ -94,7 +94,11 @@ fn show(
         return lines(&tagged.iter().map(|words| one_line(words)).collect::<Vec<_>>());
     }
     for (index, tagged) in tagged.into_iter().enumerate() {
-        let evidence = if args.brief { None } else { Some(evidence(tagger, &tagged)?) };
+        let is_explained = !args.brief && can_be_explained(tagger, tagged.len());
+        let evidence = if is_explained { Some(evidence(tagger, &tagged)?) } else { None };
+        if !args.brief && evidence.is_none() {
+            log::warn!("a sentence of {} words is too long for this model to be explained", tagged.len());
+        }
         if args.json {
             let mut evidence = evidence.map(Vec::into_iter);
             let words = tagged.into_iter().enumerate().map(|(at, tagged)| PlacedWord {
@@ -104,7 +108,7 @@ fn show(
             });
             json_line(&serde_json::json!({ "words": words.collect::<Vec<_>>() }))?;
         } else {
-            explain(&tagged, &evidence.unwrap_or_default(), args.phrases)?;
+            explain(&tagged, evidence.as_deref(), args.phrases)?;
         }
     }
     Ok(())
@@ -124,18 +128,17 @@ fn one_line(words: &[TaggedWord]) -> String {
 }
 
 /// Prints each word of a sentence with its tag, and the words that speak most for or against it.
-fn explain(words: &[TaggedWord], evidence: &[TagEvidence], count: usize) -> Result<(), Failure> {
+fn explain(words: &[TaggedWord], evidence: Option<&[TagEvidence]>, count: usize) -> Result<(), Failure> {
     let width = |of: fn(&TaggedWord) -> &str| {
         use unicode_width::UnicodeWidthStr;
         words.iter().map(|word| printable(of(word)).width()).max().unwrap_or(0)
     };
     let (word_width, tag_width) = (width(|word| &word.word), width(|word| &word.tag));
     let (bold, faint) = (Style::new().bold(), Style::new().fg_color(Some(AnsiColor::BrightBlack.into())));
-    for (word, evidence) in words.iter().zip(evidence) {
-        let because = evidence
-            .strongest(count)
-            .into_iter()
-            .map(|(other, share)| format!("{share:+.2} {}", printable(&words[other].word)));
+    for (at, word) in words.iter().enumerate() {
+        let strongest = evidence.map(|evidence| evidence[at].strongest(count)).unwrap_or_default();
+        let because =
+            strongest.into_iter().map(|(other, share)| format!("{share:+.2} {}", printable(&words[other].word)));
         let (form, tag) = (printable(&word.word), printable(&word.tag));
         styled_line(format!(
             "{form}{}  {bold}{tag}{bold:#}{}  {:5.1} %  {faint}{}{faint:#}",
@@ -145,6 +148,7 @@ fn explain(words: &[TaggedWord], evidence: &[TagEvidence], count: usize) -> Resu
             because.collect::<Vec<_>>().join("  "),
         ))?;
     }
+    let Some(evidence) = evidence else { return Ok(()) };
     let largest = evidence.iter().map(|evidence| evidence.residual.abs()).fold(0.0, f64::max);
     line(format!("  (each number is what a word adds to the logit of the tag; largest residual {largest:.0e})"))
 }
@@ -160,7 +164,7 @@ pub fn tag_with(folder: &Path, test: &TaggedSentences) -> Result<(), Failure> {
     for words in test.shortest(2) {
         let tagged = tagger.tag(&[words.to_vec()])?.pop().unwrap_or_default();
         let evidence = evidence(&tagger, &tagged)?;
-        explain(&tagged, &evidence, SHOWN)?;
+        explain(&tagged, Some(&evidence), SHOWN)?;
     }
     Ok(())
 }
