@@ -64,6 +64,8 @@ fn tasks_are_told_apart_only_where_the_recipe_says() {
             "crates/cli/src/verb/predict/mod.rs",
             "crates/cli/src/verb/train/mod.rs",
             "crates/cli/src/verb/train/plan.rs", // where a training begins
+            "crates/cli/src/verb/web/bundle.rs",
+            "crates/cli/src/verb/web/mod.rs",
             "crates/learn/src/fit.rs",
             "crates/learn/src/preset.rs",
             "crates/run/src/card.rs",

@@ -198,7 +198,7 @@ mod tests {
     #[test]
     fn errors_name_the_file_and_the_key() {
         let cases = [
-            ("epoch = 5\n", "unknown key \"epoch\" (known: preset, dataset, data,"),
+            ("epoch = 5\n", "unknown key \"epoch\" (known: task, preset, dataset, data,"),
             ("config = \"other.toml\"\n", "unknown key \"config\""),
             ("epochs = [1, 2]\n", "epochs: expected an integer, found an array"),
             ("epochs = 1.5\n", "epochs: expected an integer, found 1.5"),
