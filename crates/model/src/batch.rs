@@ -37,18 +37,8 @@ impl Batch {
     /// Makes a batch of texts that consist of forms, given by their indices, which may be those of
     /// [spellings](Forms::only_spelling) only. It is padded on the right.
     pub fn of_forms(texts: &[&[u32]], forms: &Forms, device: &Device) -> Self {
-        let batch = Self::masked(texts, 0, device);
-        let indices = |data: TensorData| data.iter::<i32>().collect::<Vec<_>>();
-        let word = |&index: &i32| forms.word(index as u32) as i32;
-        let distinct = indices(batch.distinct.to_data());
-        let words = |indices: &[i32]| indices.iter().map(word).collect::<Vec<_>>();
-        let (shape, ids) = (batch.ids.dims(), words(&indices(batch.ids.to_data())));
-        Self {
-            ids: Tensor::from_data(TensorData::new(ids, shape), device),
-            distinct: Tensor::from_data(TensorData::new(words(&distinct), [distinct.len()]), device),
-            spellings: Some(forms.bytes(&distinct, device)),
-            ..batch
-        }
+        let (ids, mask, length) = padded(texts, 0);
+        Self::from_vecs(texts, ids, mask, length, Some(forms), device)
     }
 
     /// The same batch, in which a lexicon reads other texts: those without dropped words.
@@ -60,15 +50,8 @@ impl Batch {
     ///
     /// If every text is empty, the batch still has one position, of padding.
     pub fn masked(texts: &[&[u32]], pad_id: u32, device: &Device) -> Self {
-        let length = texts.iter().map(|ids| ids.len()).max().unwrap_or(0).max(1);
-        let mut ids = vec![pad_id as i32; texts.len() * length];
-        let mut mask = vec![0.0f32; texts.len() * length];
-        for (row, text) in texts.iter().enumerate() {
-            let places = row * length..row * length + text.len();
-            ids[places.clone()].copy_from_slice(&as_ints(text));
-            mask[places].fill(1.0);
-        }
-        Self::from_vecs(texts, ids, mask, length, device)
+        let (ids, mask, length) = padded(texts, pad_id);
+        Self::from_vecs(texts, ids, mask, length, None, device)
     }
 
     /// Cuts or pads `texts` at the front to exactly `length` positions, all of which count; see
@@ -81,23 +64,49 @@ impl Batch {
             ids[end - kept.len()..end].copy_from_slice(&as_ints(kept));
         }
         let mask = vec![1.0; texts.len() * length];
-        Self::from_vecs(texts, ids, mask, length, device)
+        Self::from_vecs(texts, ids, mask, length, None, device)
     }
 
-    fn from_vecs(texts: &[&[u32]], ids: Vec<i32>, mask: Vec<f32>, length: usize, device: &Device) -> Self {
+    /// A batch of rows of `length` ids. With forms, an id is the index of one.
+    fn from_vecs(
+        texts: &[&[u32]],
+        ids: Vec<i32>,
+        mask: Vec<f32>,
+        length: usize,
+        forms: Option<&Forms>,
+        device: &Device,
+    ) -> Self {
         let shape = [texts.len(), length];
         let (distinct, indices) = distinct(&ids);
+        let spellings = forms.map(|forms| forms.bytes(&distinct, device));
+        let words = |ids: Vec<i32>| match forms {
+            Some(forms) => ids.into_iter().map(|id| forms.word(id as u32) as i32).collect(),
+            None => ids,
+        };
         let ints = |values: Vec<i32>| Tensor::from_data(TensorData::new(values, shape), device);
         let count = distinct.len();
         Self {
-            ids: ints(ids),
+            ids: ints(words(ids)),
             mask: Tensor::from_data(TensorData::new(mask, shape), device),
-            distinct: Tensor::from_data(TensorData::new(distinct, [count]), device),
+            distinct: Tensor::from_data(TensorData::new(words(distinct), [count]), device),
             distinct_indices: ints(indices),
             texts: owned(texts),
-            spellings: None,
+            spellings,
         }
     }
+}
+
+/// The ids of texts, padded on the right to the length of the longest; the mask of those that count; and this length.
+fn padded(texts: &[&[u32]], pad_id: u32) -> (Vec<i32>, Vec<f32>, usize) {
+    let length = texts.iter().map(|ids| ids.len()).max().unwrap_or(0).max(1);
+    let mut ids = vec![pad_id as i32; texts.len() * length];
+    let mut mask = vec![0.0f32; texts.len() * length];
+    for (row, text) in texts.iter().enumerate() {
+        let places = row * length..row * length + text.len();
+        ids[places.clone()].copy_from_slice(&as_ints(text));
+        mask[places].fill(1.0);
+    }
+    (ids, mask, length)
 }
 
 /// The distinct ids in ascending order, and the index of each of `ids` among them.
