@@ -142,7 +142,7 @@ fn spans_are_counted_and_a_chain_finds_them() {
     let spans = &evaluation["spans"];
     assert_eq!((spans["total"]["f1"].as_f64(), spans["by_type"]["PER"]["recall"].as_f64()), (Some(1.0), Some(1.0)));
     assert!(place.succeed("evaluate").contains("predicted  correct"));
-    // A span that no B begins is read, and the user is told.
+    // A span that begins without B is read too, and a warning says so.
     let odd = place.file("odd.txt", "we\tO\nAnn\tI-PER\n\n");
     let output = place.run(&format!("evaluate --data {odd}"));
     assert!(output.status.success() && text(&output.stderr).contains("odd.txt: 1 span begins with I or E"));

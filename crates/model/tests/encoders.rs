@@ -2,17 +2,20 @@
 //! receptive field that matches the formula.
 #![allow(clippy::unwrap_used, clippy::excessive_precision)]
 
+mod parameters;
+
 use std::collections::BTreeSet;
 
-use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
+use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::module::conv2d;
 use burn::tensor::ops::ConvOptions;
-use burn::tensor::{DType, Device, Gradients, Tensor, TensorData};
+use burn::tensor::{DType, Device, Tensor, TensorData};
 use convlens_model::{
     Activation, Batch, ByteNetConfig, ConvConfig, DenseConfig, Downsampling, EncoderConfig, GatedConfig,
     IteratedConfig, LayerConfig, LinearConvConfig, ModelConfig, OneHotConfig, Padding, PlainStackConfig, Pooling,
     RecurrentConfig, ResidualBranch, ResidualConfig, TextModel,
 };
+use parameters::{AlongParameters, Sines, values};
 use proptest::prelude::*;
 
 /// A case: its name in [`PYTORCH`], its encoder, its pooling.
@@ -98,40 +101,6 @@ fn model((_, encoder, pooling): &Case, device: &Device) -> TextModel {
         chain: false,
     };
     config.init(device).unwrap()
-}
-
-/// Sets the parameters of a model, in their order, to sin(1)/2, sin(2)/2, …, so that no two are equal.
-#[derive(Default)]
-struct Sines {
-    last: usize,
-}
-
-impl ModuleMapper for Sines {
-    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        let shape = param.val().dims();
-        let first = self.last + 1;
-        self.last += shape.iter().product::<usize>();
-        let values: Vec<f32> = (first..=self.last).map(|at| ((at as f64).sin() / 2.0) as f32).collect();
-        Param::from_data(TensorData::new(values, shape), &param.val().device())
-    }
-}
-
-/// The derivative in the direction of all parameters at once: the sum of every parameter times its
-/// gradient.
-struct AlongParameters<'a> {
-    gradients: &'a Gradients,
-    sum: f32,
-}
-
-impl ModuleVisitor for AlongParameters<'_> {
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        let gradient = param.val().grad(self.gradients).expect("every parameter has a gradient");
-        self.sum += values((gradient * param.val().inner()).sum())[0];
-    }
-}
-
-fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
-    tensor.try_into_vec_as().unwrap()
 }
 
 fn assert_close(actual: &[f32], expected: &[f32], tolerance: f32, of: &str) {

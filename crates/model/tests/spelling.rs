@@ -1,49 +1,19 @@
 //! Models that read the spelling of words: PyTorch's numbers, and what a form that is not known is read as.
 #![allow(clippy::unwrap_used, clippy::excessive_precision)]
 
-use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
-use burn::tensor::{Device, Gradients, Tensor, TensorData};
+mod parameters;
+
+use burn::module::Module;
+use burn::tensor::Device;
 use convlens_model::{
     Batch, ConvConfig, EncoderConfig, Forms, GatedConfig, LayerConfig, ModelConfig, SpellingConfig, TextModel,
 };
+use parameters::{AlongParameters, Sines, values};
 use proptest::prelude::*;
 
 fn config(encoder: EncoderConfig) -> ModelConfig {
     let spelling = SpellingConfig { embedding: 2, filters: 2, kernel_sizes: vec![2, 3] };
     ModelConfig { embedding: 3, spelling: Some(spelling), ..ModelConfig::new(7, encoder, 2) }
-}
-
-/// Sets the parameters of a model, in their order, to sin(1)/2, sin(2)/2, …, so that no two are equal.
-#[derive(Default)]
-struct Sines {
-    last: usize,
-}
-
-impl ModuleMapper for Sines {
-    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        let shape = param.val().dims();
-        let first = self.last + 1;
-        self.last += shape.iter().product::<usize>();
-        let values: Vec<f32> = (first..=self.last).map(|at| ((at as f64).sin() / 2.0) as f32).collect();
-        Param::from_data(TensorData::new(values, shape), &param.val().device())
-    }
-}
-
-/// The derivative in the direction of all parameters at once: the sum of every parameter times its gradient.
-struct AlongParameters<'a> {
-    gradients: &'a Gradients,
-    sum: f32,
-}
-
-impl ModuleVisitor for AlongParameters<'_> {
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        let gradient = param.val().grad(self.gradients).expect("every parameter has a gradient");
-        self.sum += values((gradient * param.val().inner()).sum())[0];
-    }
-}
-
-fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
-    tensor.try_into_vec_as().unwrap()
 }
 
 fn assert_close(actual: &[f32], expected: &[f32], of: &str) {
