@@ -4,8 +4,10 @@
 mod analysis;
 mod decisions;
 mod error;
+mod evidence;
 mod export;
 mod filters;
+mod language_models;
 #[cfg(feature = "report")]
 mod output;
 mod people;
@@ -24,8 +26,10 @@ mod words;
 pub use analysis::{Analysis, Options};
 pub use decisions::*;
 pub use error::AnalysisError;
+pub use evidence::Evidence;
 pub use export::{FoldedFormat, folded};
 pub use filters::*;
+pub use language_models::*;
 #[cfg(feature = "report")]
 pub use output::{NamedFile, analysis_file, check_writable, write_analyses};
 pub use people::*;

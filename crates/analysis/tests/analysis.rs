@@ -30,7 +30,7 @@ fn random_run_of(encoder: EncoderConfig, pooling: Pooling, labels: &[&str], padd
     let place = tempfile::tempdir().expect("a folder");
     let folder = RunFolder::create(place.path()).expect("empty");
     let tokenizer = train(TokenizerKind::Words, 40, std::iter::once(WORDS)).expect("words");
-    let outputs = Task::Classify.outputs(labels.len());
+    let outputs = Task::Classify.outputs(labels.len(), 0);
     let model = ModelConfig {
         vocab_size: tokenizer.vocab_size(),
         embedding: 5,
@@ -44,6 +44,7 @@ fn random_run_of(encoder: EncoderConfig, pooling: Pooling, labels: &[&str], padd
         lexicon: None,
         spelling: None,
         chain: false,
+        conditions: 0,
     };
     let device = DeviceChoice::Cpu.open().expect("the CPU").device;
     device.seed(7);
@@ -72,6 +73,7 @@ fn random_run_of(encoder: EncoderConfig, pooling: Pooling, labels: &[&str], padd
             batch_size: 1,
             learning_rate: 1e-3,
             decay: false,
+            window: None,
             warmup: 0.0,
             adam_epsilon: 1e-7,
             word_dropout: 0.0,

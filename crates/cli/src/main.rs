@@ -10,6 +10,7 @@ mod hint;
 mod interruption;
 mod message;
 mod output;
+mod plain;
 mod printable;
 mod progress;
 mod source;
@@ -45,6 +46,7 @@ fn run() -> Result<(), Failure> {
         Verb::Train(args) => verb::train::run(&args),
         Verb::Evaluate(args) => verb::evaluate::run(&args),
         Verb::Predict(args) => verb::predict::run(&args),
+        Verb::Generate(args) => verb::generate::run(&args),
         Verb::Analyze(args) => verb::analyze::run(&args),
         Verb::Export(args) => verb::export::run(&args),
         Verb::ReceptiveField(args) => verb::receptive_field::run(&args),

@@ -11,7 +11,7 @@ use serde_json::ser::Formatter;
 use unicode_width::UnicodeWidthStr;
 
 use crate::failure::Failure;
-use crate::printable::{printable, printable_styled};
+use crate::printable::{printable, printable_styled, printable_text};
 
 /// How many bytes of JSON are written at once.
 const JSON_BUFFER: usize = 64 << 10;
@@ -54,6 +54,11 @@ pub fn lines(texts: &[String]) -> Result<(), Failure> {
 /// from data must have been made [`printable`] before.
 pub fn styled_line(text: impl AsRef<str>) -> Result<(), Failure> {
     verbatim(&format!("{}\n", printable_styled(text.as_ref())))
+}
+
+/// Prints a part of a text that a model writes. Line ends and tabs are kept.
+pub fn written(part: &str) -> Result<(), Failure> {
+    verbatim(&printable_text(part))
 }
 
 /// Prints text that does not come from data, such as help.

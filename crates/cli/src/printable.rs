@@ -26,6 +26,11 @@ pub fn printable_styled(text: &str) -> Cow<'_, str> {
     replaced(text, |c| c != ESCAPE && is_unsafe(c))
 }
 
+/// Like [`printable`], but keeps line ends and tabs.
+pub fn printable_text(text: &str) -> Cow<'_, str> {
+    replaced(text, |c| !matches!(c, '\n' | '\t') && is_unsafe(c))
+}
+
 fn is_unsafe(c: char) -> bool {
     let is_direction = matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     c.is_control() || matches!(c, '\u{2028}' | '\u{2029}') || is_direction
@@ -38,7 +43,7 @@ fn replaced(text: &str, is_replaced: impl Fn(char) -> bool) -> Cow<'_, str> {
     let mut safe = String::with_capacity(text.len());
     for c in text.chars() {
         match c {
-            '\n' | '\r' | '\t' => safe.push(' '),
+            '\n' | '\r' | '\t' if is_replaced(c) => safe.push(' '),
             c if is_replaced(c) => {
                 let _ = write!(safe, "\\u{:04x}", u32::from(c)); // a String takes everything
             }
@@ -66,6 +71,7 @@ mod tests {
         for (text, expected) in cases {
             assert_eq!(printable(text), expected);
         }
+        assert_eq!(printable_text("two\nlines\t\u{1b}"), "two\nlines\t\\u001b");
         assert_eq!(printable_styled("\u{1b}[1mbold\u{1b}[0m\u{9b}"), "\u{1b}[1mbold\u{1b}[0m\\u009b");
     }
 

@@ -72,6 +72,35 @@ impl FileArgs {
         }))
     }
 
+    /// The file of plain texts that the flags describe, if they name one.
+    ///
+    /// # Errors
+    ///
+    /// If a flag has no effect without `--data`, or on such a file.
+    pub fn plain(&self, validation: Option<&Path>, test: Option<&Path>) -> Result<Option<FileConfig>, Failure> {
+        let flags = [("validation-data", validation.is_some()), ("test-data", test.is_some())];
+        let Some(path) = self.path(&flags)? else { return Ok(None) };
+        let is_table = Format::from_path(path).is_some();
+        let flags = [
+            ("text-column", self.text_column.is_some() && !is_table),
+            ("label-column", self.label_column.is_some() && !is_table),
+            ("no-quotes", self.no_quotes && !is_table),
+            ("label-map", !self.label_map.is_empty()),
+        ];
+        if let Some((flag, _)) = flags.into_iter().find(|(_, is_given)| *is_given) {
+            return Err(Failure::Input(format!("--{flag}: plain texts have no such setting; leave the flag out")));
+        }
+        Ok(Some(FileConfig {
+            path: path.clone(),
+            validation: validation.map(Path::to_owned),
+            test: test.map(Path::to_owned),
+            text_column: self.text_column.clone().unwrap_or_else(|| "text".into()),
+            label_column: self.label_column.clone().unwrap_or_else(|| "label".into()),
+            no_quotes: self.no_quotes,
+            label_map: Vec::new(),
+        }))
+    }
+
     /// The path of the file, if there is one.
     ///
     /// # Errors
@@ -258,6 +287,18 @@ pub fn run_folder(path: Option<&Path>) -> Result<RunFolder, Failure> {
     };
     log::info!("run folder: {}", folder.path().display());
     Ok(folder)
+}
+
+/// Refuses a run that generates texts, for a verb that needs another.
+pub fn refuse_language_model(run: &RunConfig, folder: &RunFolder) -> Result<(), Failure> {
+    match run.window() {
+        Some(_) => Err(Failure::Input(format!(
+            "{}: this run {}; use convlens generate or convlens evaluate, or name another run",
+            folder.path().display(),
+            run.task
+        ))),
+        None => Ok(()),
+    }
 }
 
 /// Says that a model is trained on made-up texts, and why.

@@ -52,7 +52,7 @@ impl Examples {
         self.part(|index| index < count)
     }
 
-    fn part(&self, is_chosen: impl Fn(usize) -> bool) -> Self {
+    pub(crate) fn part(&self, is_chosen: impl Fn(usize) -> bool) -> Self {
         let labels = self.labels.iter().enumerate().filter(|(index, _)| is_chosen(*index)).map(|(_, &label)| label);
         Self { labels: labels.collect(), texts: self.texts.part(&is_chosen) }
     }
@@ -133,20 +133,7 @@ impl Dataset {
     ///
     /// [`DataError::Io`] where the texts are on disk and cannot be read.
     pub fn fingerprint(&self) -> Result<String, DataError> {
-        let mut hash = Sha256::new();
-        let mut add = |bytes: &[u8]| {
-            hash.update((bytes.len() as u64).to_le_bytes());
-            hash.update(bytes);
-        };
-        self.labels.iter().for_each(|label| add(label.as_bytes()));
-        for split in [&self.train, &self.test] {
-            add(&(split.len() as u64).to_le_bytes());
-            for (text, &label) in split.texts.iter().zip(&split.labels) {
-                add(text?.as_bytes());
-                add(&(label as u64).to_le_bytes());
-            }
-        }
-        Ok(format!("sha256:{}", hex::encode(hash.finalize())))
+        fingerprint(&self.labels, &[&self.train, &self.test])
     }
 
     /// How many different texts of the training split are also in the test split.
@@ -163,6 +150,24 @@ impl Dataset {
         };
         Ok(digests(&self.train.texts)?.intersection(&digests(&self.test.texts)?).count())
     }
+}
+
+/// A digest of labels, and of the texts and labels of splits.
+pub(crate) fn fingerprint(labels: &[String], splits: &[&Examples]) -> Result<String, DataError> {
+    let mut hash = Sha256::new();
+    let mut add = |bytes: &[u8]| {
+        hash.update((bytes.len() as u64).to_le_bytes());
+        hash.update(bytes);
+    };
+    labels.iter().for_each(|label| add(label.as_bytes()));
+    for split in splits {
+        add(&(split.len() as u64).to_le_bytes());
+        for (text, &label) in split.texts.iter().zip(&split.labels) {
+            add(text?.as_bytes());
+            add(&(label as u64).to_le_bytes());
+        }
+    }
+    Ok(format!("sha256:{}", hex::encode(hash.finalize())))
 }
 
 #[cfg(test)]

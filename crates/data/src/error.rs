@@ -40,6 +40,10 @@ pub enum DataError {
     NoRows { path: PathBuf },
     #[error("{}: line {line} is not valid UTF-8; save the file as UTF-8", path.display())]
     NotUtf8 { path: PathBuf, line: usize },
+    #[error("{}: the file is larger than 1 GiB, too large for one text; write its parts as the rows of a table, such as JSON Lines", path.display())]
+    LargeText { path: PathBuf },
+    #[error("{name}: the text is too short to be split for {purpose}")]
+    ShortText { name: String, purpose: &'static str },
     #[error("{}: not readable as {format}: {}", path.display(), shortened_to(message, MESSAGE))]
     Malformed { path: PathBuf, format: &'static str, message: String },
     #[error("{}: line {line} holds only part of a JSON value; write each object on a line of its own (this file may be pretty-printed JSON)", path.display())]

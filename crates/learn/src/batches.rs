@@ -45,6 +45,13 @@ pub fn shuffled(texts: usize, seed: u64) -> Vec<usize> {
     epoch_order(&vec![0; texts], texts, false, seed, 0).concat()
 }
 
+/// How many tokens the first window of a long text predicts in an epoch, from 1 to `length`. It is another number in
+/// every epoch, so that windows begin elsewhere.
+pub fn first_window(length: usize, seed: u64, epoch: usize) -> usize {
+    let mut rng = draws(seed, epoch, 0);
+    rng.random_range(0..length.max(1)) + 1
+}
+
 /// How many ids of a text training reads at most: with counted padding the model itself cuts each
 /// text.
 pub fn most_tokens(training: &TrainingConfig, padding: Padding) -> usize {

@@ -95,6 +95,9 @@ pub enum LearnError {
          predicts at every token"
     )]
     NoPositions,
+    /// The labels are the next tokens, and the model sees them.
+    #[error("the model sees the tokens that it is to predict; its encoder must be causal")]
+    NotCausal,
     /// A label is not one of the model's classes.
     #[error("label {label} is not one of the model's {classes} classes, which are counted from 0")]
     Label {

@@ -203,7 +203,8 @@ impl<S: EncoderSettings> Fit<S> {
             None => hold_out(&all, &training),
         };
         training.epochs = epochs.unwrap_or_else(|| preset.epochs(train.len(), training.batch_size));
-        let model = model(tokenizer.vocab_size(), Task::Classify.outputs(names.len()));
+        let vocab_size = tokenizer.vocab_size();
+        let model = model(vocab_size, Task::Classify.outputs(names.len(), vocab_size));
         let labels = names.into_iter().map(String::from).collect();
         let mut config = RunConfig::new(preset.name, labels, text, model, training);
         (config.dataset.train, config.dataset.validation) = (train.len(), validation.len());

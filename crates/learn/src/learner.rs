@@ -14,6 +14,7 @@ use convlens_run::{TrainingConfig, WordVectors};
 
 use crate::batches::{draws, drop_words, seeded, step_seed};
 use crate::parameters::{parameters, with_parameters};
+use crate::targets::{batch_of, with_labels};
 use crate::{Adam, CountedLexicon, LearnError, StateError, StepScores, Targets, objective};
 
 /// A model in training, with its optimiser.
@@ -108,7 +109,7 @@ impl Embeddings {
             Some(vectors) => rows + vectors.project(&distinct, vocab_size),
             None => rows,
         };
-        Self { ids: ids.inner(), trained, rows: model.spelled(rows, batch) }
+        Self { ids: ids.inner(), trained, rows: model.complete(rows, batch) }
     }
 }
 
@@ -235,11 +236,12 @@ impl<E: Encode> Learner<E> {
     /// were taken before.
     pub fn step(
         mut self,
-        mut rows: Vec<Cow<'_, [u32]>>,
+        rows: Vec<Cow<'_, [u32]>>,
         targets: &Targets,
         at: StepPosition,
     ) -> Result<(Self, StepScores), LearnError> {
         self.check(&rows, targets, at)?;
+        let (mut rows, labels) = with_labels(rows, targets);
         let training = &self.training;
         // Dropout draws on the device, from a seed of the step's own.
         let drawing = seeded(&self.device, step_seed(training.seed, at.epoch, at.step));
@@ -258,7 +260,7 @@ impl<E: Encode> Learner<E> {
         let rows: Vec<&[u32]> = rows.iter().map(AsRef::as_ref).collect();
         let batch = match &self.forms {
             Some(forms) => Batch::of_forms(&rows, forms, &self.device),
-            None => Batch::new(&rows, self.padding, self.pad_id, &self.device),
+            None => batch_of(&self.model, &rows, targets, (self.padding, self.pad_id), &self.device),
         };
         let batch = match &whole {
             Some(whole) => batch.with_texts_for_lexicon(&whole.iter().map(AsRef::as_ref).collect::<Vec<_>>()),
@@ -266,13 +268,13 @@ impl<E: Encode> Learner<E> {
         };
         let is_sparse = training.sparse_embedding;
         let Embeddings { ids, trained, rows } = match (&self.forms, &self.vectors) {
-            (None, None) => Embeddings::new(&self.model, &batch, is_sparse),
+            (None, None) if self.model.condition.is_none() => Embeddings::new(&self.model, &batch, is_sparse),
             (_, vectors) => {
                 let unk_id = self.unk_id.unwrap_or_default();
                 Embeddings::of_forms(&self.model, &batch, vectors.as_ref(), unk_id, is_sparse)
             }
         };
-        let (loss, scores) = objective::loss(&self.model, rows, &batch, targets, &self.device)?;
+        let (loss, scores) = objective::loss(&self.model, rows, &batch, &labels, &self.device)?;
         drop(drawing);
         let mut gradients = loss.backward();
         let relative_rate = training.relative_rate(at.done, at.steps);
@@ -381,7 +383,7 @@ mod tests {
     fn learner(classes: usize, change: impl Fn(&mut TrainingConfig)) -> Result<Learner, LearnError> {
         let tokenizer = train(TokenizerKind::Words, 10, ["a good film"].into_iter()).expect("a tokenizer");
         let preset = preset("linear").expect("a preset");
-        let (vocab_size, outputs) = (tokenizer.vocab_size(), Task::Classify.outputs(classes));
+        let (vocab_size, outputs) = (tokenizer.vocab_size(), Task::Classify.outputs(classes, 0));
         let mut training = (preset.training)();
         change(&mut training);
         Learner::new(&(preset.model)(vocab_size, outputs), &training, &tokenizer, None, &Device::flex())

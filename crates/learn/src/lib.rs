@@ -19,7 +19,7 @@ pub use adam::Adam;
 // What is trained, and its settings.
 pub use convlens_run as run;
 
-pub use batches::{batches, epoch_order, most_tokens, shuffled};
+pub use batches::{batches, epoch_order, first_window, most_tokens, shuffled};
 pub use error::{LearnError, StateError};
 pub use fit::{Fit, Progress, fit};
 pub use learner::{Learner, StepPosition};
@@ -27,8 +27,8 @@ pub use lexicon::CountedLexicon;
 pub use loss::{Tally, calibrated_metrics, cross_entropy};
 pub use objective::{Measurement, StepScores};
 pub use parameters::{parameters, with_parameters};
-pub use preset::{PRESETS, Preset, Settings, UnknownPreset, preset};
+pub use preset::{PRESETS, Preset, Settings, UnknownPreset, preset, preset_for};
 pub use session::Session;
-pub use targets::Targets;
+pub use targets::{NextTokens, Targets};
 pub use training::{Split, Training, measure};
 pub use vectors::{TextPosition, VectorLearner, VectorLoss};

@@ -75,7 +75,7 @@ impl Tally {
     /// The mean loss and the accuracy; both are 0 if there are no texts.
     pub fn metrics(&self) -> Metrics {
         let count = self.count.max(1) as f64;
-        Metrics { accuracy: self.hits as f64 / count, loss: self.loss / count, calibration_error: None, f1: None }
+        Metrics::new(self.hits as f64 / count, self.loss / count)
     }
 }
 

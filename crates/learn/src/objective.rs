@@ -3,6 +3,7 @@
 //! This is the only file that says how predictions and [`Targets`] are compared. A task with targets of another kind
 //! adds a case to each `match`.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use burn::tensor::{Device, Tensor};
@@ -12,6 +13,7 @@ use convlens_run::{
     to_host_async,
 };
 
+use crate::targets::{Labels, batch_of, with_labels};
 use crate::{LearnError, Tally, Targets, calibrated_metrics, cross_entropy};
 
 /// What a step found out about its batch before it changed the weights. It may still be on the device.
@@ -98,6 +100,22 @@ pub(crate) fn check<E: Encode>(
             }
             Ok(())
         }
+        Targets::Next(next) => {
+            if padding != Padding::Masked || model.stride() > 1 || model.lexicon.is_some() || model.chain.is_some() {
+                return Err(LearnError::NoPositions);
+            }
+            if model.receptive_field().right > 0 {
+                return Err(LearnError::NotCausal);
+            }
+            if let Some(condition) = &model.condition {
+                let classes = condition.weight.dims()[0];
+                next.iter().try_for_each(|next| check_label(next.label, classes))?;
+            }
+            match lengths.zip(next).find(|(tokens, next)| *tokens <= next.count) {
+                Some((tokens, next)) => Err(LearnError::PositionCount { tokens, labels: next.count + 1 }),
+                None => Ok(()),
+            }
+        }
     }
 }
 
@@ -113,7 +131,7 @@ pub(crate) fn check_label(label: usize, classes: usize) -> Result<(), LearnError
     if label < classes { Ok(()) } else { Err(LearnError::Label { label, classes }) }
 }
 
-/// The loss of a batch, `[1]`, whose gradient trains the model, and the scores behind it. The targets must have been
+/// The loss of a batch, `[1]`, whose gradient trains the model, and the scores behind it. The labels must have been
 /// checked. `rows` are the embeddings of the distinct words of the batch.
 ///
 /// # Errors
@@ -123,11 +141,11 @@ pub(crate) fn loss<E: Encode>(
     model: &TextModel<E>,
     rows: Tensor<2>,
     batch: &Batch,
-    targets: &Targets,
+    labels: &Labels,
     device: &Device,
 ) -> Result<(Tensor<1>, StepScores), RunError> {
-    Ok(match targets {
-        Targets::Labels(labels) => {
+    Ok(match labels {
+        Labels::OfTexts(labels) => {
             let of_encoder = model.forward_encoder(rows, batch);
             let loss = cross_entropy(of_encoder.clone(), labels, device);
             // Encoder and lexicon learn as if each were alone. If they are trained together, the lexicon fits the
@@ -140,9 +158,9 @@ pub(crate) fn loss<E: Encode>(
                 }
                 None => (loss, of_encoder),
             };
-            (loss, StepScores(Scores::OfTexts { logits: logits.inner(), labels: labels.clone() }))
+            (loss, StepScores(Scores::OfTexts { logits: logits.inner(), labels: labels.to_vec() }))
         }
-        Targets::Positions(texts) => {
+        Labels::OfPositions(texts) => {
             let (loss, scores) = position_loss(model, model.features(rows, batch), texts)?;
             (loss, StepScores(scores))
         }
@@ -202,6 +220,8 @@ pub struct Measurement {
     spans: Option<(Vec<String>, SpanTally)>,
     /// The forms that texts consist of, if these are not ids of tokens.
     forms: Option<Arc<Forms>>,
+    /// Whether the labels are the next tokens, as those of a language model are.
+    is_of_next_tokens: bool,
 }
 
 impl Measurement {
@@ -236,20 +256,23 @@ impl Measurement {
                 self.logits.extend(logits(model, texts, padding, pad_id, &device, on_done)?);
                 self.labels.extend(labels);
             }
-            Targets::Positions(labels) => {
+            Targets::Positions(_) | Targets::Next(_) => {
+                self.is_of_next_tokens |= matches!(targets, Targets::Next(_));
                 let mut done = 0;
                 for indices in batches_by_length(texts, padding) {
-                    let rows: Vec<&[u32]> = indices.iter().map(|&index| texts[index]).collect();
-                    let labels: Vec<_> = indices.iter().map(|&index| labels[index].clone()).collect();
+                    let rows = indices.iter().map(|&index| Cow::Borrowed(texts[index])).collect();
+                    let targets = targets.pick(&indices, usize::MAX);
+                    let (rows, Labels::OfPositions(labels)) = with_labels(rows, &targets) else { continue };
+                    let rows: Vec<&[u32]> = rows.iter().map(AsRef::as_ref).collect();
                     let batch = match &self.forms {
                         Some(forms) => Batch::of_forms(&rows, forms, &device),
-                        None => Batch::new(&rows, padding, pad_id, &device),
+                        None => batch_of(model, &rows, &targets, (padding, pad_id), &device),
                     };
                     let features = model.features(model.rows(&batch), &batch);
                     if let Some((names, spans)) = &mut self.spans {
                         let lengths: Vec<usize> = rows.iter().map(|row| row.len()).collect();
                         let found = best_labels(model, model.predict_features(features.clone()), &lengths)?;
-                        for (found, labels) in found.iter().zip(&labels) {
+                        for (found, labels) in found.iter().zip(labels.iter()) {
                             add_spans(spans, names, found, labels);
                         }
                     }
@@ -268,6 +291,11 @@ impl Measurement {
         &self.logits
     }
 
+    /// The number of labels.
+    pub fn count(&self) -> usize {
+        if self.labels.is_empty() { self.positions.count } else { self.labels.len() }
+    }
+
     /// The temperature of the model's probabilities, fitted on these texts; 1 if the texts have labels at their
     /// positions.
     pub fn temperature(&self) -> f64 {
@@ -278,7 +306,9 @@ impl Measurement {
     pub fn metrics(&self, temperature: f64) -> Metrics {
         if self.labels.is_empty() {
             let f1 = self.spans.as_ref().map(|(_, spans)| spans.total().f1());
-            Metrics { f1, ..self.positions.metrics() }
+            let metrics = self.positions.metrics();
+            let perplexity = self.is_of_next_tokens.then(|| metrics.loss.exp());
+            Metrics { f1, perplexity, ..metrics }
         } else {
             calibrated_metrics(&self.logits, self.outputs(), &self.labels, temperature)
         }

@@ -1,9 +1,9 @@
 //! Presets: named settings to start from. To add one, add a row to the table.
 
 use convlens_run::model::{
-    ByteNetConfig, ConvConfig, DenseConfig, Downsampling, EncoderConfig, GatedConfig, IteratedConfig, LayerConfig,
-    LexiconConfig, LinearConvConfig, ModelConfig, OneHotConfig, Padding, PlainStackConfig, Pooling, RecurrentConfig,
-    ResidualBranch, ResidualConfig, SpellingConfig,
+    Activation, ByteNetConfig, ConvConfig, DenseConfig, Downsampling, EncoderConfig, GatedConfig, IteratedConfig,
+    LayerConfig, LexiconConfig, LinearConvConfig, ModelConfig, OneHotConfig, Padding, PlainStackConfig, Pooling,
+    RecurrentConfig, ResidualBranch, ResidualConfig, SpellingConfig,
 };
 use convlens_run::text::TokenizerKind;
 use convlens_run::{Task, TextConfig, TokenizerSource, TrainingConfig};
@@ -85,7 +85,7 @@ fn epochs(epochs: usize, min_steps: usize, texts: usize, batch_size: usize) -> u
 }
 
 /// All presets; the first of each task is its default.
-pub const PRESETS: [Preset; 18] = [
+pub const PRESETS: [Preset; 23] = [
     Preset {
         name: "default",
         summary: "a lexicon of words and pairs, with rules for negation, and a small convolution with max pooling",
@@ -301,7 +301,100 @@ pub const PRESETS: [Preset; 18] = [
         training: tagging,
         min_steps: TAGGING_STEPS,
     },
+    Preset {
+        name: "gated",
+        summary: "eight gated units, dilated 1 to 128 (WaveNet), over characters (for language models)",
+        task: Task::LanguageModel,
+        text: characters,
+        model: |vocab_size, outputs| {
+            let gated = GatedConfig { hidden: 256, units: 8, dilation_base: 2, layer: causal(0.3) };
+            language_model(vocab_size, outputs, 64, EncoderConfig::Gated(gated))
+        },
+        training: generating,
+        min_steps: 0,
+    },
+    Preset {
+        name: "dilated",
+        summary: "six residual blocks, dilated 1 to 32 (TCN), over characters (for language models)",
+        task: Task::LanguageModel,
+        text: characters,
+        model: |vocab_size, outputs| {
+            let (branch, layer) = (ResidualBranch::Tcn, causal(0.2));
+            let dilated = ResidualConfig { hidden: 256, blocks: 6, dilation_base: 2, branch, layer };
+            language_model(vocab_size, outputs, 64, EncoderConfig::Residual(dilated))
+        },
+        training: generating,
+        min_steps: 0,
+    },
+    Preset {
+        name: "bytenet",
+        summary: "eight of ByteNet's decoder blocks, dilated 1 to 128, over characters (for language models)",
+        task: Task::LanguageModel,
+        text: characters,
+        model: |vocab_size, outputs| {
+            let bytenet = ByteNetConfig { hidden: 512, blocks: 8, dilation_base: 2, layer: causal(0.2) };
+            language_model(vocab_size, outputs, 64, EncoderConfig::ByteNet(bytenet))
+        },
+        training: generating,
+        min_steps: 0,
+    },
+    Preset {
+        name: "lstm",
+        summary: "long short-term memory (LSTM) over characters, a recurrent baseline (for language models)",
+        task: Task::LanguageModel,
+        text: characters,
+        model: |vocab_size, outputs| {
+            let encoder = EncoderConfig::Lstm(RecurrentConfig { hidden: 512, bidirectional: false });
+            ModelConfig { dropout: 0.3, ..language_model(vocab_size, outputs, 64, encoder) }
+        },
+        training: generating,
+        min_steps: 0,
+    },
+    Preset {
+        name: "six-words",
+        summary: "Ben Bolte's language model: 512 filters over six words, without activation (for language models)",
+        task: Task::LanguageModel,
+        text: punctuated,
+        model: |vocab_size, outputs| {
+            let layer = LayerConfig { kernel_size: 6, activation: Activation::None, ..causal(0.0) };
+            let plain = PlainStackConfig { hidden: 512, layers: 1, downsampling: Downsampling::None, layer };
+            language_model(vocab_size, outputs, 128, EncoderConfig::Plain(plain))
+        },
+        training: generating,
+        min_steps: 0,
+    },
 ];
+
+/// A language model.
+fn language_model(vocab_size: usize, outputs: usize, embedding: usize, encoder: EncoderConfig) -> ModelConfig {
+    ModelConfig { embedding, init_std: 0.1, encoder, ..linear(vocab_size, outputs, Padding::Masked) }
+}
+
+/// A layer that sees no position after its own.
+fn causal(dropout: f64) -> LayerConfig {
+    LayerConfig { causal: true, dropout, layer_norm: true, ..LayerConfig::default() }
+}
+
+/// Adam with a step size that rises, then falls to zero, on windows.
+fn generating() -> TrainingConfig {
+    TrainingConfig {
+        epochs: 20,
+        window: Some(256),
+        learning_rate: 2e-3,
+        decay: true,
+        warmup: 0.05,
+        adam_epsilon: 1e-8,
+        weight_decay: 0.01,
+        patience: None,
+        validation_fraction: 0.05,
+        ..TrainingConfig::default()
+    }
+}
+
+/// All characters that the texts have, but for the rarest if there are many.
+fn characters() -> TextConfig {
+    TextConfig { tokenizer: TokenizerSource::Trained(TokenizerKind::CasedCharacters), vocab_size: 1_000 }
+}
 
 /// Johnson and Zhang 2015, section 2.1, in one layer: every word has a weight for every filter and place.
 fn one_hot(vocab_size: usize, outputs: usize, filters: usize, kernel_sizes: &[usize]) -> ModelConfig {
@@ -389,16 +482,28 @@ pub struct UnknownPreset {
     known: String,
 }
 
-/// The preset with that name.
+/// The first preset with that name.
 ///
 /// # Errors
 ///
 /// [`UnknownPreset`] if there is none; its message lists the names.
 pub fn preset(name: &str) -> Result<&'static Preset, UnknownPreset> {
-    PRESETS.iter().find(|preset| preset.name == name).ok_or_else(|| UnknownPreset {
-        name: name.into(),
-        known: PRESETS.each_ref().map(|preset| preset.name).join(", "),
+    PRESETS.iter().find(|preset| preset.name == name).ok_or_else(|| {
+        let is_first =
+            |(index, preset): &(usize, &Preset)| PRESETS[..*index].iter().all(|other| other.name != preset.name);
+        let names = PRESETS.iter().enumerate().filter(is_first).map(|(_, preset)| preset.name);
+        UnknownPreset { name: name.into(), known: names.collect::<Vec<_>>().join(", ") }
     })
+}
+
+/// The preset with that name that is made for a task, or else the first with that name.
+///
+/// # Errors
+///
+/// As [`preset`].
+pub fn preset_for(name: &str, task: Task) -> Result<&'static Preset, UnknownPreset> {
+    let is_it = |preset: &&Preset| preset.name == name && preset.task == task;
+    PRESETS.iter().find(is_it).map_or_else(|| preset(name), Ok)
 }
 
 /// The 20,000 most frequent words, as in Ben Bolte's model.

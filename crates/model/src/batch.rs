@@ -23,6 +23,8 @@ pub struct Batch {
     pub(crate) texts: Arc<Vec<Vec<u32>>>,
     /// The bytes of each of `distinct`, if texts consist of forms.
     pub(crate) spellings: Option<FormBytes>,
+    /// The label of the text of each of `distinct`, if texts have one.
+    pub(crate) conditions: Option<Tensor<1, Int>>,
 }
 
 impl Batch {
@@ -39,6 +41,38 @@ impl Batch {
     pub fn of_forms(texts: &[&[u32]], forms: &Forms, device: &Device) -> Self {
         let (ids, mask, length) = padded(texts, 0);
         Self::from_vecs(texts, ids, mask, length, Some(forms), device)
+    }
+
+    /// Makes a batch of texts that are written for a label each, given by its index. It is padded on the right. A word
+    /// is distinct from the same word of a text with another label.
+    ///
+    /// # Panics
+    ///
+    /// If there is not one label per text, or labels and ids together do not fit in 31 bits.
+    pub fn with_labels(texts: &[&[u32]], labels: &[usize], pad_id: u32, device: &Device) -> Self {
+        assert_eq!(texts.len(), labels.len(), "every text has a label");
+        let (ids, mask, length) = padded(texts, pad_id);
+        let words = ids.iter().max().map_or(1, |&id| id + 1);
+        let highest = labels.iter().max().copied().unwrap_or(0);
+        let fits = highest < (i32::MAX / words) as usize;
+        assert!(fits, "labels up to {highest} of {words} words");
+        let of_place = |(place, id): (usize, &i32)| labels[place / length] as i32 * words + id;
+        let pairs: Vec<i32> = ids.iter().enumerate().map(of_place).collect();
+        let (distinct, indices) = distinct(&pairs);
+        let (shape, count) = ([texts.len(), length], distinct.len());
+        let of_pairs = |part: fn(i32, i32) -> i32| {
+            let parts: Vec<i32> = distinct.iter().map(|&pair| part(pair, words)).collect();
+            Tensor::from_data(TensorData::new(parts, [count]), device)
+        };
+        Self {
+            ids: Tensor::from_data(TensorData::new(ids, shape), device),
+            mask: Tensor::from_data(TensorData::new(mask, shape), device),
+            distinct: of_pairs(|pair, words| pair % words),
+            distinct_indices: Tensor::from_data(TensorData::new(indices, shape), device),
+            texts: owned(texts),
+            spellings: None,
+            conditions: Some(of_pairs(|pair, words| pair / words)),
+        }
     }
 
     /// The same batch, in which a lexicon reads other texts: those without dropped words.
@@ -92,6 +126,7 @@ impl Batch {
             distinct_indices: ints(indices),
             texts: owned(texts),
             spellings,
+            conditions: None,
         }
     }
 }
@@ -152,6 +187,17 @@ mod tests {
         let (distinct, indices) = super::distinct(&[7, 3, 7, 0, 3]);
         assert_eq!((distinct, indices), (vec![0, 3, 7], vec![2, 1, 2, 0, 1]));
         assert_eq!(super::distinct(&[]), (vec![], vec![]));
+    }
+
+    #[test]
+    fn a_word_is_distinct_from_that_of_another_label() {
+        let batch = Batch::with_labels(&[&[5, 6, 5], &[5]], &[0, 1], 0, &Device::flex());
+        let values = |tensor: Tensor<1, Int>| tensor.try_into_vec_as::<i64>().expect("ids");
+        assert_eq!(values(batch.distinct.clone()), [5, 6, 0, 5]);
+        assert_eq!(values(batch.conditions.clone().expect("labels")), [0, 0, 1, 1]);
+        let indices = batch.distinct_indices.clone().try_into_vec_as::<i64>().expect("indices");
+        assert_eq!(indices, [0, 1, 0, 3, 2, 2]);
+        assert_eq!(super::tests::values(batch).0, [5, 6, 5, 5, 0, 0]);
     }
 
     #[test]

@@ -56,9 +56,18 @@ pub struct ModelConfig<S: EncoderSettings = EncoderConfig> {
     /// The spelling beside the embedding of each word, if there is one. Texts then consist of [forms](crate::Forms).
     #[serde(default)]
     pub spelling: Option<SpellingConfig>,
+    /// The number of labels that a text may be written for, 0 for a model that knows none. Each has a vector that is added
+    /// to the embedding at every position (van den Oord et al. 2016, "WaveNet", section 2.5, where it is added in every
+    /// layer).
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub conditions: usize,
     /// Whether the labels of a text depend on each other: a [chain](Chain) over the predictions of its positions.
     #[serde(default)]
     pub chain: bool,
+}
+
+fn is_zero(value: &usize) -> bool {
+    *value == 0
 }
 
 /// Settings that no model can be built from.
@@ -83,6 +92,7 @@ impl<S: EncoderSettings> ModelConfig<S> {
             lexicon: None,
             spelling: None,
             chain: false,
+            conditions: 0,
         }
     }
 
@@ -101,6 +111,7 @@ impl<S: EncoderSettings> ModelConfig<S> {
             lexicon,
             spelling,
             chain,
+            conditions,
         } = self;
         let embedding = encoder.embedding().unwrap_or(embedding);
         ModelConfig {
@@ -116,6 +127,7 @@ impl<S: EncoderSettings> ModelConfig<S> {
             lexicon,
             spelling,
             chain,
+            conditions,
         }
     }
 
@@ -146,6 +158,10 @@ impl<S: EncoderSettings> ModelConfig<S> {
             lexicon: self.lexicon.as_ref().map(|lexicon| lexicon.init(self.vocab_size, self.outputs, device)),
             spelling: self.spelling.as_ref().map(|spelling| spelling.init(device)),
             chain: self.chain.then(|| Chain::new(self.outputs, device)),
+            condition: (self.conditions > 0).then(|| {
+                let normal = Initializer::Normal { mean: 0.0, std: self.init_std };
+                EmbeddingConfig::new(self.conditions, self.embedding).with_initializer(normal).init(device)
+            }),
         })
     }
 
@@ -170,13 +186,14 @@ impl<S: EncoderSettings> ModelConfig<S> {
     }
 
     /// The number of parameters of each part, and the settings that decide it.
-    fn parts(&self) -> [(&'static str, u64); 6] {
+    fn parts(&self) -> [(&'static str, u64); 7] {
         [
             ("vocab_size times embedding", self.embedding_parameters()),
             (self.encoder.size_settings(), self.encoder.parameters(self.input())),
             ("outputs times the encoder's channels", self.head_parameters()),
             ("lexicon.pairs", self.lexicon_parameters()),
             ("spelling", self.spelling.as_ref().map_or(0, SpellingConfig::parameters)),
+            ("conditions times embedding", product([self.conditions, self.embedding])),
             ("outputs, with a chain", if self.chain { Chain::parameters(self.outputs) } else { 0 }),
         ]
     }
@@ -221,6 +238,14 @@ impl<S: EncoderSettings> ModelConfig<S> {
             spelling.check()?;
             if self.padding != Padding::Masked || self.lexicon.is_some() {
                 return Err("padding must be \"masked\", and the model without a lexicon, for a spelling".into());
+            }
+        }
+        if self.conditions > 0 {
+            limits::check_size("conditions", self.conditions)?;
+            if self.padding != Padding::Masked || self.lexicon.is_some() || self.spelling.is_some() {
+                return Err(
+                    "padding must be \"masked\", and the model without lexicon and spelling, for conditions".into()
+                );
             }
         }
         if self.chain && (self.padding != Padding::Masked || self.lexicon.is_some() || self.encoder.stride() > 1) {
@@ -277,6 +302,8 @@ pub struct TextModel<E: Module = Encoder> {
     pub spelling: Option<Spelling>,
     /// The scores of labels after each other, if there are any.
     pub chain: Option<Chain>,
+    /// The vectors of the labels that a text may be written for, if there are any, `[conditions, embedding]`.
+    pub condition: Option<Embedding>,
     dropout: Dropout,
     #[module(skip)]
     field: ReceptiveField,
@@ -299,14 +326,18 @@ impl<E: Encode> TextModel<E> {
     }
 
     /// The embeddings of the distinct words of a batch, `[distinct, embedding]`, each with the spelling of its form
-    /// beside it if the model reads it. A batch without forms has spellings of zeros.
+    /// beside it if the model reads it, and with the vector of its text's label added if the model has one. A batch without
+    /// forms has spellings of zeros, and nothing is added in a batch without labels.
     pub fn rows(&self, batch: &Batch) -> Tensor<2> {
-        self.spelled(self.embed.weight.val().select(0, batch.distinct.clone()), batch)
+        self.complete(self.embed.weight.val().select(0, batch.distinct.clone()), batch)
     }
 
-    /// Other embeddings of the distinct words of a batch, each with the spelling of its form beside it if the model reads
-    /// it.
-    pub fn spelled(&self, rows: Tensor<2>, batch: &Batch) -> Tensor<2> {
+    /// The same as [`rows`](Self::rows), of other embeddings of the distinct words of a batch.
+    pub fn complete(&self, rows: Tensor<2>, batch: &Batch) -> Tensor<2> {
+        let rows = match (&self.condition, &batch.conditions) {
+            (Some(condition), Some(labels)) => rows + condition.weight.val().select(0, labels.clone()),
+            _ => rows,
+        };
         let Some(spelling) = &self.spelling else { return rows };
         let spellings = match &batch.spellings {
             Some(bytes) => spelling.forward(bytes),
@@ -321,9 +352,9 @@ impl<E: Encode> TextModel<E> {
     /// The embedding at each position, `[batch, length, embedding]`, which is what [`rows`](Self::rows) says of the word
     /// there. At padding it has no meaning.
     pub fn embedded(&self, batch: &Batch) -> Tensor<3> {
-        match &self.spelling {
-            Some(_) => embedding(self.rows(batch), batch.distinct_indices.clone()),
-            None => self.embed.forward(batch.ids.clone()),
+        match self.spelling.is_some() || self.condition.is_some() {
+            true => embedding(self.rows(batch), batch.distinct_indices.clone()),
+            false => self.embed.forward(batch.ids.clone()),
         }
     }
 
@@ -472,7 +503,7 @@ impl<E: Encode> TextModel<E> {
 
     /// The table that the model folds into, if the model is linear including its pooling.
     pub fn fold(&self) -> Option<Folded> {
-        let is_plain = self.lexicon.is_none() && self.spelling.is_none();
+        let is_plain = self.lexicon.is_none() && self.spelling.is_none() && self.condition.is_none();
         let is_linear = self.pooling == Pooling::Mean && self.shrinkage == 0.0 && is_plain;
         let kernel = self.encoder.linear_kernel().filter(|_| is_linear)?;
         Some(Folded::new(self.embed.weight.val(), kernel, self.head.weight.val(), self.receptive_field()))
@@ -619,13 +650,24 @@ impl<E: Stream> TextModel<E> {
     /// # Shapes
     ///
     /// - `ids`: `[batch]`, below the size of the vocabulary
+    /// - `labels`: `[batch]`, the labels that the texts are written for; none if there are no such labels
     /// - output: `[batch, outputs]`
     ///
     /// # Panics
     ///
     /// If `state` is that of another model or of another number of texts.
-    pub fn predict_next(&self, state: &mut StreamState, ids: Tensor<1, Int>) -> Tensor<2> {
-        let x = self.encoder.step(state, self.embed.weight.val().select(0, ids));
+    pub fn predict_next(
+        &self,
+        state: &mut StreamState,
+        ids: Tensor<1, Int>,
+        labels: Option<Tensor<1, Int>>,
+    ) -> Tensor<2> {
+        let x = self.embed.weight.val().select(0, ids);
+        let x = match (&self.condition, labels) {
+            (Some(condition), Some(labels)) => x + condition.weight.val().select(0, labels),
+            _ => x,
+        };
+        let x = self.encoder.step(state, x);
         self.add_head_bias(x.matmul(self.head_weight()))
     }
 }

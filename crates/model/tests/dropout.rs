@@ -35,6 +35,7 @@ fn models(device: &Device) -> impl Iterator<Item = (String, TextModel)> {
                 lexicon: None,
                 spelling: None,
                 chain: false,
+                conditions: 0,
             };
             (format!("{config:?}"), config.init(device).unwrap())
         })
@@ -119,6 +120,7 @@ fn one_mask_covers_all_positions() {
         lexicon: None,
         spelling: None,
         chain: false,
+        conditions: 0,
     };
     let model = config.init(&device).unwrap();
     let text: Vec<u32> = (0..400).map(|at| at % 7).collect();

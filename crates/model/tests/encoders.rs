@@ -99,6 +99,7 @@ fn model((_, encoder, pooling): &Case, device: &Device) -> TextModel {
         lexicon: None,
         spelling: None,
         chain: false,
+        conditions: 0,
     };
     config.init(device).unwrap()
 }

@@ -118,6 +118,7 @@ fn config() -> impl Strategy<Value = ModelConfig> {
                 lexicon,
                 spelling,
                 chain,
+                conditions: outputs % 3,
             }
         },
     )
@@ -159,6 +160,7 @@ fn linear() -> ModelConfig {
         lexicon: None,
         spelling: None,
         chain: false,
+        conditions: 0,
     }
 }
 

@@ -25,6 +25,7 @@ fn config(vocab_size: usize, kernel_size: usize, outputs: usize) -> ModelConfig 
         lexicon: None,
         spelling: None,
         chain: false,
+        conditions: 0,
     }
 }
 

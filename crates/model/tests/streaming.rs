@@ -162,6 +162,7 @@ fn predictions_are_those_of_the_positions() {
         lexicon: None,
         spelling: None,
         chain: false,
+        conditions: 0,
     };
     let model = config.init(&device).unwrap();
     let texts: [&[u32]; 2] = [&[1, 5, 2, 6, 6], &[3, 6, 1, 0, 2]];
@@ -170,7 +171,7 @@ fn predictions_are_those_of_the_positions() {
     let mut state = model.begin(2).unwrap();
     for (at, (&one, &other)) in texts[0].iter().zip(texts[1]).enumerate() {
         let ids = Tensor::<1, Int>::from_ints([one as i32, other as i32], &device);
-        let found = values(model.predict_next(&mut state, ids));
+        let found = values(model.predict_next(&mut state, ids, None));
         for (found, expected) in found.iter().zip(values(whole.clone().narrow(1, at, 1))) {
             assert!((found - expected).abs() < 1e-5, "{found} and {expected}");
         }

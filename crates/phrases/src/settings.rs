@@ -151,6 +151,15 @@ pub fn check_classifier(
         let value = format_args!("{outputs} for {} labels", labels.len());
         return Err(setting("model.outputs", value, "1 for two labels, otherwise the number of labels"));
     }
+    check_temperature(temperature)
+}
+
+/// Checks the number that logits are divided by before they become probabilities.
+///
+/// # Errors
+///
+/// As [`check_classifier`].
+pub fn check_temperature(temperature: f64) -> Result<(), PhrasesError> {
     check("temperature", temperature, TEMPERATURES.contains(&temperature), "from 0.01 to 100")
 }
 

@@ -4,6 +4,9 @@ use convlens_model::EncoderSettings;
 
 use crate::{RunConfig, RunMetrics, Task};
 
+/// The value of a row that is left out.
+const NOT_MEASURED: &str = "not measured";
+
 /// A model card in the Hugging Face format. It names the user's files but not their paths.
 pub fn model_card<S: EncoderSettings>(config: &RunConfig<S>, metrics: &RunMetrics) -> String {
     let (pipeline, units, what) = match config.task {
@@ -12,11 +15,12 @@ pub fn model_card<S: EncoderSettings>(config: &RunConfig<S>, metrics: &RunMetric
             ("text-classification", "texts", what)
         }
         Task::Tag => ("token-classification", "sentences", "It gives every word a tag."),
+        Task::LanguageModel => ("text-generation", "texts", "It predicts the next token of a text."),
     };
     let dataset = escape(&config.dataset.short_name());
     let percent = |share: f64| format!("{:.2} %", 100.0 * share);
     let rows = [
-        ("labels", config.labels.join(", ")),
+        ("labels", if config.labels.is_empty() { NOT_MEASURED.into() } else { config.labels.join(", ") }),
         ("parameters", metrics.parameters.to_string()),
         (
             "phrase (receptive field)",
@@ -25,14 +29,19 @@ pub fn model_card<S: EncoderSettings>(config: &RunConfig<S>, metrics: &RunMetric
         ("vocabulary", format!("{} tokens", config.model.vocab_size)),
         ("test accuracy", percent(metrics.test.accuracy)),
         ("test loss", format!("{:.4}", metrics.test.loss)),
-        ("test F1 of spans", metrics.test.f1.map_or("not measured".into(), percent)),
-        ("test calibration error", metrics.test.calibration_error.map_or("not measured".into(), percent)),
+        ("test perplexity", metrics.test.perplexity.map_or(NOT_MEASURED.into(), |value| format!("{value:.3}"))),
+        (
+            "test bits per character",
+            metrics.test.bits_per_character.map_or(NOT_MEASURED.into(), |value| format!("{value:.4}")),
+        ),
+        ("test F1 of spans", metrics.test.f1.map_or(NOT_MEASURED.into(), percent)),
+        ("test calibration error", metrics.test.calibration_error.map_or(NOT_MEASURED.into(), percent)),
         ("validation accuracy", percent(metrics.validation.accuracy)),
         ("epochs", format!("{} (epoch {} was kept)", metrics.epochs, metrics.best_epoch)),
         ("training", format!("{:.1} s on {}", metrics.train_seconds, metrics.device)),
         ("seed", config.training.seed.to_string()),
     ];
-    let rows = rows.iter().filter(|(_, value)| value != "not measured");
+    let rows = rows.iter().filter(|(_, value)| value != NOT_MEASURED);
     let table: String = rows.map(|(name, value)| format!("| {name} | {} |\n", escape(value))).collect();
     format!(
         "---\nlibrary_name: convlens\npipeline_tag: {pipeline}\ntags: [convolution, explainable]\n---\n\n\
@@ -40,7 +49,7 @@ pub fn model_card<S: EncoderSettings>(config: &RunConfig<S>, metrics: &RunMetric
          A convolutional text model, trained with convlens {} on {} {units} of `{}`. {what}\n\n\
          | property | value |\n|---|---|\n{table}\n\
          The epoch was chosen on {} {units} that were not trained on; the {} test {units} were used once, at the end.\n\n\
-         ```sh\nconvlens predict --run . \"a text\"\n```\n",
+         ```sh\nconvlens {} --run . \"a text\"\n```\n",
         escape(&config.preset),
         dataset,
         config.convlens,
@@ -48,6 +57,7 @@ pub fn model_card<S: EncoderSettings>(config: &RunConfig<S>, metrics: &RunMetric
         dataset,
         config.dataset.validation,
         config.dataset.test,
+        if config.window().is_some() { "generate" } else { "predict" },
     )
 }
 

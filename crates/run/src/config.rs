@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use convlens_model::{EncoderConfig, EncoderSettings, ModelConfig, Padding};
 use convlens_phrases::files::parse_config;
-use convlens_phrases::settings::{check, check_classifier, uncalibrated};
+use convlens_phrases::settings::{check, check_classifier, check_temperature, uncalibrated};
 use convlens_phrases::{FORMAT, PhrasesError, PredictionSettings, calibrated_probabilities, output_names, outputs_for};
 use convlens_text::TokenizerKind;
 use serde::{Deserialize, Serialize};
@@ -30,25 +30,30 @@ pub enum Task {
     Classify,
     /// One label per word.
     Tag,
+    /// The next token of a text.
+    #[serde(rename = "lm")]
+    LanguageModel,
 }
 
 impl Task {
     /// All tasks.
-    pub const ALL: [Self; 2] = [Self::Classify, Self::Tag];
+    pub const ALL: [Self; 3] = [Self::Classify, Self::Tag, Self::LanguageModel];
 
     /// The name of the task, as in `config.json`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Classify => "classify",
             Self::Tag => "tag",
+            Self::LanguageModel => "lm",
         }
     }
 
-    /// The number of outputs of a model that chooses among so many labels.
-    pub fn outputs(self, labels: usize) -> usize {
+    /// The number of outputs of a model with so many labels and ids.
+    pub fn outputs(self, labels: usize, vocab_size: usize) -> usize {
         match self {
             Self::Classify => outputs_for(labels),
             Self::Tag => labels,
+            Self::LanguageModel => vocab_size,
         }
     }
 
@@ -57,6 +62,7 @@ impl Task {
         match self {
             Self::Classify => "classify texts",
             Self::Tag => "tag words",
+            Self::LanguageModel => "generate texts",
         }
     }
 }
@@ -67,6 +73,7 @@ impl fmt::Display for Task {
         f.write_str(match self {
             Self::Classify => "classifies texts",
             Self::Tag => "tags words",
+            Self::LanguageModel => "generates texts",
         })
     }
 }
@@ -85,7 +92,8 @@ pub struct RunConfig<S: EncoderSettings = EncoderConfig> {
     pub task: Task,
     /// The preset that the settings started from.
     pub preset: String,
-    /// The labels, in the order of the model's outputs.
+    /// The labels, in the order of the model's outputs; of a language model those that a text is generated for, if there
+    /// are any.
     pub labels: Vec<String>,
     /// The data that it was trained on.
     pub dataset: DatasetConfig,
@@ -150,7 +158,11 @@ impl<S: EncoderSettings> RunConfig<S> {
     /// [`PhrasesError::Setting`] or [`RunError::Model`], naming the setting and what it must be.
     pub fn check(&self) -> Result<(), RunError> {
         let Self { labels, model, .. } = self;
-        check_classifier(labels, model.vocab_size, model.outputs, model.padding, self.temperature)?;
+        if self.task == Task::LanguageModel {
+            check_temperature(self.temperature)?;
+        } else {
+            check_classifier(labels, model.vocab_size, model.outputs, model.padding, self.temperature)?;
+        }
         self.check_task()?;
         let vocab_size = self.text.vocab_size;
         check("text.vocab_size", vocab_size, (1..=MOST).contains(&vocab_size), "from 1 to 2^31 - 1")?;
@@ -170,17 +182,37 @@ impl<S: EncoderSettings> RunConfig<S> {
     fn check_task(&self) -> Result<(), RunError> {
         let model = &self.model;
         let is_tagger = self.task == Task::Tag;
-        let outputs = self.task.outputs(self.labels.len());
+        let outputs = self.task.outputs(self.labels.len(), model.vocab_size);
         check("model.outputs", model.outputs, !is_tagger || model.outputs == outputs, "the number of labels")?;
+        let is_language_model = self.task == Task::LanguageModel;
+        let conditions = model.conditions;
+        check(
+            "model.conditions",
+            conditions,
+            is_language_model || conditions == 0,
+            "0: only language models have some",
+        )?;
+        if is_language_model {
+            check("model.outputs", model.outputs, model.outputs == outputs, "model.vocab_size for a language model")?;
+            check("model.conditions", conditions, conditions == self.labels.len(), "the number of labels")?;
+            let sees_ahead = model.encoder.receptive_field().right > 0;
+            check("model.encoder", "one that sees the next token", !sees_ahead, "causal for a language model")?;
+        }
         let fits = |is_given: bool| is_tagger || !is_given;
         check("model.spelling", "given", fits(model.spelling.is_some()), "null: only taggers read spellings")?;
         check("model.chain", model.chain, fits(model.chain), "false: only taggers have one")?;
-        if is_tagger {
+        if self.task != Task::Classify {
             let predicts_everywhere = model.encoder.stride() == 1 && model.padding == Padding::Masked;
-            check("model.encoder", "with a stride or counted padding", predicts_everywhere, "one position per word")?;
+            check("model.encoder", "with a stride or counted padding", predicts_everywhere, "one position per token")?;
             check("model.lexicon", "given", model.lexicon.is_none(), "null: only classifiers have one")?;
         }
         Ok(())
+    }
+
+    /// The number of tokens of the windows that texts are cut into in training, if the model is a language model.
+    pub fn window(&self) -> Option<usize> {
+        let window = self.training.window.unwrap_or(TrainingConfig::WINDOW);
+        (self.task == Task::LanguageModel).then_some(window)
     }
 
     /// Every label's calibrated probability, from the logits of a text.
@@ -360,6 +392,9 @@ pub struct TrainingConfig {
     pub epochs: usize,
     /// Texts per step.
     pub batch_size: usize,
+    /// The number of tokens of the windows that texts are cut into in training; only language models have windows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub window: Option<usize>,
     /// Adam's initial step size (Kingma and Ba 2015).
     pub learning_rate: f64,
     /// Whether the step size falls linearly to zero over the epochs.
@@ -404,6 +439,7 @@ impl Default for TrainingConfig {
             seed: 0,
             epochs: 3,
             batch_size: 32,
+            window: None,
             learning_rate: 1e-3,
             decay: false,
             warmup: 0.0,
@@ -422,6 +458,9 @@ impl TrainingConfig {
     /// The default of [`max_tokens`](Self::max_tokens): some 300 KB of English words.
     pub const MAX_TOKENS: usize = 1 << 16;
 
+    /// The default of [`window`](Self::window).
+    pub const WINDOW: usize = 256;
+
     /// Checks that a model can be trained with these settings.
     ///
     /// # Errors
@@ -432,6 +471,8 @@ impl TrainingConfig {
         let Self { weight_decay, patience, validation_fraction, max_tokens, .. } = *self;
         check("training.epochs", epochs, (1..=MOST).contains(&epochs), "from 1 to 2^31 - 1")?;
         check("training.batch_size", batch_size, (1..=MOST).contains(&batch_size), "from 1 to 2^31 - 1")?;
+        let window = self.window.unwrap_or(1);
+        check("training.window", window, (1..=MOST).contains(&window), "from 1 to 2^31 - 1, or null")?;
         let is_rate = learning_rate.is_finite() && learning_rate > 0.0;
         check("training.learning_rate", learning_rate, is_rate, "a finite number above 0")?;
         let warmup = self.warmup;
@@ -560,7 +601,7 @@ pub(crate) mod tests {
         };
         tags(|_| {}).expect("three labels and three outputs");
         let error = tags(|config| config.model.padding = Padding::Counted { length: 4 }).expect_err("is refused");
-        assert!(error.contains("model.encoder") && error.contains("one position per word"), "{error}");
+        assert!(error.contains("model.encoder") && error.contains("one position per token"), "{error}");
         let chain = RunConfig { model: ModelConfig { chain: true, ..config().model }, ..config() };
         let error = chain.check().expect_err("is refused").to_string();
         assert!(error.contains("model.chain") && error.contains("only taggers"), "{error}");

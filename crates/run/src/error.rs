@@ -28,6 +28,14 @@ pub enum RunError {
     TooLong { tokens: usize, most: usize },
     #[error("this run {task}, and does not {}; name another run", expected.verb())]
     Task { task: Task, expected: Task },
+    #[error("{}", if known.is_empty() { "this run writes texts for no label".into() } else { format!("this run writes texts for a label; name one of them: {known}") })]
+    Label { known: String },
+    #[error("this model cannot read a text a token at a time")]
+    NoStream,
+    #[error(
+        "there is nothing to begin with: the prompt is empty, and texts of this run's tokenizer have no start; give a prompt"
+    )]
+    NoStart,
     #[error("{0}")]
     Model(#[from] convlens_model::ConfigError),
     #[error("cannot read from the device: {0}")]

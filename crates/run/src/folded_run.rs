@@ -31,6 +31,7 @@ impl Run {
             lexicon: None,
             spelling: None,
             chain: false,
+            conditions: 0,
             ..config.model
         };
         let mut model = config.model.init(&self.device)?;

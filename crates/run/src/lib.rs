@@ -7,6 +7,7 @@ mod device;
 mod error;
 mod folded_run;
 mod folder;
+mod generator;
 mod local_paths;
 mod lock;
 mod logits;
@@ -43,6 +44,7 @@ pub use convlens_phrases::{
 pub use device::{ChosenDevice, DeviceChoice, to_host, to_host_async};
 pub use error::RunError;
 pub use folder::{CHECKPOINTS, METRICS, METRICS_BY_EPOCH, RunFolder};
+pub use generator::{Generator, NextToken, Sampling};
 pub use lock::RunLock;
 pub use logits::{batches_by_length, logits, padded};
 pub use metrics::{EpochMetrics, Metrics, RunMetrics};

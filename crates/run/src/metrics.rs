@@ -20,6 +20,32 @@ pub struct Metrics {
     /// The F1 score of spans, if labels mark spans; see [`SpanCounts::f1`](crate::SpanCounts::f1).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub f1: Option<f64>,
+    /// Of a language model: the exponential of the loss.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub perplexity: Option<f64>,
+    /// Of a language model whose tokens keep every character: the loss of all tokens in bits, per character of the
+    /// texts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bits_per_character: Option<f64>,
+    /// The same per byte of the texts, as UTF-8.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bits_per_byte: Option<f64>,
+}
+
+impl Metrics {
+    /// The accuracy and the loss, and nothing else.
+    pub fn new(accuracy: f64, loss: f64) -> Self {
+        let (calibration_error, f1, perplexity, bits_per_character, bits_per_byte) = Default::default();
+        Self { accuracy, loss, calibration_error, f1, perplexity, bits_per_character, bits_per_byte }
+    }
+
+    /// The same metrics, of `tokens` tokens of texts with so many characters and bytes, with the loss in bits per
+    /// character and per byte.
+    pub fn with_bits(self, tokens: usize, characters: usize, bytes: usize) -> Self {
+        let bits = self.loss * tokens as f64 / std::f64::consts::LN_2;
+        let per = |count: usize| Some(bits / count.max(1) as f64);
+        Self { bits_per_character: per(characters), bits_per_byte: per(bytes), ..self }
+    }
 }
 
 /// The metrics of one epoch, a line of `metrics.jsonl`.
@@ -75,7 +101,7 @@ pub struct RunMetrics {
     pub epochs: usize,
     /// The epoch whose weights were kept, from 1.
     pub best_epoch: usize,
-    /// Texts per second in training, forward and backward.
+    /// Texts per second in training, forward and backward; of a language model tokens per second.
     pub examples_per_second: f64,
     /// Seconds of training, without validation, summed over interruptions.
     pub train_seconds: f64,
@@ -90,13 +116,13 @@ pub struct RunMetrics {
 }
 
 impl RunMetrics {
-    /// The metrics of a run that was trained on `texts` texts for the epochs in `history`, with those of
+    /// The metrics of a run that was trained on `examples` texts, or tokens if it is a language model, for the epochs in `history`, with those of
     /// its splits. The caller fills in the device and the memory. None if there is no epoch with a finite
     /// validation loss.
     pub fn new<S: EncoderSettings>(
         run: &Run<S>,
         history: &[EpochMetrics],
-        texts: usize,
+        examples: usize,
         validation: Metrics,
         test: Metrics,
     ) -> Option<Self> {
@@ -111,7 +137,7 @@ impl RunMetrics {
             receptive_field: Some(field.size()).filter(|_| !field.is_unbounded()),
             epochs: history.len(),
             best_epoch: best.epoch,
-            examples_per_second: (texts * history.len()) as f64 / train_seconds.max(f64::MIN_POSITIVE),
+            examples_per_second: (examples * history.len()) as f64 / train_seconds.max(f64::MIN_POSITIVE),
             train_seconds,
             peak_rss_bytes: 0,
             device: String::new(),
@@ -126,7 +152,7 @@ mod tests {
     use super::*;
 
     fn history(losses: &[f64]) -> Vec<EpochMetrics> {
-        let metrics = |loss| Metrics { accuracy: 0.5, loss, calibration_error: None, f1: None };
+        let metrics = |loss| Metrics::new(0.5, loss);
         let epoch = |(index, &loss): (usize, &f64)| EpochMetrics {
             epoch: index + 1,
             train: metrics(1.0),

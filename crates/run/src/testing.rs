@@ -24,11 +24,13 @@ pub(crate) fn run(encoder: EncoderConfig, padding: Padding) -> Run {
         lexicon: None,
         spelling: None,
         chain: false,
+        conditions: 0,
     };
     let training = TrainingConfig {
         seed: 0,
         epochs: 1,
         batch_size: 1,
+        window: None,
         learning_rate: 1e-3,
         decay: false,
         warmup: 0.0,

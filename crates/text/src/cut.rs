@@ -1,4 +1,4 @@
-//! Splits texts into lower-case tokens, in one pass over the bytes.
+//! Splits texts into tokens, in lower case if their kind is, in one pass over the bytes.
 
 use std::ops::Range;
 
@@ -35,13 +35,13 @@ impl TokenizerKind {
                 let parts = patterns.map(|(pattern, behavior)| split(pattern, behavior));
                 json!({ "type": "Sequence", "pretokenizers": parts })
             }
-            Self::Characters => split(ONE_CHARACTER, "Isolated"),
-            Self::Bytes | Self::Bpe => return None,
+            Self::Characters | Self::CasedCharacters => split(ONE_CHARACTER, "Isolated"),
+            Self::Bytes | Self::Bpe | Self::CasedBpe => return None,
         })
     }
 }
 
-/// The role of a lower-case character.
+/// The role of a character.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Role {
     /// It is part of a word.
@@ -78,12 +78,19 @@ static ASCII_ROLES: std::sync::LazyLock<[[Role; 128]; 2]> = std::sync::LazyLock:
         .map(|kind| std::array::from_fn(|byte| role(kind, char::from(byte as u8))))
 });
 
-/// Calls `found` with each token of a text, in lower case, and its byte range in the text.
+/// Calls `found` with each token of a text, in lower case if its kind is, and its byte range in the text.
 pub(crate) fn cut(kind: TokenizerKind, text: &str, mut found: impl FnMut(&str, Range<usize>)) {
+    if kind == TokenizerKind::CasedCharacters {
+        for (start, character) in text.char_indices() {
+            let range = start..start + character.len_utf8();
+            found(&text[range.clone()], range);
+        }
+        return;
+    }
     let ascii_roles = match kind {
         TokenizerKind::Words => ASCII_ROLES[0],
         TokenizerKind::Punctuated | TokenizerKind::Contractions => ASCII_ROLES[1],
-        TokenizerKind::Characters | TokenizerKind::Bytes | TokenizerKind::Bpe => [Role::Single; 128],
+        _ => [Role::Single; 128],
     };
     let bytes = text.as_bytes();
     let mut word = String::with_capacity(64);

@@ -18,14 +18,24 @@ pub enum TokenizerKind {
     Contractions,
     /// Lower-case characters. Rare characters become `[UNK]`.
     Characters,
+    /// Characters as they are, capital letters included. Rare characters become `[UNK]`.
+    CasedCharacters,
     /// Bytes. The text is not converted to lower case, and no text has unknown tokens.
     Bytes,
     /// Byte-pair encoding of the lower-case text (Sennrich, Haddow and Birch 2016, on bytes). No text
     /// has unknown tokens: a rare word becomes several.
     Bpe,
+    /// As byte pairs, of the text as it is.
+    CasedBpe,
 }
 
 impl TokenizerKind {
     /// The kinds that look whole pieces of a text up in a vocabulary.
-    pub(crate) const WORD_LEVEL: [Self; 4] = [Self::Words, Self::Punctuated, Self::Contractions, Self::Characters];
+    pub(crate) const WORD_LEVEL: [Self; 5] =
+        [Self::Words, Self::Punctuated, Self::Contractions, Self::Characters, Self::CasedCharacters];
+
+    /// Whether texts are not converted to lower case.
+    pub(crate) fn is_cased(self) -> bool {
+        matches!(self, Self::CasedCharacters | Self::Bytes | Self::CasedBpe)
+    }
 }

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod cut;
+mod detokenizer;
 mod encoding;
 mod english;
 mod error;
@@ -13,6 +14,7 @@ mod train;
 mod word_level;
 mod words;
 
+pub use detokenizer::Detokenizer;
 pub use encoding::{Encoding, PAD, START, UNK};
 pub use error::TextError;
 pub use kind::TokenizerKind;

@@ -13,7 +13,7 @@ use tokenizers::models::bpe::{BPE, BpeTrainer};
 use tokenizers::normalizers::Lowercase;
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
 use tokenizers::processors::template::TemplateProcessing;
-use tokenizers::{AddedToken, Tokenizer as Inner};
+use tokenizers::{AddedToken, Tokenizer as Inner, step_decode_stream};
 
 use crate::TextError;
 use crate::encoding::{Encoding, PAD, START, UNK, UNKNOWN_TOKENS};
@@ -35,6 +35,14 @@ pub(crate) struct Library {
     vocab_size: usize,
     /// The ids of tokens that are not words; a few.
     special: Vec<u32>,
+}
+
+/// What the library remembers of the ids that it has decoded: those of which not all text is known yet.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct DecodedBytes {
+    ids: Vec<u32>,
+    prefix: String,
+    prefix_index: usize,
 }
 
 /// The part of a `tokenizer.json` that is checked before the library reads it.
@@ -79,13 +87,16 @@ impl Library {
         Ok(library)
     }
 
-    /// Learns byte pairs of the lower-case texts.
+    /// Learns byte pairs of the texts, in lower case unless they are to be cased.
     pub(crate) fn train_byte_pairs<T: AsRef<str> + Send>(
         vocab_size: usize,
+        is_cased: bool,
         texts: impl Iterator<Item = T> + Send,
     ) -> Result<Self, TextError> {
         let mut tokenizer = Inner::new(BPE::default());
-        tokenizer.with_normalizer(Some(Lowercase))?;
+        if !is_cased {
+            tokenizer.with_normalizer(Some(Lowercase))?;
+        }
         Self::learn(tokenizer, vocab_size, texts)
     }
 
@@ -142,6 +153,13 @@ impl Library {
             Some(id) => Err(TextError::Unsafe(format!("it produces the id {id}, which is not in its vocabulary"))),
             None => Ok(ids.to_vec()),
         }
+    }
+
+    /// The text that one more id adds to what was decoded before.
+    pub(crate) fn decode_next(&self, id: u32, before: &mut DecodedBytes) -> Result<String, TextError> {
+        let DecodedBytes { ids, prefix, prefix_index } = before;
+        let text = guarded(|| Ok(step_decode_stream(&self.inner, vec![id], true, ids, prefix, prefix_index)?))?;
+        Ok(text.unwrap_or_default())
     }
 
     pub(crate) fn vocab_size(&self) -> usize {

@@ -3,11 +3,11 @@
 #[cfg(feature = "rayon")]
 use rayon::prelude::*;
 
-use crate::TextError;
-use crate::encoding::{Encoding, PAD, UNKNOWN_TOKENS};
+use crate::encoding::{Encoding, PAD, START, UNKNOWN_TOKENS};
 #[cfg(feature = "library")]
 use crate::library::Library;
 use crate::word_level::WordLevel;
+use crate::{Detokenizer, TextError};
 
 /// Converts texts to ids and back.
 #[derive(Clone, Debug)]
@@ -122,6 +122,33 @@ impl Tokenizer {
         matches!(self.0, Implementation::WordLevel(_))
     }
 
+    /// What turns ids back into text.
+    pub fn detokenizer(&self) -> Detokenizer<'_> {
+        Detokenizer::new(self)
+    }
+
+    #[cfg(feature = "library")]
+    pub(crate) fn library(&self) -> Option<&Library> {
+        match &self.0 {
+            Implementation::WordLevel(_) => None,
+            Implementation::Library(library) => Some(library),
+        }
+    }
+
+    /// Whether tokens keep the white space of a text, as characters, bytes and byte pairs do and words do not.
+    pub fn keeps_white_space(&self) -> bool {
+        self.splits_characters() || !self.is_word_level()
+    }
+
+    /// Whether each token is a character.
+    pub(crate) fn splits_characters(&self) -> bool {
+        match &self.0 {
+            Implementation::WordLevel(words) => words.splits_characters(),
+            #[cfg(feature = "library")]
+            Implementation::Library(_) => false,
+        }
+    }
+
     /// The size of the vocabulary. Every id is smaller.
     pub fn vocab_size(&self) -> usize {
         either!(self, tokenizer => tokenizer.vocab_size())
@@ -145,6 +172,11 @@ impl Tokenizer {
     /// The id of the padding token, if there is one.
     pub fn pad_id(&self) -> Option<u32> {
         self.first_of(&[PAD, "<pad>", "<PAD>", "<|padding|>"])
+    }
+
+    /// The id at the start of every text, if there is one.
+    pub fn start_id(&self) -> Option<u32> {
+        self.first_of(&[START, "<s>", "[CLS]", "<|endoftext|>", "<bos>"])
     }
 
     /// The id for words outside the vocabulary. Byte-level tokenizers have none.

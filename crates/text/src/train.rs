@@ -36,18 +36,16 @@ pub fn train<T: AsRef<str> + Send>(
     match kind {
         #[cfg(feature = "library")]
         TokenizerKind::Bytes => Ok(Library::bytes()?.into()),
-        TokenizerKind::Words | TokenizerKind::Punctuated | TokenizerKind::Contractions | TokenizerKind::Characters => {
-            train_word_level(kind, vocab_size, texts)
-        }
         #[cfg(feature = "library")]
-        TokenizerKind::Bpe => {
-            let tokenizer = Tokenizer::from(Library::train_byte_pairs(vocab_size, texts)?);
+        TokenizerKind::Bpe | TokenizerKind::CasedBpe => {
+            let tokenizer = Tokenizer::from(Library::train_byte_pairs(vocab_size, kind.is_cased(), texts)?);
             let least = SPECIAL_TOKENS + BYTES;
             let has_learnt = tokenizer.vocab_size() > least || vocab_size <= least;
             if has_learnt { Ok(tokenizer) } else { Err(TextError::EmptyCorpus) }
         }
         #[cfg(not(feature = "library"))]
-        TokenizerKind::Bytes | TokenizerKind::Bpe => Err(TextError::NoLibrary),
+        TokenizerKind::Bytes | TokenizerKind::Bpe | TokenizerKind::CasedBpe => Err(TextError::NoLibrary),
+        _ => train_word_level(kind, vocab_size, texts),
     }
 }
 

@@ -1,5 +1,5 @@
-//! The word-level tokenizers that this crate trains: they convert a text to lower case, split it, look
-//! the words up and put the start token in front.
+//! The word-level tokenizers that this crate trains: they convert a text to lower case (if they are not cased), split
+//! it, look the words up and put the start token in front.
 //!
 //! This does in one pass over the bytes what the `tokenizers` library does, and does not need the
 //! library. The library reads every other `tokenizer.json`.
@@ -61,14 +61,13 @@ impl WordLevel {
     pub(crate) fn read(json: &[u8]) -> Option<Self> {
         let json = std::str::from_utf8(json).ok()?;
         let format: Format = serde_json::from_str(json).ok()?;
-        let kind = TokenizerKind::WORD_LEVEL
-            .into_iter()
-            .find(|kind| kind.pre_tokenizer() == Some(format.pre_tokenizer.clone()))?;
+        let kind = TokenizerKind::WORD_LEVEL.into_iter().find(|&kind| {
+            kind.pre_tokenizer() == Some(format.pre_tokenizer.clone()) && normalizer(kind) == format.normalizer
+        })?;
         let ids = format.model.vocab;
         // A special token in a text is read as plain text, but any other added token would be a token.
         let is_ours = |token: &Added| token.special && ids.get(token.content.as_str()) == Some(&token.id);
         let fits = format.model.r#type == MODEL
-            && format.normalizer == normalizer()
             && format.post_processor == post_processor()
             && format.added_tokens.iter().all(is_ours)
             && ids.get(START) == Some(&1);
@@ -96,7 +95,7 @@ impl WordLevel {
             "truncation": null,
             "padding": null,
             "added_tokens": SPECIAL.into_iter().zip(0..).map(added).collect::<Value>(),
-            "normalizer": normalizer(),
+            "normalizer": normalizer(kind),
             "pre_tokenizer": pre_tokenizer,
             "post_processor": post_processor(),
             "decoder": null,
@@ -140,6 +139,10 @@ impl WordLevel {
         self.ids.get(token).copied().unwrap_or(self.unknown)
     }
 
+    pub(crate) fn splits_characters(&self) -> bool {
+        matches!(self.kind, TokenizerKind::Characters | TokenizerKind::CasedCharacters)
+    }
+
     pub(crate) fn vocab_size(&self) -> usize {
         self.tokens.len()
     }
@@ -163,8 +166,8 @@ impl fmt::Debug for WordLevel {
     }
 }
 
-fn normalizer() -> Value {
-    json!({ "type": "Lowercase" })
+fn normalizer(kind: TokenizerKind) -> Value {
+    if kind.is_cased() { Value::Null } else { json!({ "type": "Lowercase" }) }
 }
 
 /// Puts the start token in front of every text.

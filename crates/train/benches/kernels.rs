@@ -54,6 +54,7 @@ fn model(encoder: EncoderConfig, device: &Device) -> TextModel {
         lexicon: None,
         spelling: None,
         chain: false,
+        conditions: 0,
     };
     config.init(device).unwrap()
 }

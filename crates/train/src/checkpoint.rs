@@ -181,7 +181,7 @@ mod tests {
     }
 
     fn progress() -> Progress {
-        let metrics = Metrics { accuracy: 0.5, loss: 0.7, calibration_error: None, f1: None };
+        let metrics = Metrics::new(0.5, 0.7);
         let epoch = EpochMetrics { epoch: 1, train: metrics, validation: metrics, score: None, seconds: 1.5 };
         let history = vec![epoch];
         let tokenizer = Some("digest".into());

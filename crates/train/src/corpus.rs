@@ -5,7 +5,9 @@ use std::io::{Read, Write};
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
-use convlens_data::{DataError, Dataset, Examples, TaggedDataset, TaggedSentences, TextList, choose, open_file};
+use convlens_data::{
+    DataError, Dataset, Examples, TaggedDataset, TaggedSentences, TextDataset, TextList, choose, open_file,
+};
 use convlens_learn::{CountedLexicon, Targets};
 use convlens_run::model::Forms;
 use convlens_run::text::{TextError, Tokenizer, train, train_on_words};
@@ -48,6 +50,8 @@ pub struct Corpus {
     pub unlabelled: Texts,
     /// The distinct forms of the words, if the texts consist of forms and not of tokens.
     pub forms: Option<Arc<Forms>>,
+    /// How long the texts of a language model's validation and test splits are.
+    pub sizes: Option<[TextSize; 2]>,
     /// The digest of the data set; see [`Dataset::fingerprint`].
     pub fingerprint: String,
     /// The lexicon of the training texts, once it is counted.
@@ -98,14 +102,12 @@ impl Corpus {
     ) -> Result<Self, TrainError> {
         cache.limit()?;
         let fingerprint = dataset.fingerprint()?;
-        let tokenizer_json = tokenizer_json(dataset, &fingerprint, text, cache, on_stage)?;
+        let source = (dataset.name.as_str(), fingerprint.as_str());
+        let tokenizer_json = tokenizer_json(&dataset.train, source, text, cache, on_stage)?;
         let tokenizer = Tokenizer::from_json(tokenizer_json.as_bytes())?;
 
         let key = key(&["texts", &tokenizer_json, &fingerprint]);
-        let encoded = match cached_texts(cache, &key, dataset) {
-            Some(encoded) => encoded,
-            None => encode_and_keep(dataset, &tokenizer, cache, &key, on_stage)?,
-        };
+        let encoded = encoded(&[&dataset.train, &dataset.test], &tokenizer, None, cache, &key, on_stage)?;
         let [all, test] = encoded.split([&dataset.train.labels, &dataset.test.labels]);
         if all.len() < 2 {
             let (name, count) = (dataset.name.clone(), all.len());
@@ -113,8 +115,42 @@ impl Corpus {
         }
         let (validation, train) = all.part(&choose(all.len(), validation_fraction, seed));
         let (unlabelled, lexicon) = (Texts::from_rows(&[], Vec::new().into()), OnceLock::new());
+        let (forms, sizes) = (None, None);
+        Ok(Self { tokenizer, tokenizer_json, train, validation, test, unlabelled, forms, sizes, fingerprint, lexicon })
+    }
+
+    /// Trains or reads the tokenizer, and encodes the splits of a data set for a language model. Every text ends with
+    /// the token that texts begin with, unless the splits are parts of one text.
+    ///
+    /// # Errors
+    ///
+    /// As [`prepare`](Self::prepare), and [`TrainError::ShortSplit`] if a split has no token to predict.
+    pub fn prepare_texts(
+        dataset: &TextDataset,
+        text: &TextConfig,
+        cache: &Cache,
+        on_stage: &(dyn Fn(Stage) + Sync),
+    ) -> Result<Self, TrainError> {
+        cache.limit()?;
+        let fingerprint = dataset.fingerprint()?;
+        let source = (dataset.name.as_str(), fingerprint.as_str());
+        let tokenizer_json = tokenizer_json(&dataset.train, source, text, cache, on_stage)?;
+        let tokenizer = Tokenizer::from_json(tokenizer_json.as_bytes())?;
+        let end = if dataset.is_one_text { None } else { tokenizer.start_id() };
+        let key = key(&["texts with ends", &tokenizer_json, &fingerprint]);
+        let splits = [&dataset.train, &dataset.validation, &dataset.test];
+        let encoded = encoded(&splits, &tokenizer, end, cache, &key, on_stage)?;
+        let texts = encoded.split(splits.map(|split| split.labels.as_slice()));
+        for (texts, split) in texts.iter().zip(["training", "validation", "test"]) {
+            if texts.lengths().into_iter().all(|length| length < 2) {
+                return Err(TrainError::ShortSplit { name: dataset.name.clone(), split });
+            }
+        }
+        let [train, validation, test] = texts;
+        let sizes = Some([TextSize::of(&dataset.validation.texts)?, TextSize::of(&dataset.test.texts)?]);
+        let (unlabelled, lexicon) = (Texts::from_rows(&[], Vec::new().into()), OnceLock::new());
         let forms = None;
-        Ok(Self { tokenizer, tokenizer_json, train, validation, test, unlabelled, forms, fingerprint, lexicon })
+        Ok(Self { tokenizer, tokenizer_json, train, validation, test, unlabelled, forms, sizes, fingerprint, lexicon })
     }
 
     /// Trains or reads the tokenizer, and makes texts of the forms of tagged words. `further` words may be in the
@@ -147,6 +183,7 @@ impl Corpus {
             test,
             unlabelled: Texts::from_rows(&[], Vec::new().into()),
             forms: Some(Arc::new(forms)),
+            sizes: None,
             fingerprint: dataset.fingerprint(),
             lexicon: OnceLock::new(),
         })
@@ -159,7 +196,7 @@ impl Corpus {
     /// [`TrainError`] if a text cannot be read or encoded.
     pub fn add_unlabelled(&mut self, texts: TextList, on_stage: &(dyn Fn(Stage) + Sync)) -> Result<(), TrainError> {
         let labels = vec![0; texts.len()];
-        self.unlabelled = encode(&self.tokenizer, &Examples { texts, labels }, on_stage)?;
+        self.unlabelled = encode(&self.tokenizer, &Examples { texts, labels }, None, on_stage)?;
         Ok(())
     }
 }
@@ -169,9 +206,36 @@ fn tagged_texts(rows: &[Vec<u32>], sentences: &TaggedSentences) -> Texts {
     Texts::from_rows(rows, Targets::Positions(sentences.tags.clone()))
 }
 
+/// How long texts are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TextSize {
+    /// The number of characters.
+    pub characters: usize,
+    /// The number of bytes in UTF-8.
+    pub bytes: usize,
+}
+
+impl TextSize {
+    /// The size of some texts.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError::Data`] if they are on disk and cannot be read.
+    pub fn of(texts: &TextList) -> Result<Self, TrainError> {
+        let mut size = Self { characters: 0, bytes: 0 };
+        for text in texts.iter() {
+            let text = text?;
+            size.characters += text.chars().count();
+            size.bytes += text.len();
+        }
+        Ok(size)
+    }
+}
+
+/// The tokenizer for a data set with this name and fingerprint, and these training texts.
 fn tokenizer_json(
-    dataset: &Dataset,
-    fingerprint: &str,
+    train_split: &Examples,
+    (name, fingerprint): (&str, &str),
     text: &TextConfig,
     cache: &Cache,
     on_stage: &(dyn Fn(Stage) + Sync),
@@ -184,10 +248,10 @@ fn tokenizer_json(
     if let Some(json) = cached_tokenizer(cache, &key) {
         return Ok(json);
     }
-    let total = dataset.train.len();
+    let total = train_split.len();
     // The iterator ends at the first text that cannot be read; the error is returned below.
     let mut unread = None;
-    let texts = dataset.train.texts.iter().enumerate().map_while(|(done, text)| {
+    let texts = train_split.texts.iter().enumerate().map_while(|(done, text)| {
         on_stage(Stage { name: "learning the vocabulary", done, total });
         text.map_err(|error| unread = Some(error)).ok()
     });
@@ -195,16 +259,16 @@ fn tokenizer_json(
     if let Some(error) = unread {
         return Err(error.into());
     }
-    let json = tokenizer.map_err(|error| training_error(error, dataset))?.to_json()?;
+    let json = tokenizer.map_err(|error| training_error(error, name))?.to_json()?;
     on_stage(Stage { name: "learning the vocabulary", done: total, total });
     cache.write(CacheEntryKind::Tokenizer, &key, json.len() as u64, |file| file.write_all(json.as_bytes()));
     Ok(json)
 }
 
 /// The error of training a tokenizer on a data set.
-fn training_error(error: TextError, dataset: &Dataset) -> TrainError {
+fn training_error(error: TextError, name: &str) -> TrainError {
     match error {
-        TextError::EmptyCorpus => TrainError::NoWords { name: dataset.name.clone() },
+        TextError::EmptyCorpus => TrainError::NoWords { name: name.into() },
         error => error.into(),
     }
 }
@@ -216,26 +280,34 @@ fn cached_tokenizer(cache: &Cache, key: &str) -> Option<String> {
     Tokenizer::from_json(json.as_bytes()).ok().map(|_| json)
 }
 
-fn cached_texts(cache: &Cache, key: &str, dataset: &Dataset) -> Option<EncodedTexts> {
+fn cached_texts(cache: &Cache, key: &str, count: usize) -> Option<EncodedTexts> {
     let (file, path) = (cache.open(CacheEntryKind::EncodedTexts, key)?, cache.path(CacheEntryKind::EncodedTexts, key)?);
-    EncodedTexts::read(file, &path, dataset.train.len() + dataset.test.len()).ok()
+    EncodedTexts::read(file, &path, count).ok()
 }
 
-fn encode_and_keep(
-    dataset: &Dataset,
+/// The texts of all splits as ids, each with the id `end` after it if there is one. They are read from the cache, or
+/// encoded and kept there.
+fn encoded(
+    splits: &[&Examples],
     tokenizer: &Tokenizer,
+    end: Option<u32>,
     cache: &Cache,
     key: &str,
     on_stage: &(dyn Fn(Stage) + Sync),
 ) -> Result<EncodedTexts, TrainError> {
+    let count = splits.iter().map(|split| split.len()).sum();
+    if let Some(encoded) = cached_texts(cache, key, count) {
+        return Ok(encoded);
+    }
     let mut texts = TextsBuilder::new(&cache.spill_folder());
-    encode_into(&mut texts, tokenizer, &dataset.train, on_stage)?;
-    encode_into(&mut texts, tokenizer, &dataset.test, on_stage)?;
+    for split in splits {
+        encode_into(&mut texts, tokenizer, split, end, on_stage)?;
+    }
     let encoded = texts.finish()?;
     let kept = cache.write(CacheEntryKind::EncodedTexts, key, encoded.bytes(), |file| encoded.write(file));
     // Reading the cached copy frees the disk space of the temporary file.
     let is_doubled = kept.is_some() && encoded.is_on_disk();
-    Ok(is_doubled.then(|| cached_texts(cache, key, dataset)).flatten().unwrap_or(encoded))
+    Ok(is_doubled.then(|| cached_texts(cache, key, count)).flatten().unwrap_or(encoded))
 }
 
 /// Reads a `tokenizer.json`, unless a run with it could not be opened again because of its size.
@@ -267,6 +339,7 @@ fn encode_into(
     texts: &mut TextsBuilder,
     tokenizer: &Tokenizer,
     examples: &Examples,
+    end: Option<u32>,
     on_stage: &(dyn Fn(Stage) + Sync),
 ) -> Result<(), TrainError> {
     let total = examples.len();
@@ -275,21 +348,25 @@ fn encode_into(
         let chunk = (start..total.min(start + CHUNK)).map(|index| examples.texts.get(index));
         let chunk: Vec<Cow<'_, str>> = chunk.collect::<Result<_, _>>()?;
         let chunk: Vec<&str> = chunk.iter().map(AsRef::as_ref).collect();
-        tokenizer.encode_ids(&chunk)?.iter().try_for_each(|ids| texts.push(ids))?;
+        tokenizer.encode_ids(&chunk)?.into_iter().try_for_each(|mut ids| {
+            ids.extend(end);
+            texts.push(&ids)
+        })?;
     }
     on_stage(Stage { name: "encoding texts", done: total, total });
     Ok(())
 }
 
-/// Texts as ids; they are not cached.
+/// Texts as ids, each with the id `end` after it if there is one; they are not cached.
 pub(crate) fn encode(
     tokenizer: &Tokenizer,
     examples: &Examples,
+    end: Option<u32>,
     on_stage: &(dyn Fn(Stage) + Sync),
 ) -> Result<Texts, TrainError> {
     let mut texts = TextsBuilder::new(&Cache::for_user().spill_folder());
-    encode_into(&mut texts, tokenizer, examples, on_stage)?;
-    let [texts, _] = texts.finish()?.split([&examples.labels, &[]]);
+    encode_into(&mut texts, tokenizer, examples, end, on_stage)?;
+    let [texts] = texts.finish()?.split([&examples.labels]);
     Ok(texts)
 }
 

@@ -29,6 +29,8 @@ pub enum TrainError {
     OtherTokenizer { path: PathBuf },
     #[error("{name}: the training texts contain no words, so there is nothing to build a vocabulary from")]
     NoWords { name: String },
+    #[error("{name}: the {split} texts have no token to predict; give longer texts")]
+    ShortSplit { name: String, split: &'static str },
     #[error("{}: damaged ({message})", path.display())]
     Checkpoint { path: PathBuf, message: String },
     #[error(

@@ -2,21 +2,26 @@
 
 use std::sync::Arc;
 
-use convlens_data::Examples;
+use convlens_data::{Examples, TextList};
 use convlens_learn::{Measurement, Tally};
 use convlens_run::model::{Forms, TextModel};
 use convlens_run::{
-    ClassReport, PhrasesError, Run, RunConfig, RunError, calibrated, calibration_error, class_reports, predicted_label,
+    ClassReport, Metrics, PhrasesError, Run, RunConfig, RunError, Task, calibrated, calibration_error, class_reports,
+    predicted_label,
 };
 use serde::Serialize;
 
 use crate::corpus::encode;
-use crate::{Stage, Texts, TrainError};
+use crate::{Stage, TextSize, Texts, TrainError};
 
 /// How many texts are read at once, to be batched by length.
 const TEXTS_AT_ONCE: usize = 50_000;
 /// How many tokens are read at once, unless a single text has more: 256 MiB of ids.
 const TOKENS_AT_ONCE: usize = 64 << 20;
+
+/// How many tokens of a text a language model predicts at once. The windows of training are shorter; there, batches
+/// of different texts matter.
+const WINDOW: usize = 1 << 12;
 
 /// The metrics of a classifier on labelled texts.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -46,7 +51,7 @@ pub struct Evaluation {
 /// - [`TrainError::Cache`] if encoded texts that do not fit in memory cannot be written or read.
 /// - [`TrainError::Run`] if the device cannot be read, or a logit is not a finite number.
 pub fn evaluate(run: &Run, examples: &Examples, on_stage: &(dyn Fn(Stage) + Sync)) -> Result<Evaluation, TrainError> {
-    let texts = encode(&run.tokenizer, examples, on_stage)?;
+    let texts = encode(&run.tokenizer, examples, None, on_stage)?;
     let measured = measure(&run.model, &texts, &run.config, run.pad_id(), None, on_stage)?;
     let logits = measured.logits();
     if !logits.iter().all(|logit| logit.is_finite()) {
@@ -54,6 +59,50 @@ pub fn evaluate(run: &Run, examples: &Examples, on_stage: &(dyn Fn(Stage) + Sync
     }
     let logits = calibrated(logits, run.config.temperature);
     Ok(report(&logits, texts.targets.labels(), &run.config.labels, run.config.model.outputs))
+}
+
+/// The metrics of a language model on texts.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct TextEvaluation {
+    /// How many texts there are.
+    pub texts: usize,
+    /// How many tokens they have.
+    pub tokens: usize,
+    /// The metrics.
+    #[serde(flatten)]
+    pub metrics: Metrics,
+}
+
+/// Evaluates a language model on texts, each of which ends, unless they are parts of a text.
+///
+/// # Errors
+///
+/// As [`evaluate`], [`RunError::Task`] if the run is no language model, and [`TrainError::ShortSplit`] if there is no
+/// token to predict.
+pub fn evaluate_texts(
+    run: &Run,
+    texts: &TextList,
+    are_parts: bool,
+    on_stage: &(dyn Fn(Stage) + Sync),
+) -> Result<TextEvaluation, TrainError> {
+    if run.config.window().is_none() {
+        return Err(RunError::Task { task: run.config.task, expected: Task::LanguageModel }.into());
+    }
+    let examples = Examples { texts: texts.clone(), labels: vec![0; texts.len()] };
+    let end = run.tokenizer.start_id().filter(|_| !are_parts);
+    let encoded = encode(&run.tokenizer, &examples, end, on_stage)?;
+    let measured = measure(&run.model, &encoded, &run.config, run.pad_id(), None, on_stage)?;
+    let (tokens, metrics) = (measured.count(), measured.metrics(1.0));
+    if tokens == 0 {
+        return Err(TrainError::ShortSplit { name: "evaluation".into(), split: "given" });
+    }
+    if !metrics.loss.is_finite() {
+        return Err(RunError::from(PhrasesError::Overflow).into());
+    }
+    let size = TextSize::of(texts)?;
+    let keeps_all = run.tokenizer.keeps_white_space();
+    let metrics = if keeps_all { metrics.with_bits(tokens, size.characters, size.bytes) } else { metrics };
+    Ok(TextEvaluation { texts: texts.len(), tokens, metrics })
 }
 
 /// How well a model with these settings does on texts, some of which are read at a time.
@@ -65,6 +114,8 @@ pub(crate) fn measure(
     forms: Option<&Arc<Forms>>,
     on_stage: &(dyn Fn(Stage) + Sync),
 ) -> Result<Measurement, TrainError> {
+    let windows = config.window().map(|_| texts.windows(WINDOW, WINDOW, context(model)));
+    let texts = windows.as_ref().unwrap_or(texts);
     let total = texts.len();
     let tags = forms.map(|forms| Measurement::of_tags(forms.clone(), &config.labels));
     let mut measured = tags.unwrap_or_default();
@@ -81,6 +132,12 @@ pub(crate) fn measure(
         start += indices.len();
     }
     Ok(measured)
+}
+
+/// How many tokens a language model reads before those of a window that it predicts: as many as it sees, or, if it
+/// sees all of them, as many as there are in the window.
+fn context(model: &TextModel) -> usize {
+    model.receptive_field().left.min(WINDOW)
 }
 
 /// How many of the texts with these lengths are read at once; at least one.

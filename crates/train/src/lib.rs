@@ -13,11 +13,11 @@ mod trainer;
 mod vectors;
 
 pub use cache::{Cache, CacheEntry, CacheEntryKind};
-pub use convlens_learn::{Adam, PRESETS, Preset, Settings, UnknownPreset, epoch_order, preset};
+pub use convlens_learn::{Adam, PRESETS, Preset, Settings, UnknownPreset, epoch_order, preset, preset_for};
 pub use convlens_run::{ClassReport, SpanEvaluation, SpanReport, TagEvaluation, WordAccuracy};
-pub use corpus::{Corpus, Stage};
+pub use corpus::{Corpus, Stage, TextSize};
 pub use error::TrainError;
-pub use evaluate::{Evaluation, evaluate};
+pub use evaluate::{Evaluation, TextEvaluation, evaluate, evaluate_texts};
 pub use evaluate_tags::evaluate_tags;
 pub use gradients::{DepthGradients, depth_gradients};
 pub use texts::Texts;

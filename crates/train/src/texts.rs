@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use convlens_data::read_exact_at;
-use convlens_learn::Targets;
+use convlens_learn::{NextTokens, Targets};
 
 use crate::TrainError;
 
@@ -87,6 +87,30 @@ impl Texts {
                 Ok(Cow::Owned(ids_of(&bytes)))
             }
         }
+    }
+
+    /// Windows of the texts, in each of which a language model predicts up to `length` tokens. The target of every token
+    /// is the next one; each token but the first of every text is predicted once.
+    ///
+    /// A text that has more tokens is cut into several windows, the first of which predicts `first` of them, a number
+    /// from 1 to `length`. A window has the label of its text. Windows begin with up to `context` tokens more, which are read and not predicted.
+    pub fn windows(&self, length: usize, first: usize, context: usize) -> Self {
+        let (mut spans, mut targets) = (Vec::new(), Vec::new());
+        let (length, context) = (length.max(1) as u64, context as u64);
+        let labels = self.targets.labels();
+        for (index, text) in self.spans.iter().enumerate().filter(|(_, text)| text.end - text.start > 1) {
+            let label = labels.get(index).copied().unwrap_or_default();
+            // The first token has none before that predicts it.
+            let mut start = text.start + 1;
+            let is_whole = text.end - start <= length;
+            let mut end = if is_whole { text.end } else { start + (first as u64).clamp(1, length) };
+            while start < text.end {
+                spans.push((start - 1).saturating_sub(context).max(text.start)..end);
+                targets.push(NextTokens { count: (end - start) as usize, label });
+                (start, end) = (end, text.end.min(end + length));
+            }
+        }
+        Self { store: self.store.clone(), spans, targets: Targets::Next(targets) }
     }
 
     /// The texts whose entry in `is_chosen` is true, and the others.
@@ -172,7 +196,7 @@ impl TextsBuilder {
     }
 }
 
-/// The texts of both splits, one after the other.
+/// The texts of all splits, one after the other.
 ///
 /// A cached file holds every id as 32 bits; then where each text begins, in ids, and where the last
 /// one ends, as 64 bits; all little-endian.
@@ -243,14 +267,12 @@ impl EncodedTexts {
     }
 
     /// The texts of each split, given the labels of each split.
-    pub(crate) fn split(self, labels: [&[usize]; 2]) -> [Texts; 2] {
-        let (train, test) = self.starts.split_at(labels[0].len());
-        let train: Vec<u64> = train.iter().chain(test.first()).copied().collect();
-        let store = Arc::new(self.store);
-        [(train.as_slice(), labels[0]), (test, labels[1])].map(|(starts, labels)| Texts {
-            store: store.clone(),
-            spans: spans(starts),
-            targets: labels.to_vec().into(),
+    pub(crate) fn split<const N: usize>(self, labels: [&[usize]; N]) -> [Texts; N] {
+        let (store, mut first) = (Arc::new(self.store), 0);
+        labels.map(|labels| {
+            let starts = &self.starts[first..=first + labels.len()];
+            first += labels.len();
+            Texts { store: store.clone(), spans: spans(starts), targets: labels.to_vec().into() }
         })
     }
 }
@@ -276,6 +298,45 @@ mod tests {
             (others.ids(1).expect("ids").as_ref(), others.targets.labels()),
             ([7, 8, 9].as_slice(), [0, 2].as_slice())
         );
+    }
+
+    #[test]
+    fn windows_predict_every_token_once() {
+        let rows = [vec![1, 10, 11, 12, 13, 14, 15], vec![1, 20], vec![1]];
+        let texts = Texts::from_rows(&rows, [7, 8, 9].into());
+        let next = |pairs: &[(usize, usize)]| {
+            Targets::Next(pairs.iter().map(|&(count, label)| NextTokens { count, label }).collect())
+        };
+        let ids = |texts: &Texts| -> Vec<Vec<u32>> {
+            (0..texts.len()).map(|index| texts.ids(index).expect("ids").into_owned()).collect()
+        };
+        let windows = texts.windows(3, 2, 0);
+        assert_eq!(ids(&windows), [vec![1, 10, 11], vec![11, 12, 13, 14], vec![14, 15], vec![1, 20]]);
+        assert_eq!(windows.targets, next(&[(2, 7), (3, 7), (1, 7), (1, 8)]));
+        // A text that fits is not cut.
+        assert_eq!(ids(&texts.windows(6, 1, 0)), rows[..2]);
+        let with_context = texts.windows(3, 3, 2);
+        assert_eq!(ids(&with_context), [vec![1, 10, 11, 12], vec![10, 11, 12, 13, 14, 15], vec![1, 20]]);
+        assert_eq!(with_context.targets, next(&[(3, 7), (3, 7), (1, 8)]));
+    }
+
+    proptest! {
+        #[test]
+        fn windows_lose_nothing(
+            rows in prop::collection::vec(prop::collection::vec(0u32..9, 0..20), 1..5), length in 1usize..9, first in 1usize..9, context in 0usize..9,
+        ) {
+            let texts = Texts::from_rows(&rows, vec![0; rows.len()].into());
+            let windows = texts.windows(length, first.min(length), context);
+            let Targets::Next(next) = &windows.targets else { panic!("no next tokens") };
+            let mut predicted = Vec::new();
+            for (index, &NextTokens { count, .. }) in next.iter().enumerate() {
+                let ids = windows.ids(index).expect("ids");
+                prop_assert!(count <= length && ids.len() > count && ids.len() <= 1 + count + context);
+                predicted.extend_from_slice(&ids[ids.len() - count..]);
+            }
+            let expected: Vec<u32> = rows.iter().flat_map(|row| row.iter().skip(1)).copied().collect();
+            prop_assert_eq!(predicted, expected);
+        }
     }
 
     proptest! {

@@ -6,17 +6,17 @@ use std::borrow::Cow;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use convlens_learn::{Learner, Measurement, Session, batches, most_tokens};
+use convlens_learn::{Learner, Measurement, Session, batches, first_window, most_tokens};
 use convlens_run::model::{Padding, TextModel};
 use convlens_run::{
-    ChosenDevice, EpochMetrics, METRICS, METRICS_BY_EPOCH, PhrasesError, Run, RunConfig, RunError, RunFolder,
+    ChosenDevice, EpochMetrics, METRICS, METRICS_BY_EPOCH, Metrics, PhrasesError, Run, RunConfig, RunError, RunFolder,
     RunMetrics, VectorsConfig, WordVectors, model_card, tokenizer_digest,
 };
 
 use crate::checkpoint::{self, Progress};
 use crate::evaluate::measure;
 use crate::memory::peak_rss_bytes;
-use crate::{Corpus, Texts, TrainError};
+use crate::{Corpus, TextSize, Texts, TrainError};
 
 /// An event of training.
 #[derive(Clone, Debug)]
@@ -143,15 +143,15 @@ impl Trainer<'_> {
             on_event(Event::Resumed { epoch: state.session.epoch, step: state.session.step });
         }
         let max_tokens = self.most_tokens();
-        let lengths = self.corpus.train.lengths();
+        let lengths = self.texts_of_epoch(state.session.epoch).lengths();
         let truncated = lengths.iter().filter(|&&length| length > max_tokens).count();
         if truncated > 0 {
             on_event(Event::Truncated { texts: truncated, max_tokens });
         }
-        let lengths: Vec<usize> = lengths.into_iter().map(|length| length.min(max_tokens)).collect();
         while !self.config.training.is_over(&state.session.history) {
+            let texts = self.texts_of_epoch(state.session.epoch);
             let is_complete;
-            (state, is_complete) = self.train_epoch(state, &lengths, stop, on_event)?;
+            (state, is_complete) = self.train_epoch(state, &texts, stop, on_event)?;
             if !is_complete {
                 return Ok(Outcome::Interrupted { epoch: state.session.epoch, step: state.session.step });
             }
@@ -177,15 +177,31 @@ impl Trainer<'_> {
         if let Some(forms) = &self.corpus.forms {
             learner = learner.with_forms(forms.clone());
         }
-        let targets = &self.corpus.train.targets;
+        let targets = &self.texts_of_epoch(1).targets;
         let tokenizer = tokenizer_digest(self.corpus.tokenizer_json.as_bytes());
         let progress = checkpoint::load(self.folder, &mut learner, &self.device.device, targets, &tokenizer)?;
         let session = progress.map(|progress| progress.session).unwrap_or_default();
         Ok(State { learner, session, tokenizer })
     }
 
+    /// How many ids of a text training reads at most. Windows are as long as they are.
     fn most_tokens(&self) -> usize {
+        if self.config.window().is_some() {
+            return usize::MAX;
+        }
         most_tokens(&self.config.training, self.config.model.padding)
+    }
+
+    /// The texts to train on in an epoch: all of them, or for a language model windows of them, which begin elsewhere in
+    /// every epoch.
+    fn texts_of_epoch(&self, epoch: usize) -> Cow<'_, Texts> {
+        match self.config.window() {
+            Some(length) => {
+                let first = first_window(length, self.config.training.seed, epoch);
+                Cow::Owned(self.corpus.train.windows(length, first, 0))
+            }
+            None => Cow::Borrowed(&self.corpus.train),
+        }
     }
 
     /// Trains to the end of the epoch; false if it was asked to stop earlier. The state is passed by
@@ -193,12 +209,14 @@ impl Trainer<'_> {
     fn train_epoch(
         &self,
         mut state: State,
-        lengths: &[usize],
+        texts: &Texts,
         stop: &AtomicBool,
         on_event: &mut dyn FnMut(Event),
     ) -> Result<(State, bool), TrainError> {
         let epoch = state.session.epoch;
-        let batches = batches(lengths, &self.config.training, self.config.model.padding, epoch);
+        let max_tokens = self.most_tokens();
+        let lengths: Vec<usize> = texts.lengths().into_iter().map(|length| length.min(max_tokens)).collect();
+        let batches = batches(&lengths, &self.config.training, self.config.model.padding, epoch);
         let steps = batches.len();
         let mut clock = Instant::now();
         for indices in batches.iter().skip(state.session.step) {
@@ -207,7 +225,7 @@ impl Trainer<'_> {
                 self.write_checkpoint(&state)?;
                 return Ok((state, false));
             }
-            state = self.train_step(state, indices, steps)?;
+            state = self.train_step(state, texts, indices, steps)?;
             let metrics = state.session.tally.metrics();
             let step = state.session.step;
             on_event(Event::Step { epoch, step, steps, loss: metrics.loss, accuracy: metrics.accuracy });
@@ -221,9 +239,8 @@ impl Trainer<'_> {
         Ok((state, true))
     }
 
-    fn train_step(&self, state: State, indices: &[usize], steps: usize) -> Result<State, TrainError> {
+    fn train_step(&self, state: State, texts: &Texts, indices: &[usize], steps: usize) -> Result<State, TrainError> {
         let State { learner, mut session, tokenizer } = state;
-        let texts = &self.corpus.train;
         let max_tokens = self.most_tokens();
         let rows = indices.iter().map(|&index| Ok(truncated(texts.ids(index)?, max_tokens)));
         let rows = rows.collect::<Result<Vec<_>, TrainError>>()?;
@@ -270,12 +287,23 @@ impl Trainer<'_> {
         let validation = self.measure(&run.model, &self.corpus.validation)?;
         let test = self.measure(&run.model, &self.corpus.test)?;
         let temperature = validation.temperature();
-        let (validation, test) = (validation.metrics(temperature), test.metrics(temperature));
+        let counts = [&validation, &test].map(Measurement::count);
+        let (mut validation, mut test) = (validation.metrics(temperature), test.metrics(temperature));
+        if let Some(sizes) = self.corpus.sizes.filter(|_| self.corpus.tokenizer.keeps_white_space()) {
+            let with_bits = |metrics: &mut Metrics, tokens, size: TextSize| {
+                *metrics = metrics.with_bits(tokens, size.characters, size.bytes);
+            };
+            with_bits(&mut validation, counts[0], sizes[0]);
+            with_bits(&mut test, counts[1], sizes[1]);
+        }
         if !test.loss.is_finite() {
             return Err(self.not_finite("test loss", session));
         }
         run.config = RunConfig { temperature, ..self.config.clone() };
-        let metrics = RunMetrics::new(&run, &session.history, self.corpus.train.len(), validation, test)
+        let train = &self.corpus.train;
+        let examples =
+            if self.config.window().is_some() { self.texts_of_epoch(1).targets.count() } else { train.len() };
+        let metrics = RunMetrics::new(&run, &session.history, examples, validation, test)
             .ok_or_else(|| RunError::from(PhrasesError::Untrained { path: self.folder.path().into() }))?;
         let metrics = RunMetrics { peak_rss_bytes: peak_rss_bytes(), device: self.device.name.clone(), ..metrics };
         self.folder.write_config(&run.config)?;

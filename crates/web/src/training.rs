@@ -149,7 +149,8 @@ impl Training {
         let tokenizer = train(kind, settings.vocab_size, data.texts.iter())?;
         let mut training = (chosen.training)();
         training.seed = settings.seed;
-        let model = (chosen.model)(tokenizer.vocab_size(), Task::Classify.outputs(data.names.len()));
+        let vocab_size = tokenizer.vocab_size();
+        let model = (chosen.model)(vocab_size, Task::Classify.outputs(data.names.len(), vocab_size));
         let rows = tokenizer.encode_ids(&data.texts.iter().map(String::as_str).collect::<Vec<_>>())?;
 
         if let Some((line, row)) = data.lines.iter().zip(&rows).find(|(_, row)| row.len() > MOST_TOKENS) {

@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 
 use super::{as_image, render};
 use crate::{
-    AnalysisError, Confusion, ConfusionExample, Excitations, ExplainedSentence, Fragment, PlacedWord, SpellingFilter,
-    TagAnalysis, TagCertificate, TagEvidence, TagWords,
+    AnalysisError, Confusion, ConfusionExample, Evidence, Excitations, ExplainedSentence, Fragment, PlacedWord,
+    SpellingFilter, TagAnalysis, TagCertificate, TagWords,
 };
 
 /// The number of explained sentences in the page, and of words of each.
@@ -160,7 +160,7 @@ fn example(example: &ConfusionExample, confusion: &Confusion) -> Value {
 }
 
 /// The words in a range, those of the receptive field coloured by their shares.
-fn segments(evidence: &TagEvidence, words: &[String], word: usize, range: std::ops::Range<usize>, tag: &str) -> Value {
+fn segments(evidence: &Evidence, words: &[String], word: usize, range: std::ops::Range<usize>, tag: &str) -> Value {
     let strongest = evidence.shares.iter().map(|share| share.abs()).fold(0.0, f64::max);
     let share = |at: usize| at.checked_sub(evidence.first).and_then(|place| evidence.shares.get(place)).copied();
     let segment = |at: usize| match share(at) {
@@ -305,8 +305,7 @@ mod tests {
 
     #[test]
     fn words_of_the_field_are_coloured_by_their_shares() {
-        let evidence =
-            TagEvidence { logit: 1.0, baseline: 0.0, first: 1, shares: vec![-1.0, 2.0, 0.01], residual: 0.0 };
+        let evidence = Evidence { logit: 1.0, baseline: 0.0, first: 1, shares: vec![-1.0, 2.0, 0.01], residual: 0.0 };
         let words = ["a", "b", "c", "d", "e"].map(String::from);
         let found = segments(&evidence, &words, 2, 0..5, "X");
         let of = |what: &str| -> Vec<Value> {

@@ -9,7 +9,7 @@ use rand::rngs::ChaCha8Rng;
 use rand::seq::SliceRandom;
 use serde::Serialize;
 
-use crate::{OnStage, TagEvidence, TaggedSentences, tag_evidence_of};
+use crate::{Evidence, OnStage, TaggedSentences, tag_evidence_of};
 
 /// The number of pairs of tags.
 const PAIRS: usize = 15;
@@ -49,7 +49,7 @@ pub struct ConfusionExample {
     /// The probability of the tag that it has in the data.
     pub true_probability: f64,
     /// What speaks for the tag that the model gives it.
-    pub evidence: TagEvidence,
+    pub evidence: Evidence,
 }
 
 /// The tags that are mixed up most often, the most frequent pair first. `found` are the tags that the model gives to

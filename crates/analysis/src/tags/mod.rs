@@ -20,4 +20,4 @@ pub use places::{PlaceShare, TagPlaces, tag_places};
 pub use sentences::{ExplainedSentence, TaggedSentences};
 pub use spelling::{Fragment, MarkedWord, SpellingFilter, TagValue, spelling_filters};
 pub use strongest::{PlacedWord, TagWords, tag_words};
-pub use tag_evidence::{LONGEST_FIELD, TagEvidence, can_be_explained, tag_evidence, tag_evidence_of};
+pub use tag_evidence::{LONGEST_FIELD, can_be_explained, tag_evidence, tag_evidence_of};

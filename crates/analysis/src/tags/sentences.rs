@@ -4,7 +4,7 @@ use convlens_run::model::EncoderSettings;
 use convlens_run::{RunError, Tagger};
 use serde_json::{Value, json};
 
-use crate::{TagEvidence, tag_evidence};
+use crate::{Evidence, tag_evidence};
 
 /// Tagged sentences that a tagger was not trained on.
 #[derive(Clone, Copy, Debug)]
@@ -29,7 +29,7 @@ pub struct ExplainedSentence {
     /// The probability of each tag for each word.
     pub probabilities: Vec<Vec<f64>>,
     /// What speaks for the tag of each word.
-    pub evidence: Vec<TagEvidence>,
+    pub evidence: Vec<Evidence>,
 }
 
 impl ExplainedSentence {
@@ -59,7 +59,7 @@ impl ExplainedSentence {
     }
 
     /// The sentence as one object: its words, each with its tag, the probability of the tag, the tag and its
-    /// probability in the data if that is another one, and the [evidence](TagEvidence).
+    /// probability in the data if that is another one, and the [evidence](Evidence).
     pub fn to_json(&self, labels: &[String]) -> Value {
         let word = |at: usize| {
             let (tag, expected) = (self.tags[at], self.expected[at]);
@@ -97,7 +97,7 @@ pub(crate) mod tests {
 
     /// A sentence without probabilities, whose words have these tags and these shares of the words around them.
     pub(crate) fn explained(words: &[&str], tags: &[usize], evidence: &[(usize, &[f64])]) -> ExplainedSentence {
-        let evidence = evidence.iter().map(|&(first, shares)| TagEvidence {
+        let evidence = evidence.iter().map(|&(first, shares)| Evidence {
             logit: 1.0 + shares.iter().sum::<f64>(),
             baseline: 0.5,
             first,

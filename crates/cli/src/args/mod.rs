@@ -3,6 +3,7 @@
 
 mod cache;
 mod encoders;
+mod generate;
 mod look;
 mod read;
 mod train;
@@ -17,6 +18,7 @@ use clap_complete::Shell;
 
 pub use cache::CacheArgs;
 pub use encoders::{CompareArgs, EncoderName, GradientsArgs, ReceptiveFieldArgs};
+pub use generate::GenerateArgs;
 pub use look::{AnalyzeArgs, ExportArgs};
 pub use read::{EvaluateArgs, PredictArgs};
 pub use train::TrainArgs;
@@ -35,6 +37,8 @@ Examples:
   convlens train                                   on IMDB, or on a sample if IMDB is not available
   convlens train --task tag --data train.conllu    a tagger: a label for every word
   convlens predict \"A good film, not a boring one.\"
+  convlens train --task lm --data shakespeare.txt  a language model
+  convlens generate \"ROMEO:\"
   convlens analyze                                 pictures and a report of the newest run
   convlens evaluate --dataset imdb
   convlens data imdb
@@ -64,6 +68,8 @@ pub enum Verb {
     Evaluate(EvaluateArgs),
     /// Classify or tag texts and show what decides.
     Predict(PredictArgs),
+    /// Write texts with a language model, and show why it chooses each token.
+    Generate(GenerateArgs),
     /// Look inside a trained model: filters, words, principal components and faithfulness, in one report.
     Analyze(AnalyzeArgs),
     /// Write a trained model in another format.
@@ -88,7 +94,7 @@ pub enum Verb {
 #[derive(Debug, Args)]
 pub struct FileArgs {
     /// Your own labelled texts: a CSV, TSV, Parquet or JSON Lines file; for tagging, a CoNLL-U file, or one with a word
-    /// and its tags per line
+    /// and its tags per line; for a language model a text file, or a table with a column of texts
     #[arg(long, value_name = "FILE")]
     pub data: Option<PathBuf>,
     /// The column of --data that holds the texts [default: text]
@@ -114,10 +120,10 @@ pub struct SourceArgs {
     pub dataset: Option<String>,
     #[command(flatten)]
     pub file: FileArgs,
-    /// A separate file of tagged sentences for the validation split [default: a part of --data, chosen by the seed]
+    /// A separate file for the validation split, for tagging and language models [default: a part of --data, chosen by the seed]
     #[arg(long, value_name = "FILE", conflicts_with = "dataset")]
     pub validation_data: Option<PathBuf>,
-    /// A separate file for the test split [default: a fifth of --data, chosen by the seed]
+    /// A separate file for the test split [default: a fifth of --data, chosen by the seed; of a text file, its last tenth]
     #[arg(long, value_name = "FILE", conflicts_with = "dataset")]
     pub test_data: Option<PathBuf>,
 }

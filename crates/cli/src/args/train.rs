@@ -18,15 +18,17 @@ Examples:
   convlens train --preset plain --set encoder.layers=8 --set encoder.layer.weight_norm=true
   convlens train --task tag --data train.conllu --validation-data dev.conllu --test-data test.conllu
   convlens train --task tag --data entities.txt --set chain=true
+  convlens train --task lm --data shakespeare.txt  a language model of characters
+  convlens train --task lm --preset dilated --dataset imdb --tokenizer punctuated --vocab-size 10000
   convlens train --resume                          continue a run that was stopped or killed
   convlens train --config run.toml                 read flags from a file, such as epochs = 5")]
 pub struct TrainArgs {
-    /// What the model does: classify (a label for every text) or tag (a label for every word)
-    /// [default: that of the preset, or classify]
+    /// What the model does: classify (a label for every text), tag (a label for every word) or lm (a language model, which
+    /// generates texts) [default: that of the preset, or classify]
     #[arg(long, value_name = "TASK", value_parser = task)]
     pub task: Option<Task>,
     /// The preset to start from: default, seed (Ben Bolte's published model), best, or one per encoder;
-    /// an unknown name lists them all [default: default, or tagger for tagging]
+    /// an unknown name lists them all [default: default, tagger for tagging, gated for a language model]
     #[arg(long, value_name = "P")]
     pub preset: Option<String>,
     #[command(flatten)]
@@ -49,7 +51,8 @@ pub struct TrainArgs {
     /// may be repeated
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub settings: Vec<String>,
-    /// The tokenizer: words, punctuated, contractions, characters, bytes, bpe, or the path of a tokenizer.json
+    /// The tokenizer: words, punctuated, contractions, characters, cased-characters, bytes, bpe, cased-bpe, or the path of
+    /// a tokenizer.json
     /// [default: the preset's]
     #[arg(long, value_name = "T")]
     pub tokenizer: Option<String>,
@@ -68,6 +71,12 @@ pub struct TrainArgs {
     /// The learning rate of Adam [default: the preset's]
     #[arg(long, value_name = "X")]
     pub learning_rate: Option<f64>,
+    /// The number of tokens of the windows that texts are cut into for a language model [default: the preset's]
+    #[arg(long, value_name = "N")]
+    pub window: Option<usize>,
+    /// Train a language model that writes texts for each label of the data (see convlens generate --label)
+    #[arg(long)]
+    pub condition_on_label: bool,
     /// The share of the steps in which the learning rate first rises from zero [default: the preset's]
     #[arg(long, value_name = "X")]
     pub warmup: Option<f64>,

@@ -1,11 +1,12 @@
-//! `convlens evaluate`: measures a trained model on labelled texts.
+//! `convlens evaluate`: measures a trained model on labelled texts, or a language model on any.
 
 use convlens_run::{Run, Task};
-use convlens_train::{Evaluation, TagEvaluation, evaluate, evaluate_tags};
+use convlens_train::{Evaluation, TagEvaluation, evaluate, evaluate_tags, evaluate_texts};
 
 use crate::args::EvaluateArgs;
 use crate::failure::Failure;
 use crate::output::{line, table, thousands};
+use crate::plain::{PlainTexts, plain_texts_for};
 use crate::progress::Stages;
 use crate::source::{run_folder, texts_for};
 use crate::tagged::sentences_for;
@@ -20,6 +21,9 @@ pub fn run(args: &EvaluateArgs) -> Result<(), Failure> {
     if run.config.task == Task::Tag {
         return evaluate_tagger(args, run, &folder.path().display().to_string(), &device.name);
     }
+    if run.config.window().is_some() {
+        return evaluate_language_model(args, &run, &folder.path().display().to_string(), &device.name);
+    }
     let (name, texts) = texts_for(&run.config, args.dataset.as_deref(), &args.file, &args.split)?;
     let stages = Stages::default();
     let clock = std::time::Instant::now();
@@ -33,6 +37,36 @@ pub fn run(args: &EvaluateArgs) -> Result<(), Failure> {
     } else {
         show(&evaluation, &name, &folder.path().display().to_string(), &device.name)
     }
+}
+
+fn evaluate_language_model(args: &EvaluateArgs, run: &Run, folder: &str, device: &str) -> Result<(), Failure> {
+    let PlainTexts { name, texts, are_parts } =
+        plain_texts_for(&run.config, args.dataset.as_deref(), &args.file, &args.split)?;
+    let stages = Stages::default();
+    let clock = std::time::Instant::now();
+    let evaluation = evaluate_texts(run, &texts, are_parts, &|stage| stages.show(stage))?;
+    let tokens_per_second = evaluation.tokens as f64 / clock.elapsed().as_secs_f64().max(f64::MIN_POSITIVE);
+    if args.json {
+        let json = serde_json::json!({
+            "run": folder, "dataset": name, "evaluation": evaluation, "tokens_per_second": tokens_per_second,
+        });
+        return line(json.to_string());
+    }
+    let metrics = evaluation.metrics;
+    let per =
+        |value: Option<f64>, unit: &str| value.map(|bits| format!(", {bits:.4} bits per {unit}")).unwrap_or_default();
+    line(format!(
+        "{folder} on {} tokens in {} texts of {name}: loss {:.4} nats per token, perplexity {:.3}{}{}, accuracy {}, \
+         {} tokens per second on {device}",
+        thousands(evaluation.tokens),
+        thousands(evaluation.texts),
+        metrics.loss,
+        metrics.loss.exp(),
+        per(metrics.bits_per_character, "character"),
+        per(metrics.bits_per_byte, "byte"),
+        percent(metrics.accuracy),
+        thousands(tokens_per_second as usize),
+    ))
 }
 
 fn evaluate_tagger(args: &EvaluateArgs, run: Run, folder: &str, device: &str) -> Result<(), Failure> {

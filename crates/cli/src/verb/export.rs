@@ -8,13 +8,14 @@ use convlens_run::{Run, RunError, write_file};
 use crate::args::ExportArgs;
 use crate::failure::Failure;
 use crate::output::{line, thousands};
-use crate::source::run_folder;
+use crate::source::{refuse_language_model, run_folder};
 
 pub fn run(args: &ExportArgs) -> Result<(), Failure> {
     let folder = run_folder(args.run.as_deref())?;
     let out: PathBuf = args.out.clone().unwrap_or_else(|| folder.file("folded.csv"));
     let format = format_of(&out)?;
     let run = Run::open(folder.path())?;
+    refuse_language_model(&run.config, &folder)?;
     let does_not_fold = || AnalysisError::DoesNotFold { path: folder.path().display().to_string() };
     let table = run.word_table()?.ok_or_else(does_not_fold)?;
     match format {

@@ -7,6 +7,7 @@ pub mod completions;
 pub mod data;
 pub mod evaluate;
 pub mod export;
+pub mod generate;
 pub mod gradients;
 pub mod predict;
 pub mod receptive_field;

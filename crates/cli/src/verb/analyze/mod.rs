@@ -17,7 +17,7 @@ use crate::args::AnalyzeArgs;
 use crate::failure::Failure;
 use crate::output::{line, thousands};
 use crate::progress::Stages;
-use crate::source::{run_folder, texts_for};
+use crate::source::{refuse_language_model, run_folder, texts_for};
 pub use tags::analyze_trained_tagger;
 
 /// The names of the pages.
@@ -140,6 +140,7 @@ impl Subject {
     /// Opens a run, and makes sure that its analysis can be written.
     fn open(folder: RunFolder, device: &ChosenDevice) -> Result<Self, Failure> {
         let run = Run::open_on(&folder, &device.device)?;
+        refuse_language_model(&run.config, &folder)?;
         let metrics = folder.metrics()?;
         check_writable(&folder)?;
         Ok(Self { name: folder.path().display().to_string(), folder, run, metrics })

@@ -16,7 +16,7 @@ use crate::failure::Failure;
 use crate::message::message;
 use crate::output::{self, json_line, line, styled_line};
 use crate::printable::printable;
-use crate::source::run_folder;
+use crate::source::{refuse_language_model, run_folder};
 
 pub use tags::tag_with;
 
@@ -34,6 +34,7 @@ const BYTE_ORDER_MARK: char = '\u{feff}';
 pub fn run(args: &PredictArgs) -> Result<(), Failure> {
     let folder = run_folder(args.run.as_deref())?;
     let run = Run::open_on(&folder, &args.device.open()?.device)?;
+    refuse_language_model(&run.config, &folder)?;
     if run.config.task == Task::Tag {
         return tags::run(args, run);
     }

@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::path::Path;
 
 use anstyle::{AnsiColor, Style};
-use convlens_analysis::{TagEvidence, can_be_explained, tag_evidence};
+use convlens_analysis::{Evidence, can_be_explained, tag_evidence};
 use convlens_data::{ConllFile, TaggedSentences};
 use convlens_run::text::sentences;
 use convlens_run::{Run, TaggedWord, Tagger};
@@ -35,7 +35,7 @@ struct PlacedWord {
     range: Option<Range<usize>>,
     /// Why it has its tag.
     #[serde(skip_serializing_if = "Option::is_none")]
-    evidence: Option<TagEvidence>,
+    evidence: Option<Evidence>,
 }
 
 pub fn run(args: &PredictArgs, run: Run) -> Result<(), Failure> {
@@ -114,7 +114,7 @@ fn show(
     Ok(())
 }
 
-fn evidence(tagger: &Tagger, words: &[TaggedWord]) -> Result<Vec<TagEvidence>, Failure> {
+fn evidence(tagger: &Tagger, words: &[TaggedWord]) -> Result<Vec<Evidence>, Failure> {
     let labels = &tagger.run().config.labels;
     let of_tag = |word: &TaggedWord| labels.iter().position(|label| *label == word.tag).unwrap_or_default();
     let found: Vec<usize> = words.iter().map(of_tag).collect();
@@ -128,7 +128,7 @@ fn one_line(words: &[TaggedWord]) -> String {
 }
 
 /// Prints each word of a sentence with its tag, and the words that speak most for or against it.
-fn explain(words: &[TaggedWord], evidence: Option<&[TagEvidence]>, count: usize) -> Result<(), Failure> {
+fn explain(words: &[TaggedWord], evidence: Option<&[Evidence]>, count: usize) -> Result<(), Failure> {
     let width = |of: fn(&TaggedWord) -> &str| {
         use unicode_width::UnicodeWidthStr;
         words.iter().map(|word| printable(of(word)).width()).max().unwrap_or(0)

@@ -58,6 +58,9 @@ pub fn run(args: &TrainArgs) -> Result<(), Failure> {
         Some(match &data {
             Data::Texts(dataset) => analyze_trained(&folder, &dataset.test)?,
             Data::Sentences(dataset) => analyze_trained_tagger(&folder, &dataset.test)?,
+            Data::Plain(_) => {
+                return Err(Failure::Input("--analyze: language models do not support it; leave the flag out".into()));
+            }
         })
     } else {
         None
@@ -77,6 +80,7 @@ fn check(args: &TrainArgs) -> Result<(), Failure> {
     match args {
         TrainArgs { batch_size: Some(0), .. } => refuse("batch-size", "0".into(), "a step needs at least 1 text"),
         TrainArgs { epochs: Some(0), .. } => refuse("epochs", "0".into(), "train for at least 1 epoch"),
+        TrainArgs { window: Some(0), .. } => refuse("window", "0".into(), "use at least 1 token"),
         TrainArgs { max_tokens: Some(0), .. } => refuse("max-tokens", "0".into(), "read at least 1 token"),
         TrainArgs { learning_rate: Some(rate), .. } if !(rate.is_finite() && *rate > 0.0) => {
             refuse("learning-rate", rate.to_string(), "use a number above 0, such as 0.001")
@@ -123,13 +127,18 @@ fn conclude(folder: &RunFolder, metrics: &RunMetrics, data: &Data, report: Optio
     match data {
         Data::Texts(dataset) => explain_with(folder.path(), &short_texts(dataset)?)?,
         Data::Sentences(dataset) => tag_with(folder.path(), &dataset.test)?,
+        Data::Plain(_) => {}
     }
     let run = folder.path().display();
     let next = match report {
         Some(report) => format!("open {}", report.display()),
         None => format!("try: convlens predict --run {run} \"…\", or convlens analyze"),
     };
-    let units = if matches!(data, Data::Sentences(_)) { "sentences" } else { "texts" };
+    let units = match data {
+        Data::Texts(_) => "texts",
+        Data::Sentences(_) => "sentences",
+        Data::Plain(_) => "tokens",
+    };
     let f1 = metrics.test.f1.map(|f1| format!(", F1 of spans {:.2} %", 100.0 * f1)).unwrap_or_default();
     line(format!(
         "{run}: test accuracy {:.2} %{f1}, loss {:.4} (epoch {} of {}, {} {units} per second); {next}",

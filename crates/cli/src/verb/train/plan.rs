@@ -2,17 +2,18 @@
 
 use std::path::Path;
 
-use convlens_data::{Dataset, TaggedDataset};
-use convlens_run::model::{ModelConfig, Padding};
+use convlens_data::{Dataset, TaggedDataset, TextDataset};
+use convlens_run::model::{EncoderSettings, ModelConfig, Padding};
 use convlens_run::text::TokenizerKind;
 use convlens_run::{
     DatasetConfig, FileConfig, PhrasesError, RunConfig, RunError, RunFolder, RunLock, Task, TextConfig,
     TokenizerSource, TrainingConfig, VectorsSource,
 };
-use convlens_train::{Cache, Corpus, Preset, preset};
+use convlens_train::{Cache, Corpus, Preset, preset, preset_for};
 
 use crate::args::TrainArgs;
 use crate::failure::Failure;
+use crate::plain::{text_dataset, text_dataset_again};
 use crate::progress::Stages;
 use crate::source::{RUNS, absolute, absolute_path, check_labels, dataset, dataset_to_resume};
 use crate::tagged::{tagged_dataset, tagged_dataset_again};
@@ -33,6 +34,7 @@ pub struct Plan {
 pub enum Data {
     Texts(Dataset),
     Sentences(TaggedDataset),
+    Plain(TextDataset),
 }
 
 impl Data {
@@ -46,6 +48,7 @@ impl Data {
         let name = args.source.dataset.as_deref();
         Ok(match task {
             Task::Tag => Self::Sentences(tagged_dataset(name, file, training)?),
+            Task::LanguageModel => Self::Plain(text_dataset(name, file, training, args.condition_on_label)?),
             _ => Self::Texts(dataset(name, file, training.seed)?),
         })
     }
@@ -55,6 +58,9 @@ impl Data {
         if config.task == Task::Tag {
             let consequence = "so the run cannot be resumed; restore it, or begin a new run with another --out";
             return Ok(Self::Sentences(tagged_dataset_again(config, consequence)?));
+        }
+        if config.task == Task::LanguageModel {
+            return Ok(Self::Plain(text_dataset_again(config)?));
         }
         let dataset = dataset_to_resume(&config.dataset, config.training.seed)?;
         check_labels(config, &dataset)?;
@@ -77,6 +83,7 @@ impl Data {
             Self::Sentences(dataset) => {
                 Corpus::prepare_tagged(dataset, text, &vectors::further_words(vectors, text.vocab_size)?)?
             }
+            Self::Plain(dataset) => Corpus::prepare_texts(dataset, text, &Cache::for_user(), &show)?,
         })
     }
 
@@ -84,6 +91,7 @@ impl Data {
         match self {
             Self::Texts(dataset) => &dataset.labels,
             Self::Sentences(dataset) => &dataset.labels,
+            Self::Plain(dataset) => &dataset.labels,
         }
     }
 
@@ -91,6 +99,7 @@ impl Data {
         let (name, revision) = match self {
             Self::Texts(dataset) => (dataset.name.clone(), dataset.revision.clone()),
             Self::Sentences(dataset) => (dataset.name.clone(), None),
+            Self::Plain(dataset) => (dataset.name.clone(), dataset.revision.clone()),
         };
         DatasetConfig {
             name,
@@ -121,13 +130,14 @@ fn begin(args: &TrainArgs) -> Result<Plan, Failure> {
         return Err(Failure::Input(format!("--preset {name}: this preset is for --task {own}; choose another")));
     };
     // Wrong settings are reported before any data is read.
-    let model = with_settings((settings.model)(args.vocab_size.unwrap_or(4), task.outputs(2)), &args.settings)?;
+    let vocab_size = args.vocab_size.unwrap_or(4);
+    let model = with_settings((settings.model)(vocab_size, task.outputs(2, vocab_size)), &args.settings)?;
     let mut text = settings.text.clone();
     text.vocab_size = args.vocab_size.unwrap_or(text.vocab_size);
     if let Some(tokenizer) = &args.tokenizer {
         text.tokenizer = tokenizer_source(tokenizer);
     }
-    check_task(args, task)?;
+    check_task(args, task, &model)?;
     let mut origin = Origin::new(args)?;
     if let Some(tokenizer) = origin.as_ref().and_then(Origin::tokenizer) {
         text.tokenizer = tokenizer;
@@ -137,6 +147,7 @@ fn begin(args: &TrainArgs) -> Result<Plan, Failure> {
     training.seed = args.seed.unwrap_or(training.seed);
     training.batch_size = args.batch_size.unwrap_or(training.batch_size);
     training.learning_rate = args.learning_rate.unwrap_or(training.learning_rate);
+    training.window = args.window.or(training.window);
     training.warmup = args.warmup.unwrap_or(training.warmup);
     training.word_dropout = args.word_dropout.unwrap_or(training.word_dropout);
     training.weight_decay = args.weight_decay.unwrap_or(training.weight_decay);
@@ -148,6 +159,7 @@ fn begin(args: &TrainArgs) -> Result<Plan, Failure> {
     let source = &args.source;
     let file = match task {
         Task::Tag => source.file.tagged(source.validation_data.as_deref(), source.test_data.as_deref())?,
+        Task::LanguageModel => source.file.plain(source.validation_data.as_deref(), source.test_data.as_deref())?,
         _ => source.file.config(source.test_data.as_deref())?,
     };
     file.iter().try_for_each(check_paths)?;
@@ -160,10 +172,20 @@ fn begin(args: &TrainArgs) -> Result<Plan, Failure> {
         return Err(no_effect("word-dropout", "the tokenizer has no unknown token"));
     }
 
+    if task == Task::LanguageModel {
+        check_window(&corpus, &data, training.window.unwrap_or(TrainingConfig::WINDOW))?;
+    }
     let batch_size = training.batch_size;
     training.epochs = args.epochs.unwrap_or_else(|| settings.epochs(corpus.train.len(), batch_size));
-    let outputs = task.outputs(data.labels().len());
-    let mut model = with_settings((settings.model)(corpus.tokenizer.vocab_size(), outputs), &args.settings)?;
+    let vocab_size = corpus.tokenizer.vocab_size();
+    let outputs = task.outputs(data.labels().len(), vocab_size);
+    let mut model = with_settings((settings.model)(vocab_size, outputs), &args.settings)?;
+    if args.condition_on_label {
+        if data.labels().is_empty() {
+            return Err(no_effect("condition-on-label", "a text file has no labels"));
+        }
+        model.conditions = data.labels().len();
+    }
     if model.lexicon.is_some() {
         corpus.lexicon(outputs, training.max_tokens)?.size(&mut model);
     }
@@ -190,25 +212,54 @@ fn begin(args: &TrainArgs) -> Result<Plan, Failure> {
 fn preset_and_task(args: &TrainArgs) -> Result<(&'static Preset, Task), Failure> {
     let task = args.task.unwrap_or(Task::ALL[0]);
     let preset = match &args.preset {
-        Some(name) => preset(name)?,
+        Some(name) => args.task.map_or_else(|| preset(name), |task| preset_for(name, task))?,
         None => Preset::default_for(task),
     };
     Ok((preset, args.task.unwrap_or(preset.task)))
 }
 
 /// Refuses flags that the task does not know.
-fn check_task(args: &TrainArgs, task: Task) -> Result<(), Failure> {
-    if task != Task::Tag {
-        return match &args.source.validation_data {
-            Some(_) => Err(Failure::Input("--validation-data: only --task tag has this flag; leave it out".into())),
-            None => Ok(()),
-        };
+fn check_task(args: &TrainArgs, task: Task, model: &ModelConfig) -> Result<(), Failure> {
+    let unlabelled = ("unlabelled", args.unlabelled.is_some());
+    let (flags, models): (&[_], _) = match task {
+        Task::Tag => {
+            (&[unlabelled, ("tokenizer", args.tokenizer.is_some()), ("window", args.window.is_some())], "taggers")
+        }
+        Task::LanguageModel => {
+            let vectors = [("vectors", args.vectors.is_some()), ("init", args.init.is_some())];
+            let others = [unlabelled, ("max-tokens", args.max_tokens.is_some()), ("analyze", args.analyze)];
+            (&[vectors.as_slice(), &others].concat(), "language models")
+        }
+        _ => {
+            let validation = args.source.validation_data.is_some();
+            let conditions = ("condition-on-label", args.condition_on_label);
+            (&[("validation-data", validation), ("window", args.window.is_some()), conditions], "classifiers")
+        }
+    };
+    if let Some((flag, _)) = flags.iter().find(|(_, is_given)| *is_given) {
+        return Err(no_effect(flag, &format!("{models} do not support it")));
     }
-    let flags = [("unlabelled", args.unlabelled.is_some()), ("tokenizer", args.tokenizer.is_some())];
-    match flags.into_iter().find(|(_, is_given)| *is_given) {
-        Some((flag, _)) => Err(no_effect(flag, "taggers do not support it")),
-        None => Ok(()),
+    let ahead = model.encoder.receptive_field().right;
+    if task == Task::LanguageModel && ahead > 0 {
+        return Err(Failure::Input(
+            "--set: this encoder sees the tokens that it is to predict; make it causal with --set encoder.layer.causal=true, \
+             or --set encoder.bidirectional=false"
+                .into(),
+        ));
     }
+    Ok(())
+}
+
+/// Refuses a text that is shorter than one window.
+fn check_window(corpus: &Corpus, data: &Data, window: usize) -> Result<(), Failure> {
+    let Data::Plain(TextDataset { name, is_one_text: true, .. }) = data else { return Ok(()) };
+    let tokens = corpus.train.lengths().into_iter().max().unwrap_or(0);
+    if tokens > window {
+        return Ok(());
+    }
+    Err(Failure::Input(format!(
+        "{name}: its training split has {tokens} tokens, too few for a window of {window}; give a longer text, or a smaller --window"
+    )))
 }
 
 /// Refuses paths that `config.json` cannot hold.
@@ -263,6 +314,7 @@ fn naming_the_flag(args: &TrainArgs, error: RunError) -> Failure {
         ("epochs", args.epochs.is_some()),
         ("batch-size", args.batch_size.is_some()),
         ("learning-rate", args.learning_rate.is_some()),
+        ("window", args.window.is_some()),
         ("warmup", args.warmup.is_some()),
         ("word-dropout", args.word_dropout.is_some()),
         ("weight-decay", args.weight_decay.is_some()),
@@ -282,8 +334,10 @@ fn tokenizer_source(name: &str) -> TokenizerSource {
         "punctuated" => TokenizerSource::Trained(TokenizerKind::Punctuated),
         "contractions" => TokenizerSource::Trained(TokenizerKind::Contractions),
         "characters" => TokenizerSource::Trained(TokenizerKind::Characters),
+        "cased-characters" => TokenizerSource::Trained(TokenizerKind::CasedCharacters),
         "bytes" => TokenizerSource::Trained(TokenizerKind::Bytes),
         "bpe" => TokenizerSource::Trained(TokenizerKind::Bpe),
+        "cased-bpe" => TokenizerSource::Trained(TokenizerKind::CasedBpe),
         path => TokenizerSource::File(path.into()),
     }
 }
@@ -373,6 +427,8 @@ fn disagreement(args: &TrainArgs, config: &RunConfig, model: &ModelConfig) -> Op
         ("epochs", differs(&args.epochs, &training.epochs)),
         ("batch-size", differs(&args.batch_size, &training.batch_size)),
         ("learning-rate", differs(&args.learning_rate, &training.learning_rate)),
+        ("window", args.window.is_some() && args.window != training.window),
+        ("condition-on-label", args.condition_on_label && config.labels.is_empty()),
         ("warmup", differs(&args.warmup, &training.warmup)),
         ("word-dropout", differs(&args.word_dropout, &training.word_dropout)),
         ("weight-decay", differs(&args.weight_decay, &training.weight_decay)),

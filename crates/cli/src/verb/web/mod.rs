@@ -19,7 +19,7 @@ use sha2::{Digest, Sha256};
 use crate::args::WebArgs;
 use crate::failure::Failure;
 use crate::output::line;
-use crate::source::run_folder;
+use crate::source::{refuse_language_model, run_folder};
 use folder::PageFolder;
 
 /// What the page reads first: its name, its examples, and which files there are.
@@ -47,6 +47,7 @@ pub fn run(args: &WebArgs) -> Result<(), Failure> {
     let out = args.out.clone().unwrap_or_else(|| folder.file("web"));
     let page_folder = PageFolder::open(&out)?;
     let mut run = Run::open(folder.path())?;
+    refuse_language_model(&run.config, &folder)?;
     let examples = bundle::examples(&run.config, args)?;
     // A page reveals no path, and has no use for how the file was read.
     run.config = run.config.without_paths();
