@@ -30,6 +30,8 @@ mod first_command;
 mod hub;
 /// The accuracy that the presets reach on the real IMDB, if `../shared` has it.
 mod imdb;
+/// Language models: training, generation, evaluation, and bad input.
+mod language_models;
 /// Links and paths in the repository's Markdown files.
 mod links;
 /// The user's own files: formats, columns, labels and three classes.

@@ -16,6 +16,9 @@ pub fn text_dataset(
 ) -> Result<TextDataset, Failure> {
     let TrainingConfig { validation_fraction, seed, .. } = *training;
     let mut found = match file {
+        Some(file) if with_labels && Format::from_path(&file.path).is_none() => {
+            return Err(Failure::Input("--condition-on-label: a text file has no labels; leave the flag out".into()));
+        }
         Some(file) => {
             let labels = Some(file.label_column.clone()).filter(|_| with_labels);
             text_files(file, labels).dataset(validation_fraction, seed)?

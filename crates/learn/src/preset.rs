@@ -356,7 +356,8 @@ pub const PRESETS: [Preset; 23] = [
         task: Task::LanguageModel,
         text: punctuated,
         model: |vocab_size, outputs| {
-            let layer = LayerConfig { kernel_size: 6, activation: Activation::None, ..causal(0.0) };
+            let linear = LayerConfig { activation: Activation::None, layer_norm: false, ..causal(0.0) };
+            let layer = LayerConfig { kernel_size: 6, ..linear };
             let plain = PlainStackConfig { hidden: 512, layers: 1, downsampling: Downsampling::None, layer };
             language_model(vocab_size, outputs, 128, EncoderConfig::Plain(plain))
         },

@@ -37,7 +37,7 @@ pub fn token_evidence<S: EncoderSettings>(
     let read = Tensor::<1, Int>::from_data(TensorData::new(read, [labels.len()]), &run.device);
     let embedded = run.model.embed.weight.val().select(0, read);
     let embedded = match (&run.model.condition, label) {
-        (Some(condition), Some(label)) => embedded + condition.weight.val().slice([label..label + 1]),
+        (Some(condition), Some(label)) => embedded + condition.weight.val().narrow(0, label, 1),
         _ => embedded,
     };
     let fields = Fields { labels: &labels, field: run.model.receptive_field(), path: Path::AtWords, is_centred: true };

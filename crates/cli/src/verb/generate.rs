@@ -1,6 +1,7 @@
 //! `convlens generate`: texts that a language model writes.
 
 use std::io::IsTerminal;
+use std::path::Path;
 
 use anstyle::{AnsiColor, Style};
 use convlens_analysis::{Evidence, token_evidence};
@@ -20,6 +21,8 @@ use crate::source::run_folder;
 
 /// How many texts are written at once, if nobody waits for each token.
 const AT_ONCE: usize = 16;
+/// How many tokens are written after a training.
+const SHOWN: usize = 150;
 /// How many unknown pieces of a prompt are named.
 const NAMED: usize = 3;
 
@@ -61,6 +64,27 @@ pub fn run(args: &GenerateArgs) -> Result<(), Failure> {
                 }
             }
         }
+    }
+    Ok(())
+}
+
+/// Writes a short text with a run that was just trained, for each of its labels if there are some.
+pub fn write_with(folder: &Path) -> Result<(), Failure> {
+    let run = Run::open(folder)?;
+    let labels = run.config.labels.iter().enumerate().map(|(label, name)| (Some(label), format!("{name}: ")));
+    let labels: Vec<(Option<usize>, String)> = labels.collect();
+    let labels = if labels.is_empty() { vec![(None, String::new())] } else { labels };
+    for (label, name) in labels {
+        let mut generator = Generator::new(&run, "", label, 0)?;
+        let mut text = String::new();
+        for _ in 0..SHOWN {
+            let next = generator.choose(&Sampling::default())?;
+            text.push_str(&next.text);
+            if next.is_end {
+                break;
+            }
+        }
+        written(&format!("{name}{}\n", text.trim_end()))?;
     }
     Ok(())
 }

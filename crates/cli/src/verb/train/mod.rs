@@ -18,6 +18,7 @@ use crate::message::message;
 use crate::output::{line, thousands};
 use crate::source::short_texts;
 use crate::verb::analyze::{analyze_trained, analyze_trained_tagger};
+use crate::verb::generate::write_with;
 use crate::verb::predict::{explain_with, tag_with};
 use display::Display;
 use plan::{Data, Plan};
@@ -127,11 +128,12 @@ fn conclude(folder: &RunFolder, metrics: &RunMetrics, data: &Data, report: Optio
     match data {
         Data::Texts(dataset) => explain_with(folder.path(), &short_texts(dataset)?)?,
         Data::Sentences(dataset) => tag_with(folder.path(), &dataset.test)?,
-        Data::Plain(_) => {}
+        Data::Plain(_) => write_with(folder.path())?,
     }
     let run = folder.path().display();
     let next = match report {
         Some(report) => format!("open {}", report.display()),
+        None if matches!(data, Data::Plain(_)) => format!("try: convlens generate --run {run} \"…\""),
         None => format!("try: convlens predict --run {run} \"…\", or convlens analyze"),
     };
     let units = match data {
@@ -139,6 +141,17 @@ fn conclude(folder: &RunFolder, metrics: &RunMetrics, data: &Data, report: Optio
         Data::Sentences(_) => "sentences",
         Data::Plain(_) => "tokens",
     };
+    if let Some(perplexity) = metrics.test.perplexity {
+        let bits = metrics.test.bits_per_character.map(|bits| format!(", {bits:.3} bits per character"));
+        return line(format!(
+            "{run}: test loss {:.4}, perplexity {perplexity:.3}{} (epoch {} of {}, {} {units} per second); {next}",
+            metrics.test.loss,
+            bits.unwrap_or_default(),
+            metrics.best_epoch,
+            metrics.epochs,
+            thousands(metrics.examples_per_second as usize)
+        ));
+    }
     let f1 = metrics.test.f1.map(|f1| format!(", F1 of spans {:.2} %", 100.0 * f1)).unwrap_or_default();
     line(format!(
         "{run}: test accuracy {:.2} %{f1}, loss {:.4} (epoch {} of {}, {} {units} per second); {next}",

@@ -181,9 +181,6 @@ fn begin(args: &TrainArgs) -> Result<Plan, Failure> {
     let outputs = task.outputs(data.labels().len(), vocab_size);
     let mut model = with_settings((settings.model)(vocab_size, outputs), &args.settings)?;
     if args.condition_on_label {
-        if data.labels().is_empty() {
-            return Err(no_effect("condition-on-label", "a text file has no labels"));
-        }
         model.conditions = data.labels().len();
     }
     if model.lexicon.is_some() {
