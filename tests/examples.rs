@@ -44,6 +44,19 @@ fn texts_in_memory_are_trained_on_in_a_few_lines_and_the_run_is_read_by_others()
 }
 
 #[test]
+fn a_sound_is_continued_in_its_notes() {
+    let printed = run("waveform", &[]);
+    let lines: Vec<&str> = printed.lines().collect();
+    let number = |line: &str| line.split(' ').next().and_then(|word| word.parse::<f64>().ok()).expect("a number");
+    assert!(number(lines[0]) < 2.0, "nats per sample: {printed}");
+    assert!(number(lines[1]) > 50.0, "per cent of the power: {printed}");
+    let path = lines[2].strip_prefix("written to ").expect("a path");
+    let wav = std::fs::read(path).expect("a file");
+    assert_eq!((&wav[..4], wav.len()), (b"RIFF".as_slice(), 44 + 2 * 6_000));
+    std::fs::remove_file(path).expect("is removed");
+}
+
+#[test]
 fn an_encoder_of_ones_own_is_trained_explained_and_analysed() {
     let printed = run("own_encoder", &[]);
     let lines: Vec<&str> = printed.lines().collect();
