@@ -195,6 +195,40 @@ fn bad_input_is_explained() {
     assert!(place.fail("generate --run runs/z").contains("classifies texts, and does not generate"));
 }
 
+#[test]
+fn a_probe_finds_what_the_model_knows_without_labels() {
+    let place = Place::new();
+    // The ends of the lines depend on their beginnings, which no label says.
+    let lines = ["a good day and sun", "a bad day and rain", "one good day with sun", "one bad day with rain"];
+    let rows: String = (0..400).map(|at| format!("{},{}\n", lines[at % 4], ["pos", "neg"][at % 2])).collect();
+    let file = place.file("days.csv", format!("text,label\n{rows}"));
+    place.succeed(&format!("train --task lm --data {file} --epochs 4 {SMALL} --out runs/lm"));
+    let found = &place.json(&format!("probe --data {file} --json --text 'a good day' --text 'a bad day'"))[0];
+    let rows = found["rows"].as_array().expect("rows");
+    assert_eq!(rows.iter().map(|row| row["labels"].as_u64()).collect::<Vec<_>>(), [Some(100), Some(320)]);
+    for row in rows {
+        assert!(number(&row["accuracy"]) > 0.99 && number(&row["unit_accuracy"]) > 0.7, "{row}");
+        assert!(row["random"]["accuracy"].is_number(), "{row}");
+    }
+    for (text, sign) in found["texts"].as_array().expect("texts").iter().zip([1.0, -1.0]) {
+        let scores: Vec<f64> = text["scores"].as_array().expect("scores").iter().map(number).collect();
+        let mean = scores.iter().sum::<f64>() / scores.len() as f64;
+        assert!((mean - number(&text["logit"])).abs() < 1e-9 && sign * mean > 0.0, "{text}");
+    }
+    let printed = place.succeed(&format!("probe --data {file} --text 'a good day' --plot day.svg"));
+    assert!(printed.contains("for pos") && printed.contains("drawn in day.svg"), "{printed}");
+    assert!(text(&place.read("day.svg")).contains("score for pos"));
+    for (line, expected) in [
+        (format!("probe --data {file} --texts 1"), "--texts 1"),
+        (format!("probe --data {file} --penalty 0"), "--penalty 0"),
+        (format!("probe --data {file} --text x --plot day.txt"), "--plot day.txt"),
+    ] {
+        assert!(place.fail(&line).contains(expected), "{line}");
+    }
+    place.succeed("train --dataset sample --epochs 1 --out runs/z");
+    assert!(place.fail("probe --run runs/z --dataset sample").contains("this run classifies texts"));
+}
+
 /// The README of a run says what it is.
 #[test]
 fn the_model_card_names_the_verb() {

@@ -62,6 +62,7 @@ fn tasks_are_told_apart_only_where_the_recipe_says() {
             "crates/cli/src/verb/compare.rs", // classifiers only
             "crates/cli/src/verb/evaluate.rs",
             "crates/cli/src/verb/predict/mod.rs",
+            "crates/cli/src/verb/probe.rs",
             "crates/cli/src/verb/train/mod.rs",
             "crates/cli/src/verb/train/plan.rs", // where a training begins
             "crates/cli/src/verb/web/bundle.rs",

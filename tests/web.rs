@@ -608,6 +608,76 @@ async fn look_at_spans(client: &Client, place: &Place, address: &str) -> Result<
 }
 
 #[test]
+fn a_page_of_a_language_model_writes_what_the_program_writes() {
+    let Some((driver, page)) = prepare("web") else { return };
+    let place = Place::new();
+    let story: String = (0..600).map(|at| format!("the {} is here.\n", ["cat", "dog"][at * 5 / 2 % 2])).collect();
+    place.file("story.txt", &story);
+    let small = "--preset dilated --set encoder.hidden=24 --set encoder.blocks=2 --window 32 --learning-rate 0.01";
+    place.succeed(&format!("train --task lm --data story.txt {small} --epochs 4 --out runs/lm"));
+    let site = Site::serve(&place, &page, "--run runs/lm --example 'the cat '");
+    block_on(async {
+        let client = driver.open(&[WIDE]).await;
+        let seen = look_at_written_text(&client, &place, &site.address).await;
+        client.close().await.expect("closes");
+        seen.expect("the page answers");
+    });
+}
+
+async fn look_at_written_text(client: &Client, place: &Place, address: &str) -> Result<(), CmdError> {
+    client.goto(address).await?;
+    wait_until(client, "['all', 'offline'].includes(document.documentElement.dataset.ready)").await?;
+    let card = client.find(Locator::Css("#card")).await?.text().await?;
+    assert!(card.contains("test perplexity 1.") && card.ends_with("a token depends on 13 tokens before it."), "{card}");
+    let hidden =
+        "return ['learnt', 'strongest', 'device', 'bars'].filter((id) => document.getElementById(id).offsetHeight)";
+    assert_eq!(run(client, hidden).await?, json!([]));
+
+    // The same tokens, with the same probabilities, for the same reasons.
+    let native = place.json("generate --run runs/lm --json --explain --temperature 0 --length 20 'the cat '").remove(0);
+    let script = "const [done] = arguments; (async () => {
+        await convlens.ask('begin', 'the cat ', { temperature: 0, top_k: null, top_p: null, label: null, seed: 1 });
+        const tokens = [...await convlens.ask('write', 5), ...await convlens.ask('write', 15)];
+        return Promise.all(tokens.map(async (token, at) => ({ ...token, evidence: await convlens.ask('token', at) })));
+    })().then(done, (error) => done(String(error)))";
+    let tokens = client.execute_async(script, vec![]).await?;
+    let tokens = tokens.as_array().unwrap_or_else(|| panic!("{tokens}"));
+    let expected = native["tokens"].as_array().expect("tokens");
+    assert_eq!(tokens.len(), expected.len());
+    let number = |value: &Value| value.as_f64().expect("a number");
+    for (page, native) in tokens.iter().zip(expected) {
+        assert_eq!(page["text"], native["token"]);
+        assert!((number(&page["probability"]) - number(&native["probability"])).abs() < 1e-4, "{page}, {native}");
+        let [shares, other] = [page, native].map(|token| token["evidence"]["shares"].as_array().expect("shares"));
+        assert_eq!(shares.len(), other.len());
+        assert!(shares.iter().zip(other).all(|(a, b)| (number(a) - number(b)).abs() < 1e-3), "{page}, {native}");
+    }
+
+    // By the button, and token by token.
+    client.execute("document.getElementById('temperature').value = 0", vec![]).await?;
+    client.execute("document.getElementById('write-length').value = 20", vec![]).await?;
+    client.find(Locator::Css("#write-start")).await?.click().await?;
+    wait_until(client, "document.querySelectorAll('#coloured span').length === 20").await?;
+    assert_eq!(run(client, "return document.getElementById('coloured').textContent").await?, native["text"]);
+    client.execute("document.querySelectorAll('#coloured span')[4].focus()", vec![]).await?;
+    wait_until(client, "document.querySelector('#phrase table')").await?;
+    assert_eq!(run(client, "return document.querySelectorAll('#phrase .bar').length").await?, 5);
+
+    // What the model does not know is named, and cannot be continued.
+    let area = client.find(Locator::Css("#text")).await?;
+    area.clear().await?;
+    area.send_keys("the é").await?;
+    wait_until(client, "document.getElementById('verdict').textContent.includes('\"é\"')").await?;
+    assert_eq!(run(client, "return document.getElementById('write-start').disabled").await?, true);
+    // An empty prompt can.
+    area.clear().await?;
+    area.send_keys(" ").await?;
+    area.send_keys(&Key::Backspace.to_string()).await?;
+    wait_until(client, "!document.getElementById('write-start').disabled").await?;
+    nothing_leaves(client).await
+}
+
+#[test]
 fn webgpu_gives_the_same_scores_as_the_cpu() {
     let Some((driver, page)) = prepare("web") else { return };
     if !page.join("webgpu/convlens_web_bg.wasm").is_file() {

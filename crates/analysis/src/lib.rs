@@ -38,6 +38,6 @@ pub use plot::{Chart, Picture, Scale, draw_charts};
 #[cfg(feature = "report")]
 pub use report::{Compared, check_labels, comparison, report, tag_report};
 pub use tags::*;
-pub use terminal::paint;
+pub use terminal::{paint, paint_scores};
 pub use texts::{Corpus, OnStage, TextSource, Texts};
 pub use words::*;

@@ -1,6 +1,7 @@
 //! A text coloured by the scores of its phrases, for a terminal.
 
 use std::fmt::Write;
+use std::ops::Range;
 
 use anstyle::{Color, RgbColor, Style};
 use convlens_run::Prediction;
@@ -22,21 +23,26 @@ const BOLD_FROM: f64 = 0.6;
 pub fn paint(prediction: &Prediction) -> String {
     let output = explained_output(prediction);
     let words = prediction.phrases.iter().filter_map(|phrase| Some((phrase.center?, phrase.score[output])));
-    let strongest = words.clone().map(|(_, score)| score.abs()).fold(0.0, f64::max);
+    let parts = words.map(|(center, score)| (prediction.tokens[center].range.clone(), score));
+    paint_scores(&prediction.text, parts)
+}
+
+/// As [`paint`], for any parts of a text with their scores, in order.
+pub fn paint_scores(text: &str, parts: impl Iterator<Item = (Range<usize>, f64)> + Clone) -> String {
+    let strongest = parts.clone().map(|(_, score)| score.abs()).fold(0.0, f64::max);
     let mut painted = String::new();
     let mut end = 0;
-    for (center, score) in words {
-        let range = prediction.tokens[center].range.clone();
+    for (range, score) in parts {
         if range.start < end || range.is_empty() {
             continue;
         }
-        painted.push_str(&without_control_characters(&prediction.text[end..range.start]));
+        painted.push_str(&without_control_characters(&text[end..range.start]));
         let style = style(score, strongest);
-        let word = without_control_characters(&prediction.text[range.clone()]);
-        let _ = write!(painted, "{style}{word}{style:#}"); // writing to a String cannot fail
+        let part = without_control_characters(&text[range.clone()]);
+        let _ = write!(painted, "{style}{part}{style:#}"); // writing to a String cannot fail
         end = range.end;
     }
-    painted.push_str(&without_control_characters(&prediction.text[end..]));
+    painted.push_str(&without_control_characters(&text[end..]));
     painted
 }
 

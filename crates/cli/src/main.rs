@@ -47,6 +47,7 @@ fn run() -> Result<(), Failure> {
         Verb::Evaluate(args) => verb::evaluate::run(&args),
         Verb::Predict(args) => verb::predict::run(&args),
         Verb::Generate(args) => verb::generate::run(&args),
+        Verb::Probe(args) => verb::probe::run(&args),
         Verb::Analyze(args) => verb::analyze::run(&args),
         Verb::Export(args) => verb::export::run(&args),
         Verb::ReceptiveField(args) => verb::receptive_field::run(&args),

@@ -55,7 +55,7 @@ fn decode(level: u32) -> f64 {
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let levels: Vec<u32> = (0..8 * RATE as usize).map(|at| encode(sample(at))).collect();
     let layer = LayerConfig { kernel_size: 2, causal: true, ..LayerConfig::default() };
-    let gated = GatedConfig { hidden: 32, units: 7, dilation_base: 2, layer };
+    let gated = GatedConfig { hidden: 32, units: 7, dilation_base: 2, cycle: None, layer };
     let model = ModelConfig { init_std: 0.3, ..ModelConfig::new(256, EncoderConfig::Gated(gated), 256) };
     let training = TrainingConfig { learning_rate: 5e-3, decay: true, ..TrainingConfig::default() };
     // The learner asks a tokenizer only for its padding, which equal windows do not need.

@@ -233,7 +233,7 @@ pub const PRESETS: [Preset; 23] = [
         task: Task::Classify,
         text: words,
         model: |vocab_size, outputs| {
-            let gated = GatedConfig { hidden: HIDDEN, units: 4, dilation_base: 2, layer: layer() };
+            let gated = GatedConfig { hidden: HIDDEN, units: 4, dilation_base: 2, cycle: None, layer: layer() };
             stack(vocab_size, outputs, EncoderConfig::Gated(gated))
         },
         training: stacked,
@@ -307,7 +307,7 @@ pub const PRESETS: [Preset; 23] = [
         task: Task::LanguageModel,
         text: characters,
         model: |vocab_size, outputs| {
-            let gated = GatedConfig { hidden: 256, units: 8, dilation_base: 2, layer: causal(0.3) };
+            let gated = GatedConfig { hidden: 256, units: 8, dilation_base: 2, cycle: None, layer: causal(0.3) };
             language_model(vocab_size, outputs, 64, EncoderConfig::Gated(gated))
         },
         training: generating,

@@ -142,7 +142,7 @@ fn a_tagger_is_trained_by_the_same_learner() {
     let tokenizer = train(TokenizerKind::Words, 30, ["a b c d e f g h i j k l"].into_iter()).expect("trains");
     let (rows, targets) = sentences(tokenizer.vocab_size() as u32);
     let layer = LayerConfig { causal: true, ..LayerConfig::default() };
-    let encoder = GatedConfig { hidden: 32, units: 2, dilation_base: 2, layer };
+    let encoder = GatedConfig { hidden: 32, units: 2, dilation_base: 2, cycle: None, layer };
     let preset = preset("dilated").expect("a preset");
     let model = (preset.model)(tokenizer.vocab_size(), 3);
     let model =
@@ -208,8 +208,13 @@ fn a_chain_over_words_and_their_spelling_finds_spans() {
     let tokenizer = train_on_words(5, ["the", "the", "ran"].iter(), &[] as &[&str]).expect("trains");
     let (forms, rows) = forms_of(&tokenizer, &sentences);
     let forms = Arc::new(forms);
-    let encoder =
-        EncoderConfig::Gated(GatedConfig { hidden: 24, units: 2, dilation_base: 1, layer: LayerConfig::default() });
+    let encoder = EncoderConfig::Gated(GatedConfig {
+        hidden: 24,
+        units: 2,
+        dilation_base: 1,
+        cycle: None,
+        layer: LayerConfig::default(),
+    });
     let spelling = SpellingConfig { embedding: 8, filters: 16, kernel_sizes: vec![3] };
     let model =
         ModelConfig { spelling: Some(spelling), chain: true, ..ModelConfig::new(tokenizer.vocab_size(), encoder, 3) };

@@ -70,7 +70,7 @@ fn encoder() -> impl Strategy<Value = EncoderConfig> {
         }),
         stack().prop_map(|(growth, layers, _, layer)| EncoderConfig::Dense(DenseConfig { growth, layers, layer })),
         stack().prop_map(|(hidden, units, dilation_base, layer)| {
-            EncoderConfig::Gated(GatedConfig { hidden, units, dilation_base, layer })
+            EncoderConfig::Gated(GatedConfig { hidden, units, dilation_base, cycle: None, layer })
         }),
         (stack(), widths()).prop_map(|((hidden, iterations, _, layer), dilations)| {
             EncoderConfig::Iterated(IteratedConfig { hidden, dilations, iterations, layer })

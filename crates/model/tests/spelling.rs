@@ -75,7 +75,7 @@ fn logits_and_gradients_match_pytorch() {
 
 fn stack() -> TextModel {
     let layer = LayerConfig { layer_norm: true, ..LayerConfig::default() };
-    let gated = GatedConfig { hidden: 6, units: 2, dilation_base: 1, layer };
+    let gated = GatedConfig { hidden: 6, units: 2, dilation_base: 1, cycle: None, layer };
     let device = Device::flex();
     device.seed(3);
     config(EncoderConfig::Gated(gated)).init(&device).unwrap()

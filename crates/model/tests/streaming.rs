@@ -39,7 +39,7 @@ fn every(layer: &LayerConfig, dilation_base: usize) -> Vec<EncoderConfig> {
         residual(ResidualBranch::He),
         EncoderConfig::ByteNet(ByteNetConfig { hidden: 24, blocks: 3, dilation_base, layer: layer() }),
         EncoderConfig::Dense(DenseConfig { growth: 12, layers: 3, layer: layer() }),
-        EncoderConfig::Gated(GatedConfig { hidden: 12, units: 3, dilation_base, layer: layer() }),
+        EncoderConfig::Gated(GatedConfig { hidden: 12, units: 3, dilation_base, cycle: None, layer: layer() }),
         EncoderConfig::Iterated(IteratedConfig {
             hidden: 12,
             dilations: vec![1, dilation_base],
@@ -153,7 +153,7 @@ fn predictions_are_those_of_the_positions() {
         vocab_size: 7,
         embedding: 4,
         init_std: 0.5,
-        encoder: EncoderConfig::Gated(GatedConfig { hidden: 4, units: 3, dilation_base: 2, layer }),
+        encoder: EncoderConfig::Gated(GatedConfig { hidden: 4, units: 3, dilation_base: 2, cycle: None, layer }),
         outputs: 3,
         padding: Padding::Masked,
         pooling: Pooling::Mean,

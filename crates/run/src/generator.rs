@@ -1,5 +1,7 @@
 //! Language models: texts that a run writes, a token at a time.
 
+use std::sync::Arc;
+
 use burn::tensor::{Int, Tensor, TensorData};
 use convlens_model::{EncoderConfig, EncoderSettings, Stream, StreamState};
 use convlens_phrases::{PhrasesError, log_probabilities};
@@ -82,21 +84,21 @@ const ALTERNATIVES: usize = 5;
 /// Writes a text with a run, a token at a time. What the layers have read is kept, so a token takes the same time however
 /// long the text is, unless the model is recurrent in both directions, which no language model is.
 #[derive(Debug)]
-pub struct Generator<'a, S: EncoderSettings = EncoderConfig>
+pub struct Generator<S: EncoderSettings = EncoderConfig>
 where
     S::Encoder: Stream,
 {
-    run: &'a Run<S>,
+    run: Arc<Run<S>>,
     state: StreamState,
     /// The logits of the next token.
     logits: Vec<f32>,
     /// The index of the label that the text is written for.
     label: Option<usize>,
-    detokenizer: Detokenizer<'a>,
+    detokenizer: Detokenizer,
     rng: ChaCha8Rng,
 }
 
-impl<'a, S: EncoderSettings> Generator<'a, S>
+impl<S: EncoderSettings> Generator<S>
 where
     S::Encoder: Stream,
 {
@@ -108,7 +110,7 @@ where
     /// [`RunError::Task`] if the run is no language model, [`RunError::Label`] if it has labels and the text has none of
     /// them, [`RunError::NoStart`] if the prompt is empty and texts of the
     /// tokenizer have no start, the error of [`encode`](convlens_text::Tokenizer::encode), or [`RunError::Device`].
-    pub fn new(run: &'a Run<S>, prompt: &str, label: Option<usize>, seed: u64) -> Result<Self, RunError> {
+    pub fn new(run: Arc<Run<S>>, prompt: &str, label: Option<usize>, seed: u64) -> Result<Self, RunError> {
         let (mut generator, ids) = Self::begin(run, prompt, label, seed)?;
         for id in ids {
             generator.logits = to_host(generator.predict(id))?;
@@ -121,7 +123,7 @@ where
     /// # Errors
     ///
     /// As [`new`](Self::new).
-    pub async fn new_async(run: &'a Run<S>, prompt: &str, label: Option<usize>, seed: u64) -> Result<Self, RunError> {
+    pub async fn new_async(run: Arc<Run<S>>, prompt: &str, label: Option<usize>, seed: u64) -> Result<Self, RunError> {
         let (mut generator, ids) = Self::begin(run, prompt, label, seed)?;
         for id in ids {
             generator.logits = to_host_async(generator.predict(id)).await?;
@@ -130,7 +132,7 @@ where
     }
 
     /// A generator that has read nothing, and the ids of the prompt that its next token depends on.
-    fn begin(run: &'a Run<S>, prompt: &str, label: Option<usize>, seed: u64) -> Result<(Self, Vec<u32>), RunError> {
+    fn begin(run: Arc<Run<S>>, prompt: &str, label: Option<usize>, seed: u64) -> Result<(Self, Vec<u32>), RunError> {
         if run.config.task != Task::LanguageModel {
             return Err(RunError::Task { task: run.config.task, expected: Task::LanguageModel });
         }
@@ -146,9 +148,9 @@ where
         // A convolution sees no token before its receptive field.
         let seen = run.model.receptive_field().size().min(ids.len());
         let ids = ids.split_off(ids.len() - seen);
-        let (logits, mut detokenizer) = (Vec::new(), run.tokenizer.detokenizer());
+        let (logits, mut detokenizer) = (Vec::new(), Detokenizer::default());
         // What the next token adds to the text depends on the one before.
-        ids.iter().try_for_each(|&id| detokenizer.push(id).map(|_| ()))?;
+        ids.iter().try_for_each(|&id| detokenizer.push(&run.tokenizer, id).map(|_| ()))?;
         Ok((Self { run, state, logits, label, detokenizer, rng: ChaCha8Rng::seed_from_u64(seed) }, ids))
     }
 
@@ -205,7 +207,7 @@ where
         ranked.sort_unstable_by(by_rank);
         let alternatives = ranked.into_iter().map(|id| (id as u32, log_probabilities[id].exp())).collect();
         let probability = log_probabilities[id as usize].exp();
-        let text = self.detokenizer.push(id)?;
+        let text = self.detokenizer.push(tokenizer, id)?;
         Ok(NextToken { id, probability, alternatives, text, is_end: Some(id) == end })
     }
 
@@ -237,16 +239,16 @@ mod tests {
 
     fn gated() -> EncoderConfig {
         let layer = LayerConfig { causal: true, layer_norm: true, ..LayerConfig::default() };
-        EncoderConfig::Gated(GatedConfig { hidden: 6, units: 2, dilation_base: 2, layer })
+        EncoderConfig::Gated(GatedConfig { hidden: 6, units: 2, dilation_base: 2, cycle: None, layer })
     }
 
     #[test]
     fn tokens_are_predicted_as_from_the_whole_text() {
         for encoder in [gated(), EncoderConfig::Lstm(RecurrentConfig { hidden: 6, bidirectional: false })] {
-            let run = language_model(encoder);
+            let run = Arc::new(language_model(encoder));
             // The prompt is longer than the receptive field of the gated units.
             let prompt = "a good film a bad film a film good bad good film a good bad";
-            let mut generator = Generator::new(&run, prompt, None, 1).expect("begins");
+            let mut generator = Generator::new(run.clone(), prompt, None, 1).expect("begins");
             let mut ids = run.tokenizer.ids(prompt).expect("ids");
             for _ in 0..20 {
                 let logits = run.model.forward_positions(&Batch::masked(&[&ids], 0, &run.device));
@@ -264,9 +266,9 @@ mod tests {
 
     #[test]
     fn the_same_seed_writes_the_same_text() {
-        let run = language_model(gated());
+        let run = Arc::new(language_model(gated()));
         let text = |seed: u64, sampling: Sampling| -> String {
-            let mut generator = Generator::new(&run, "a film", None, seed).expect("begins");
+            let mut generator = Generator::new(run.clone(), "a film", None, seed).expect("begins");
             (0..30).map(|_| generator.choose(&sampling).expect("chooses").text).collect()
         };
         let any = Sampling { temperature: 1.0, ..Sampling::default() };
@@ -274,7 +276,8 @@ mod tests {
         assert_ne!(text(1, any), text(2, any));
         let greedy = Sampling { temperature: 0.0, ..any };
         assert_eq!(text(1, greedy), text(2, greedy));
-        let error = Generator::new(&super::tests::run(gated(), Padding::Masked), "", None, 1).expect_err("classifies");
+        let error =
+            Generator::new(Arc::new(super::tests::run(gated(), Padding::Masked)), "", None, 1).expect_err("classifies");
         assert!(error.to_string().starts_with("this run classifies texts"), "{error}");
     }
 

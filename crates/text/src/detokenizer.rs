@@ -7,41 +7,31 @@ use crate::{TextError, Tokenizer};
 /// Characters, bytes and byte pairs give the text that they were made from, except for unknown characters and, in
 /// tokenizers that are not cased, capital letters. Words are put together with spaces, which are left out before marks
 /// such as commas.
-#[derive(Debug)]
-pub struct Detokenizer<'a> {
-    tokenizer: &'a Tokenizer,
+#[derive(Clone, Debug, Default)]
+pub struct Detokenizer {
     /// The last word, if there was one.
     last: Option<String>,
     #[cfg(feature = "library")]
     bytes: crate::library::DecodedBytes,
 }
 
-impl<'a> Detokenizer<'a> {
-    pub(crate) fn new(tokenizer: &'a Tokenizer) -> Self {
-        Self {
-            tokenizer,
-            last: None,
-            #[cfg(feature = "library")]
-            bytes: Default::default(),
-        }
-    }
-
-    /// The text that one more id adds. It is empty for special tokens, and for the first bytes of a character.
+impl Detokenizer {
+    /// The text that one more id of a tokenizer adds, the same for all ids of a text. It is empty for special tokens, and for the first bytes of a character.
     ///
     /// # Errors
     ///
     /// [`TextError::Library`] if the decoder of a `tokenizer.json` that another program wrote cannot decode its own
     /// tokens.
-    pub fn push(&mut self, id: u32) -> Result<String, TextError> {
-        if self.tokenizer.is_special(id) {
+    pub fn push(&mut self, tokenizer: &Tokenizer, id: u32) -> Result<String, TextError> {
+        if tokenizer.is_special(id) {
             return Ok(String::new());
         }
         #[cfg(feature = "library")]
-        if let Some(library) = self.tokenizer.library() {
+        if let Some(library) = tokenizer.library() {
             return library.decode_next(id, &mut self.bytes);
         }
-        let token = self.tokenizer.token(id).unwrap_or_default();
-        if self.tokenizer.splits_characters() {
+        let token = tokenizer.token(id).unwrap_or_default();
+        if tokenizer.splits_characters() {
             return Ok(token);
         }
         let space = if self.last.as_deref().is_some_and(|last| is_spaced(last, &token)) { " " } else { "" };
@@ -60,12 +50,13 @@ fn is_spaced(token: &str, next: &str) -> bool {
 
 #[cfg(all(test, feature = "library"))]
 mod tests {
-    use crate::{Tokenizer, TokenizerKind, train};
+    use super::*;
+    use crate::{TokenizerKind, train};
     use proptest::prelude::*;
 
     fn decoded(tokenizer: &Tokenizer, ids: &[u32]) -> String {
-        let mut detokenizer = tokenizer.detokenizer();
-        ids.iter().map(|&id| detokenizer.push(id).expect("decodes")).collect()
+        let mut detokenizer = Detokenizer::default();
+        ids.iter().map(|&id| detokenizer.push(tokenizer, id).expect("decodes")).collect()
     }
 
     #[test]

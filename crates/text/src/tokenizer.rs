@@ -3,11 +3,11 @@
 #[cfg(feature = "rayon")]
 use rayon::prelude::*;
 
+use crate::TextError;
 use crate::encoding::{Encoding, PAD, START, UNKNOWN_TOKENS};
 #[cfg(feature = "library")]
 use crate::library::Library;
 use crate::word_level::WordLevel;
-use crate::{Detokenizer, TextError};
 
 /// Converts texts to ids and back.
 #[derive(Clone, Debug)]
@@ -120,11 +120,6 @@ impl Tokenizer {
     /// one pass over its bytes, without the `tokenizers` library, and give the library's ids.
     pub fn is_word_level(&self) -> bool {
         matches!(self.0, Implementation::WordLevel(_))
-    }
-
-    /// What turns ids back into text.
-    pub fn detokenizer(&self) -> Detokenizer<'_> {
-        Detokenizer::new(self)
     }
 
     #[cfg(feature = "library")]

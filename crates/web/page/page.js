@@ -8,6 +8,7 @@ import { TagsView } from "./tags.js";
 import { training } from "./train.js";
 import { checkVersion, rememberVersion } from "./version.js";
 import { WordBox } from "./words.js";
+import { WriteView } from "./write.js";
 
 /** The page's own model. It and a model trained here have: `helper`, the worker that reads with it; its `facts`,
  *  `title` and `accuracy`; `examples` of texts; and, once they have loaded, its `tokens` and `learnt`. */
@@ -33,8 +34,9 @@ const tagsView = new TagsView(
   (word) => reportErrors("phrase", askWord(word)),
   (part) => reportErrors("read", turn(part)),
 );
-const isTagger = ({ facts }) => facts.config.task === "tag";
-const viewOf = (model) => (isTagger(model) ? tagsView : view);
+const writeView = new WriteView(box, (...question) => model.helper.ask(...question));
+const taskOf = ({ facts }) => facts.config.task;
+const viewOf = (model) => ({ tag: tagsView, lm: writeView })[taskOf(model)] ?? view;
 
 const askPhrase = newest(async (phrase) => {
   const { reading } = view;
@@ -105,15 +107,24 @@ function widthOf({ config, width }) {
   const unit = config.text?.tokenizer?.trained === "words" ? "word" : "token";
   return width === null ? "a phrase is the whole text" : `phrases of ${counted(width, unit)}`;
 }
-/** Describes what a tag depends on. */
+/** Describes what a tag, or the next token, depends on. */
 const fieldOf = ({ width }) => `a tag depends on ${width === null ? "the whole sentence" : counted(width, "word")}`;
+const contextOf = ({ width }) => `a token depends on ${width === null ? "the whole text" : counted(width, "token")} before it`;
+
+/** Describes what a model was taught, and what it depends on. */
+function describe(model) {
+  const { facts } = model;
+  const names = (labels) => `${facts.labels.length} ${labels}: ${listed(facts.labels)}`;
+  if (taskOf(model) === "tag") return `${names("tags")}; ${fieldOf(facts)}`;
+  if (taskOf(model) === "lm") return facts.labels.length ? `${names("labels")}; ${contextOf(facts)}` : contextOf(facts);
+  return `${names("labels")}; ${widthOf(facts)}`;
+}
 
 function showFacts() {
   const { facts, title, accuracy, examples } = model;
   by("name").textContent = title;
   document.documentElement.dataset.task = facts.config.task;
-  const [labels, width] = isTagger(model) ? ["tags", fieldOf(facts)] : ["labels", widthOf(facts)];
-  by("card").textContent = `Preset ${facts.config.preset}, trained on ${facts.config.dataset.name}; ${accuracy}${facts.labels.length} ${labels}: ${listed(facts.labels)}; ${width}.`;
+  by("card").textContent = `Preset ${facts.config.preset}, trained on ${facts.config.dataset.name}; ${accuracy}${describe(model)}.`;
   by("examples").replaceChildren(
     ...examples.map((text) =>
       element("button", text.length > 60 ? `${text.slice(0, 57)}…` : text, {
@@ -137,7 +148,8 @@ async function start() {
   document.documentElement.dataset.task = site.task;
   own.facts = await own.helper.ask("open", site.table ? "table" : "cpu");
   const f1 = site.f1 === null ? "" : `, F1 of spans ${percent(site.f1, 2)}`;
-  const accuracy = site.accuracy === null ? "" : `test accuracy ${percent(site.accuracy, 2)}${f1}; `;
+  const measured = site.perplexity === null ? `accuracy ${percent(site.accuracy ?? 0, 2)}${f1}` : `perplexity ${site.perplexity.toFixed(2)}`;
+  const accuracy = site.accuracy === null ? "" : `test ${measured}; `;
   Object.assign(own, { title: site.name, accuracy, examples: site.examples });
   by("text").value ||= site.examples[0] ?? "";
   if (!model) await adopt(own);
@@ -146,7 +158,7 @@ async function start() {
   performance.mark("first-score");
 
   const version = rememberVersion();
-  if (!isTagger(own)) await lookInside();
+  if (taskOf(own) === "classify") await lookInside();
   await version;
   document.documentElement.dataset.ready = "all";
   if (site.webgpu && (await navigator.gpu?.requestAdapter?.())) {

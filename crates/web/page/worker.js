@@ -34,9 +34,12 @@ const sent = (reading) => {
   return plain;
 };
 
-/** The class that reads texts with a run, given by its files: that of taggers, or the one that the module has. */
-const readerOf = (module, [config]) =>
-  JSON.parse(new TextDecoder().decode(config)).task === "tag" ? module.TagReader : (module.Reader ?? module.TableReader);
+/** The class that reads or writes texts with a run, given by its files: that of its task, or the one that the module
+ *  has. */
+const readerOf = (module, [config]) => {
+  const { task } = JSON.parse(new TextDecoder().decode(config));
+  return { tag: module.TagReader, lm: module.Writer }[task] ?? module.Reader ?? module.TableReader;
+};
 
 // One job after the other, because a reader that is reading cannot do anything else.
 let before = Promise.resolve();
@@ -62,6 +65,13 @@ const verbs = {
   phrase: (index, number = readings) => (number === readings ? JSON.parse(reader.phrase(index)) : null),
   /** Why a word of the reading with this number has its tag; null if another text has been read since. */
   word: (index, number = readings) => (number === readings ? JSON.parse(reader.word(index)) : null),
+
+  /** Begins a text with a language model. */
+  begin: (prompt, settings) => reader.begin(prompt, JSON.stringify(settings)),
+  /** Writes some tokens more. */
+  write: (count) => JSON.parse(reader.write(count)),
+  /** Why a token that was written was chosen. */
+  token: (index) => JSON.parse(reader.token(index)),
 
   async columns(csv) {
     web ??= await load("cpu");

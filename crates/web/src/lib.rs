@@ -12,6 +12,8 @@ mod table_reader;
 mod tag_reader;
 #[cfg(feature = "whole")]
 mod training;
+#[cfg(feature = "whole")]
+mod writer;
 
 #[cfg(feature = "whole")]
 pub use reader::Reader;
@@ -24,6 +26,8 @@ pub use table_reader::TableReader;
 pub use tag_reader::{TagReader, TagReading};
 #[cfg(feature = "whole")]
 pub use training::Training;
+#[cfg(feature = "whole")]
+pub use writer::{PromptReading, Writer};
 
 use wasm_bindgen::JsError;
 

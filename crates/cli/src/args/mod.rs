@@ -5,6 +5,7 @@ mod cache;
 mod encoders;
 mod generate;
 mod look;
+mod probe;
 mod read;
 mod train;
 mod web;
@@ -20,6 +21,7 @@ pub use cache::CacheArgs;
 pub use encoders::{CompareArgs, EncoderName, GradientsArgs, ReceptiveFieldArgs};
 pub use generate::GenerateArgs;
 pub use look::{AnalyzeArgs, ExportArgs};
+pub use probe::ProbeArgs;
 pub use read::{EvaluateArgs, PredictArgs};
 pub use train::TrainArgs;
 pub use web::WebArgs;
@@ -70,6 +72,8 @@ pub enum Verb {
     Predict(PredictArgs),
     /// Write texts with a language model, and show why it chooses each token.
     Generate(GenerateArgs),
+    /// Find out what a language model knows of labels that it never saw.
+    Probe(ProbeArgs),
     /// Look inside a trained model: filters, words, principal components and faithfulness, in one report.
     Analyze(AnalyzeArgs),
     /// Write a trained model in another format.

@@ -2,6 +2,7 @@
 
 use std::io::IsTerminal;
 use std::path::Path;
+use std::sync::Arc;
 
 use anstyle::{AnsiColor, Style};
 use convlens_analysis::{Evidence, token_evidence};
@@ -29,7 +30,7 @@ const NAMED: usize = 3;
 pub fn run(args: &GenerateArgs) -> Result<(), Failure> {
     check(args)?;
     let folder = run_folder(args.run.as_deref())?;
-    let run = Run::open_on(&folder, &args.device.open()?.device)?;
+    let run = Arc::new(Run::open_on(&folder, &args.device.open()?.device)?);
     if run.config.window().is_none() {
         return Err(Failure::Input(format!(
             "{}: this run {}, and does not generate texts; name a run that was trained with --task lm, or use: convlens predict",
@@ -70,12 +71,12 @@ pub fn run(args: &GenerateArgs) -> Result<(), Failure> {
 
 /// Writes a short text with a run that was just trained, for each of its labels if there are some.
 pub fn write_with(folder: &Path) -> Result<(), Failure> {
-    let run = Run::open(folder)?;
+    let run = Arc::new(Run::open(folder)?);
     let labels = run.config.labels.iter().enumerate().map(|(label, name)| (Some(label), format!("{name}: ")));
     let labels: Vec<(Option<usize>, String)> = labels.collect();
     let labels = if labels.is_empty() { vec![(None, String::new())] } else { labels };
     for (label, name) in labels {
-        let mut generator = Generator::new(&run, "", label, 0)?;
+        let mut generator = Generator::new(run.clone(), "", label, 0)?;
         let mut text = String::new();
         for _ in 0..SHOWN {
             let next = generator.choose(&Sampling::default())?;
@@ -159,7 +160,7 @@ struct Written {
 
 /// Writes a text; `on_part` is called with each part of it, and first with the prompt.
 fn write_text(
-    run: &Run,
+    run: &Arc<Run>,
     args: &GenerateArgs,
     label: Option<usize>,
     seed: u64,
@@ -167,7 +168,7 @@ fn write_text(
 ) -> Result<Written, Failure> {
     let sampling = Sampling { temperature: args.temperature, top_k: args.top_k, top_p: args.top_p };
     let stop = args.stop.as_deref().map(|stop| stop.replace("\\n", "\n"));
-    let mut generator = Generator::new(run, &args.prompt, label, seed)?;
+    let mut generator = Generator::new(run.clone(), &args.prompt, label, seed)?;
     let (mut text, mut tokens) = (args.prompt.clone(), Vec::new());
     on_part(&text)?;
     let mut shown = text.len();

@@ -10,6 +10,7 @@ pub mod export;
 pub mod generate;
 pub mod gradients;
 pub mod predict;
+pub mod probe;
 pub mod receptive_field;
 pub mod train;
 pub mod web;

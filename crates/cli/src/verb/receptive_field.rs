@@ -120,7 +120,9 @@ impl Asked {
                 EncoderConfig::ByteNet(ByteNetConfig { hidden, blocks: layers, dilation_base, layer })
             }
             EncoderName::Dense => EncoderConfig::Dense(DenseConfig { growth: hidden, layers, layer }),
-            EncoderName::Gated => EncoderConfig::Gated(GatedConfig { hidden, units: layers, dilation_base, layer }),
+            EncoderName::Gated => {
+                EncoderConfig::Gated(GatedConfig { hidden, units: layers, dilation_base, cycle: None, layer })
+            }
             EncoderName::OneHot => {
                 EncoderConfig::OneHot(OneHotConfig { filters: hidden, kernel_sizes: vec![kernel_size] })
             }

@@ -23,6 +23,10 @@ pub struct GatedConfig {
     /// The factor by which the dilation grows from unit to unit.
     #[serde(default = "super::layer::two")]
     pub dilation_base: usize,
+    /// After how many units the dilation begins again at 1 (the blocks of van den Oord et al. 2016, section 2.1); none if it
+    /// only grows.
+    #[serde(default)]
+    pub cycle: Option<usize>,
     /// How the layers are built. The activation has no effect: it is always the gate.
     #[serde(default)]
     pub layer: LayerConfig,
@@ -37,12 +41,17 @@ impl GatedConfig {
         let narrow = |input| narrow.init(input, self.hidden, 1, 1, device);
         let unit = |number: usize| GatedUnit {
             // Both halves of the gate in one convolution.
-            gates: wide.init(self.hidden, 2 * self.hidden, dilation(self.dilation_base, number), 1, device),
+            gates: wide.init(self.hidden, 2 * self.hidden, self.dilation(number), 1, device),
             through: (number + 1 < self.units).then(|| narrow(self.hidden)),
             skip: narrow(self.hidden),
             dropout: DropoutConfig::new(self.layer.dropout).init(),
         };
         Gated { input: narrow(embedding), units: (0..self.units).map(unit).collect() }
+    }
+
+    /// The dilation of a unit, counted from 0.
+    fn dilation(&self, unit: usize) -> usize {
+        dilation(self.dilation_base, self.cycle.map_or(unit, |cycle| unit % cycle.max(1)))
     }
 
     pub(super) fn parameters(&self, embedding: usize) -> u64 {
@@ -61,7 +70,8 @@ impl Settings for GatedConfig {
     }
 
     fn receptive_field(&self) -> ReceptiveField {
-        self.layer.field_of_stack(self.units, self.dilation_base)
+        let add = |field: ReceptiveField, unit| field.then(self.layer.field(self.dilation(unit)), 1);
+        (0..self.units).fold(ReceptiveField::ONE, add)
     }
 
     fn kernel_size(&self) -> usize {
@@ -70,6 +80,7 @@ impl Settings for GatedConfig {
 
     fn check(&self) -> Result<(), String> {
         self.layer.check_stack(("hidden", self.hidden), ("units", self.units))?;
+        check_size("cycle", self.cycle.unwrap_or(1))?;
         check_size("dilation_base", self.dilation_base)
     }
 }

@@ -77,7 +77,7 @@ impl Parts {
 
 /// The table that a classifier folds into, if it is smaller than the run. With many classes it is not.
 fn folded(run: &Run) -> Result<Option<Run>, Failure> {
-    if run.config.task == Task::Tag {
+    if run.config.task != Task::Classify {
         return Ok(None);
     }
     let folded = run.folded()?;
@@ -90,13 +90,13 @@ pub fn add(folder: &RunFolder, run: &Run, parts: Parts, examples: &[String], fil
     files.insert(format!("{RUN}config.json"), parts.run.config);
     files.insert(format!("{RUN}tokenizer.json"), parts.run.tokenizer);
     files.insert(format!("{RUN}model.safetensors"), parts.run.weights);
-    let tags = run.config.task == Task::Tag;
+    let classifies = run.config.task == Task::Classify;
     match parts.layers {
         Some(layers) => {
             files.insert(format!("{LAYERS}config.json"), layers.config);
             files.insert(format!("{LAYERS}model.safetensors"), layers.weights);
         }
-        None if tags => {}
+        None if !classifies => {}
         // The page would need seconds to compute it.
         None => {
             let learnt = learnt(run, run.word_table()?.as_ref(), WORDS, usize::MAX)?;
@@ -117,7 +117,8 @@ pub fn add(folder: &RunFolder, run: &Run, parts: Parts, examples: &[String], fil
         "name": name.file_name().map(|name| name.to_string_lossy()),
         "task": run.config.task,
         "accuracy": metrics.as_ref().map(|metrics| metrics.test.accuracy),
-        "f1": metrics.and_then(|metrics| metrics.test.f1),
+        "f1": metrics.as_ref().and_then(|metrics| metrics.test.f1),
+        "perplexity": metrics.and_then(|metrics| metrics.test.perplexity),
         "layers": is_folded,
         "learnt": files.contains_key(LEARNT),
         "table": files.keys().any(|name| name.starts_with(TABLE)),
@@ -133,6 +134,9 @@ pub fn add(folder: &RunFolder, run: &Run, parts: Parts, examples: &[String], fil
 pub fn examples(config: &RunConfig, args: &WebArgs) -> Result<Vec<String>, Failure> {
     if !args.example.is_empty() {
         Ok(args.example.clone())
+    } else if config.window().is_some() {
+        // A text begins with nothing.
+        Ok(Vec::new())
     } else if config.task == Task::Tag {
         if args.publish_texts { short_sentences(config) } else { Ok(TAG_EXAMPLES.map(String::from).to_vec()) }
     } else if args.publish_texts {

@@ -19,7 +19,7 @@ use sha2::{Digest, Sha256};
 use crate::args::WebArgs;
 use crate::failure::Failure;
 use crate::output::line;
-use crate::source::{refuse_language_model, run_folder};
+use crate::source::run_folder;
 use folder::PageFolder;
 
 /// What the page reads first: its name, its examples, and which files there are.
@@ -32,7 +32,8 @@ const TABLE: &str = "table/";
 const CPU: &str = "cpu/";
 /// The same with the `tokenizers` library. It is renamed to [`CPU`] for runs that need the library.
 const CPU_LIBRARY: &str = "cpu-library/";
-/// The module that is fetched only when a visitor chooses WebGPU. Words are tagged on the CPU.
+/// The module that is fetched only when a visitor chooses WebGPU. Words are tagged, and texts
+/// written, on the CPU.
 const WEBGPU: &str = "webgpu/";
 /// Every file of the page by its path, with `/` between folders.
 type Files = BTreeMap<String, Vec<u8>>;
@@ -47,7 +48,6 @@ pub fn run(args: &WebArgs) -> Result<(), Failure> {
     let out = args.out.clone().unwrap_or_else(|| folder.file("web"));
     let page_folder = PageFolder::open(&out)?;
     let mut run = Run::open(folder.path())?;
-    refuse_language_model(&run.config, &folder)?;
     let examples = bundle::examples(&run.config, args)?;
     // A page reveals no path, and has no use for how the file was read.
     run.config = run.config.without_paths();
@@ -59,7 +59,7 @@ pub fn run(args: &WebArgs) -> Result<(), Failure> {
 
     let mut files = read_page(page)?;
     choose_modules(run.tokenizer.is_word_level(), parts.is_folded(), page, &mut files)?;
-    if run.config.task == Task::Tag {
+    if run.config.task != Task::Classify {
         files.retain(|name, _| !name.starts_with(WEBGPU));
     }
     bundle::add(&folder, &run, parts, &examples, &mut files)?;
