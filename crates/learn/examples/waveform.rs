@@ -10,7 +10,7 @@ use burn::module::Module;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use convlens_learn::{Learner, NextTokens, StepPosition, Targets};
 use convlens_run::TrainingConfig;
-use convlens_run::model::{EncoderConfig, GatedConfig, LayerConfig, ModelConfig};
+use convlens_run::model::{EncoderConfig, GatedBranch, GatedConfig, LayerConfig, ModelConfig};
 use convlens_run::text::{TokenizerKind, train};
 
 const RATE: u32 = 4_000;
@@ -55,7 +55,7 @@ fn decode(level: u32) -> f64 {
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let levels: Vec<u32> = (0..8 * RATE as usize).map(|at| encode(sample(at))).collect();
     let layer = LayerConfig { kernel_size: 2, causal: true, ..LayerConfig::default() };
-    let gated = GatedConfig { hidden: 32, units: 7, dilation_base: 2, cycle: None, layer };
+    let gated = GatedConfig { hidden: 32, units: 7, dilation_base: 2, cycle: None, branch: GatedBranch::Skip, layer };
     let model = ModelConfig { init_std: 0.3, ..ModelConfig::new(256, EncoderConfig::Gated(gated), 256) };
     let training = TrainingConfig { learning_rate: 5e-3, decay: true, ..TrainingConfig::default() };
     // The learner asks a tokenizer only for its padding, which equal windows do not need.

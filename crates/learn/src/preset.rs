@@ -1,9 +1,9 @@
 //! Presets: named settings to start from. To add one, add a row to the table.
 
 use convlens_run::model::{
-    Activation, ByteNetConfig, ConvConfig, DenseConfig, Downsampling, EncoderConfig, GatedConfig, IteratedConfig,
-    LayerConfig, LexiconConfig, LinearConvConfig, ModelConfig, OneHotConfig, Padding, PlainStackConfig, Pooling,
-    RecurrentConfig, ResidualBranch, ResidualConfig, SpellingConfig,
+    Activation, ByteNetConfig, ConvConfig, DenseConfig, Downsampling, EncoderConfig, GatedBranch, GatedConfig,
+    IteratedConfig, LayerConfig, LexiconConfig, LinearConvConfig, ModelConfig, OneHotConfig, Padding, PlainStackConfig,
+    Pooling, RecurrentConfig, ResidualBranch, ResidualConfig, SpellingConfig,
 };
 use convlens_run::text::TokenizerKind;
 use convlens_run::{Task, TextConfig, TokenizerSource, TrainingConfig};
@@ -233,7 +233,14 @@ pub const PRESETS: [Preset; 23] = [
         task: Task::Classify,
         text: words,
         model: |vocab_size, outputs| {
-            let gated = GatedConfig { hidden: HIDDEN, units: 4, dilation_base: 2, cycle: None, layer: layer() };
+            let gated = GatedConfig {
+                hidden: HIDDEN,
+                units: 4,
+                dilation_base: 2,
+                cycle: None,
+                branch: GatedBranch::Skip,
+                layer: layer(),
+            };
             stack(vocab_size, outputs, EncoderConfig::Gated(gated))
         },
         training: stacked,
@@ -303,11 +310,18 @@ pub const PRESETS: [Preset; 23] = [
     },
     Preset {
         name: "gated",
-        summary: "eight gated units, dilated 1 to 128 (WaveNet), over characters (for language models)",
+        summary: "eight gated residual units, dilated 1 to 32 (Dauphin et al. 2017), over characters (for language models)",
         task: Task::LanguageModel,
         text: characters,
         model: |vocab_size, outputs| {
-            let gated = GatedConfig { hidden: 256, units: 8, dilation_base: 2, cycle: None, layer: causal(0.3) };
+            let gated = GatedConfig {
+                hidden: 192,
+                units: 8,
+                dilation_base: 2,
+                cycle: Some(6),
+                branch: GatedBranch::Residual,
+                layer: causal(0.2),
+            };
             language_model(vocab_size, outputs, 64, EncoderConfig::Gated(gated))
         },
         training: generating,
@@ -379,7 +393,8 @@ fn causal(dropout: f64) -> LayerConfig {
 /// Adam with a step size that rises, then falls to zero, on windows.
 fn generating() -> TrainingConfig {
     TrainingConfig {
-        epochs: 20,
+        epochs: 18,
+        batch_size: 8,
         window: Some(256),
         learning_rate: 2e-3,
         decay: true,

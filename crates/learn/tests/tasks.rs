@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use burn::tensor::Device;
 use convlens_learn::{Fit, LearnError, Learner, Measurement, Session, Split, Targets, Training, batches, fit, preset};
-use convlens_run::model::{EncoderConfig, GatedConfig, LayerConfig, ModelConfig, Padding, SpellingConfig};
+use convlens_run::model::{EncoderConfig, GatedBranch, GatedConfig, LayerConfig, ModelConfig, Padding, SpellingConfig};
 use convlens_run::text::{TokenizerKind, train, train_on_words};
 use convlens_run::{Run, RunError, TrainingConfig, forms_of};
 
@@ -142,7 +142,7 @@ fn a_tagger_is_trained_by_the_same_learner() {
     let tokenizer = train(TokenizerKind::Words, 30, ["a b c d e f g h i j k l"].into_iter()).expect("trains");
     let (rows, targets) = sentences(tokenizer.vocab_size() as u32);
     let layer = LayerConfig { causal: true, ..LayerConfig::default() };
-    let encoder = GatedConfig { hidden: 32, units: 2, dilation_base: 2, cycle: None, layer };
+    let encoder = GatedConfig { hidden: 32, units: 2, dilation_base: 2, cycle: None, branch: GatedBranch::Skip, layer };
     let preset = preset("dilated").expect("a preset");
     let model = (preset.model)(tokenizer.vocab_size(), 3);
     let model =
@@ -213,6 +213,7 @@ fn a_chain_over_words_and_their_spelling_finds_spans() {
         units: 2,
         dilation_base: 1,
         cycle: None,
+        branch: GatedBranch::Skip,
         layer: LayerConfig::default(),
     });
     let spelling = SpellingConfig { embedding: 8, filters: 16, kernel_sizes: vec![3] };

@@ -22,9 +22,10 @@ pub use chain::{Chain, ChainScores};
 pub use convlens_phrases::{Padding, ReceptiveField, VisibleTokens};
 pub use encoder::{
     Activation, ByteNet, ByteNetBlock, ByteNetConfig, Conv, ConvConfig, ConvLayer, Dense, DenseConfig, Downsampling,
-    Encode, Encoder, EncoderConfig, EncoderSettings, FilterWeights, Filters, Gated, GatedConfig, GatedUnit, Gru,
-    Iterated, IteratedConfig, LayerConfig, LinearConv, LinearConvConfig, Lstm, OneHot, OneHotConfig, PlainStack,
-    PlainStackConfig, RecurrentConfig, Residual, ResidualBlock, ResidualBranch, ResidualConfig, Stream, StreamState,
+    Encode, Encoder, EncoderConfig, EncoderSettings, FilterWeights, Filters, Gated, GatedBranch, GatedConfig,
+    GatedUnit, Gru, Iterated, IteratedConfig, LayerConfig, LinearConv, LinearConvConfig, Lstm, OneHot, OneHotConfig,
+    PlainStack, PlainStackConfig, RecurrentConfig, Residual, ResidualBlock, ResidualBranch, ResidualConfig, Stream,
+    StreamState,
 };
 pub use fold::Folded;
 pub use head::position_cross_entropy;

@@ -11,7 +11,7 @@ use burn::tensor::module::conv2d;
 use burn::tensor::ops::ConvOptions;
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use convlens_model::{
-    Activation, Batch, ByteNetConfig, ConvConfig, DenseConfig, Downsampling, EncoderConfig, GatedConfig,
+    Activation, Batch, ByteNetConfig, ConvConfig, DenseConfig, Downsampling, EncoderConfig, GatedBranch, GatedConfig,
     IteratedConfig, LayerConfig, LinearConvConfig, ModelConfig, OneHotConfig, Padding, PlainStackConfig, Pooling,
     RecurrentConfig, ResidualBranch, ResidualConfig, TextModel,
 };
@@ -47,7 +47,14 @@ fn cases() -> Vec<Case> {
     let causal_norms = ConvConfig { causal: true, layer_norm: true, weight_norm: true, ..ConvConfig::new(3, &[2, 3]) };
     let normalised = LayerConfig { layer_norm: true, ..layer(false) };
     let bytenet = ByteNetConfig { hidden: 4, blocks: 2, dilation_base: 2, layer: normalised };
-    let gated = GatedConfig { hidden: 4, units: 2, dilation_base: 2, cycle: None, layer: layer(false) };
+    let gated = GatedConfig {
+        hidden: 4,
+        units: 2,
+        dilation_base: 2,
+        cycle: None,
+        branch: GatedBranch::Skip,
+        layer: layer(false),
+    };
     let iterated = IteratedConfig { hidden: 4, dilations: vec![1, 2], iterations: 2, layer: layer(false) };
     let by_two = (Downsampling::Stride { by: 2 }, Downsampling::MaxPool { by: 2 });
     vec![
@@ -333,6 +340,7 @@ fn receptive_fields_match_the_formula() {
                     units: 3,
                     dilation_base: base,
                     cycle: None,
+                    branch: GatedBranch::Skip,
                     layer: layer.clone(),
                 }));
                 let (dilations, iterations) = (vec![1, base], 2);

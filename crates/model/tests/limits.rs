@@ -4,9 +4,9 @@
 use burn::module::Module;
 use burn::tensor::Device;
 use convlens_model::{
-    Activation, ByteNetConfig, ConvConfig, DenseConfig, Downsampling, EncoderConfig, EncoderSettings, GatedConfig,
-    IteratedConfig, LayerConfig, LexiconConfig, LinearConvConfig, ModelConfig, OneHotConfig, Padding, PlainStackConfig,
-    Pooling, RecurrentConfig, ResidualBranch, ResidualConfig, SpellingConfig,
+    Activation, ByteNetConfig, ConvConfig, DenseConfig, Downsampling, EncoderConfig, EncoderSettings, GatedBranch,
+    GatedConfig, IteratedConfig, LayerConfig, LexiconConfig, LinearConvConfig, ModelConfig, OneHotConfig, Padding,
+    PlainStackConfig, Pooling, RecurrentConfig, ResidualBranch, ResidualConfig, SpellingConfig,
 };
 use proptest::prelude::*;
 
@@ -70,7 +70,14 @@ fn encoder() -> impl Strategy<Value = EncoderConfig> {
         }),
         stack().prop_map(|(growth, layers, _, layer)| EncoderConfig::Dense(DenseConfig { growth, layers, layer })),
         stack().prop_map(|(hidden, units, dilation_base, layer)| {
-            EncoderConfig::Gated(GatedConfig { hidden, units, dilation_base, cycle: None, layer })
+            EncoderConfig::Gated(GatedConfig {
+                hidden,
+                units,
+                dilation_base,
+                cycle: None,
+                branch: GatedBranch::Skip,
+                layer,
+            })
         }),
         (stack(), widths()).prop_map(|((hidden, iterations, _, layer), dilations)| {
             EncoderConfig::Iterated(IteratedConfig { hidden, dilations, iterations, layer })

@@ -6,7 +6,8 @@ mod parameters;
 use burn::module::Module;
 use burn::tensor::Device;
 use convlens_model::{
-    Batch, ConvConfig, EncoderConfig, Forms, GatedConfig, LayerConfig, ModelConfig, SpellingConfig, TextModel,
+    Batch, ConvConfig, EncoderConfig, Forms, GatedBranch, GatedConfig, LayerConfig, ModelConfig, SpellingConfig,
+    TextModel,
 };
 use parameters::{AlongParameters, Sines, values};
 use proptest::prelude::*;
@@ -75,7 +76,7 @@ fn logits_and_gradients_match_pytorch() {
 
 fn stack() -> TextModel {
     let layer = LayerConfig { layer_norm: true, ..LayerConfig::default() };
-    let gated = GatedConfig { hidden: 6, units: 2, dilation_base: 1, cycle: None, layer };
+    let gated = GatedConfig { hidden: 6, units: 2, dilation_base: 1, cycle: None, branch: GatedBranch::Skip, layer };
     let device = Device::flex();
     device.seed(3);
     config(EncoderConfig::Gated(gated)).init(&device).unwrap()

@@ -3,8 +3,8 @@
 use burn::tensor::{Device, Distribution, Int, Tensor};
 use convlens_model::{
     Activation, Batch, ByteNetConfig, ConvConfig, DenseConfig, Downsampling, Encode, Encoder, EncoderConfig,
-    EncoderSettings, GatedConfig, IteratedConfig, LayerConfig, LinearConvConfig, ModelConfig, OneHotConfig, Padding,
-    PlainStackConfig, Pooling, RecurrentConfig, ResidualBranch, ResidualConfig, Stream,
+    EncoderSettings, GatedBranch, GatedConfig, IteratedConfig, LayerConfig, LinearConvConfig, ModelConfig,
+    OneHotConfig, Padding, PlainStackConfig, Pooling, RecurrentConfig, ResidualBranch, ResidualConfig, Stream,
 };
 use proptest::prelude::*;
 
@@ -39,7 +39,14 @@ fn every(layer: &LayerConfig, dilation_base: usize) -> Vec<EncoderConfig> {
         residual(ResidualBranch::He),
         EncoderConfig::ByteNet(ByteNetConfig { hidden: 24, blocks: 3, dilation_base, layer: layer() }),
         EncoderConfig::Dense(DenseConfig { growth: 12, layers: 3, layer: layer() }),
-        EncoderConfig::Gated(GatedConfig { hidden: 12, units: 3, dilation_base, cycle: None, layer: layer() }),
+        EncoderConfig::Gated(GatedConfig {
+            hidden: 12,
+            units: 3,
+            dilation_base,
+            cycle: None,
+            branch: GatedBranch::Skip,
+            layer: layer(),
+        }),
         EncoderConfig::Iterated(IteratedConfig {
             hidden: 12,
             dilations: vec![1, dilation_base],
@@ -153,7 +160,14 @@ fn predictions_are_those_of_the_positions() {
         vocab_size: 7,
         embedding: 4,
         init_std: 0.5,
-        encoder: EncoderConfig::Gated(GatedConfig { hidden: 4, units: 3, dilation_base: 2, cycle: None, layer }),
+        encoder: EncoderConfig::Gated(GatedConfig {
+            hidden: 4,
+            units: 3,
+            dilation_base: 2,
+            cycle: None,
+            branch: GatedBranch::Skip,
+            layer,
+        }),
         outputs: 3,
         padding: Padding::Masked,
         pooling: Pooling::Mean,

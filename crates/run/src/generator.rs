@@ -223,7 +223,7 @@ where
 mod tests {
     use super::*;
     use crate::testing::run;
-    use convlens_model::{Batch, GatedConfig, LayerConfig, ModelConfig, Padding, RecurrentConfig};
+    use convlens_model::{Batch, GatedBranch, GatedConfig, LayerConfig, ModelConfig, Padding, RecurrentConfig};
     use proptest::prelude::*;
 
     /// A language model of words with random weights.
@@ -239,7 +239,14 @@ mod tests {
 
     fn gated() -> EncoderConfig {
         let layer = LayerConfig { causal: true, layer_norm: true, ..LayerConfig::default() };
-        EncoderConfig::Gated(GatedConfig { hidden: 6, units: 2, dilation_base: 2, cycle: None, layer })
+        EncoderConfig::Gated(GatedConfig {
+            hidden: 6,
+            units: 2,
+            dilation_base: 2,
+            cycle: None,
+            branch: GatedBranch::Skip,
+            layer,
+        })
     }
 
     #[test]

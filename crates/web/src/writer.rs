@@ -185,14 +185,21 @@ impl Writer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use convlens_run::model::{EncoderConfig, GatedConfig, LayerConfig, ModelConfig};
+    use convlens_run::model::{EncoderConfig, GatedBranch, GatedConfig, LayerConfig, ModelConfig};
     use convlens_run::text::{TokenizerKind, train};
     use convlens_run::{RunConfig, Task, TextConfig, TokenizerSource, TrainingConfig};
 
     fn writer() -> Writer {
         let tokenizer = train(TokenizerKind::CasedCharacters, 50, std::iter::once("a good film")).expect("trains");
         let layer = LayerConfig { causal: true, ..LayerConfig::default() };
-        let encoder = EncoderConfig::Gated(GatedConfig { hidden: 6, units: 2, dilation_base: 2, cycle: None, layer });
+        let encoder = EncoderConfig::Gated(GatedConfig {
+            hidden: 6,
+            units: 2,
+            dilation_base: 2,
+            cycle: None,
+            branch: GatedBranch::Skip,
+            layer,
+        });
         let vocab_size = tokenizer.vocab_size();
         let model = ModelConfig::new(vocab_size, encoder, vocab_size);
         let tokens = TokenizerSource::Trained(TokenizerKind::CasedCharacters);

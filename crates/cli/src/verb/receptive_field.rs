@@ -4,8 +4,9 @@ use std::path::Path;
 
 use convlens_analysis::{Chart, MeasuredField, Scale};
 use convlens_run::model::{
-    Activation, ByteNetConfig, ConvConfig, DenseConfig, Downsampling, EncoderConfig, EncoderSettings, GatedConfig,
-    LayerConfig, LinearConvConfig, OneHotConfig, PlainStackConfig, RecurrentConfig, ResidualBranch, ResidualConfig,
+    Activation, ByteNetConfig, ConvConfig, DenseConfig, Downsampling, EncoderConfig, EncoderSettings, GatedBranch,
+    GatedConfig, LayerConfig, LinearConvConfig, OneHotConfig, PlainStackConfig, RecurrentConfig, ResidualBranch,
+    ResidualConfig,
 };
 use convlens_train::Stage;
 
@@ -120,9 +121,14 @@ impl Asked {
                 EncoderConfig::ByteNet(ByteNetConfig { hidden, blocks: layers, dilation_base, layer })
             }
             EncoderName::Dense => EncoderConfig::Dense(DenseConfig { growth: hidden, layers, layer }),
-            EncoderName::Gated => {
-                EncoderConfig::Gated(GatedConfig { hidden, units: layers, dilation_base, cycle: None, layer })
-            }
+            EncoderName::Gated => EncoderConfig::Gated(GatedConfig {
+                hidden,
+                units: layers,
+                dilation_base,
+                cycle: None,
+                branch: GatedBranch::Skip,
+                layer,
+            }),
             EncoderName::OneHot => {
                 EncoderConfig::OneHot(OneHotConfig { filters: hidden, kernel_sizes: vec![kernel_size] })
             }

@@ -39,7 +39,7 @@ pub use dense::{Dense, DenseConfig};
 pub use downsampling::Downsampling;
 pub(crate) use downsampling::downsampled;
 pub use filters::{FilterWeights, Filters};
-pub use gated::{Gated, GatedConfig, GatedUnit};
+pub use gated::{Gated, GatedBranch, GatedConfig, GatedUnit};
 pub use iterated::{Iterated, IteratedConfig};
 pub use layer::{ConvLayer, LayerConfig};
 pub use linear::{LinearConv, LinearConvConfig};
