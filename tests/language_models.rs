@@ -115,7 +115,14 @@ fn texts_of_a_table_end_and_may_be_written_for_a_label() {
     assert_eq!(place.json("generate --label neg --temperature 0 --json")[0]["is_complete"], true);
     assert!(place.fail("generate --label other").contains("known: neg, pos"));
     assert!(place.fail("generate").contains("--label"));
-    assert!(place.succeed(&format!("evaluate --data {file}")).contains("perplexity"));
+    let loss = |data: &str| number(&place.json(&format!("evaluate --json {data}"))[0]["evaluation"]["loss"]);
+    assert!(loss(&format!("--data {file}")) < 0.1, "the labels are read");
+    assert!((loss("") - number(&place.read_json("runs/c/metrics.json")["test"]["loss"])).abs() < 1e-6);
+    let exchanged = place.file(
+        "exchanged.csv",
+        format!("text,label\n{}", rows.replace("pos", "x").replace("neg", "pos").replace('x', "neg")),
+    );
+    assert!(loss(&format!("--data {exchanged}")) > 1.0, "the labels are read");
 }
 
 #[test]
@@ -182,7 +189,7 @@ fn bad_input_is_explained() {
         ("generate --length 0".into(), "--length 0"),
         ("generate --label pos".into(), "--condition-on-label"),
         ("predict text".into(), "generates texts; use convlens generate"),
-        ("analyze".into(), "generates texts; use convlens generate"),
+        ("analyze --texts 3".into(), "--texts: give the beginnings of texts with --text"),
         ("export --folded".into(), "generates texts; use convlens generate"),
         ("evaluate --data nowhere.txt".into(), "nowhere.txt"),
     ] {
@@ -196,6 +203,38 @@ fn bad_input_is_explained() {
 }
 
 #[test]
+fn an_analysis_shows_why_and_which_contexts_excite_each_unit() {
+    let place = Place::new();
+    trained(&place, "--analyze");
+    let (texts, units) =
+        (place.read_json("runs/lm/analysis/texts.json"), place.read_json("runs/lm/analysis/units.json"));
+    let (texts, units) = (texts.as_array().expect("texts"), units.as_array().expect("units"));
+    assert_eq!((texts.len(), units.len()), (3, 24));
+    for token in texts.iter().flat_map(|text| text["written"].as_array().expect("tokens")) {
+        let shares: f64 = token["evidence"]["shares"].as_array().expect("shares").iter().map(number).sum();
+        let parts = number(&token["evidence"]["baseline"]) + shares + number(&token["evidence"]["residual"]);
+        assert!((number(&token["evidence"]["logit"]) - parts).abs() < 1e-5, "{token}");
+    }
+    let story = story(600);
+    for unit in units {
+        let most = unit["most"].as_array().expect("contexts");
+        let values: Vec<f64> = most.iter().map(|context| number(&context["value"])).collect();
+        assert!(values.len() == 10 && values.windows(2).all(|pair| pair[0] >= pair[1]), "{unit}");
+        for context in most {
+            let whole =
+                format!("{}{}", context["text"].as_str().expect("a text"), context["next"].as_str().expect("a text"));
+            assert!(story.contains(&whole), "{context}");
+        }
+        assert!(values[0] >= number(&unit["mean"]), "{unit}");
+    }
+    let report = text(&place.read("runs/lm/analysis/report.html"));
+    assert!(report.contains("Texts that it wrote") && report.contains("Unit 23"), "the report is incomplete");
+    let own = place.succeed("analyze --text 'the cat '");
+    assert!(own.contains("24 units") && place.read_json("runs/lm/analysis/texts.json")[0]["prompt"] == "the cat ");
+    assert!(place.json("analyze --json")[0]["residual_mean"].is_number());
+}
+
+#[test]
 fn a_probe_finds_what_the_model_knows_without_labels() {
     let place = Place::new();
     // The ends of the lines depend on their beginnings, which no label says.
@@ -203,7 +242,7 @@ fn a_probe_finds_what_the_model_knows_without_labels() {
     let rows: String = (0..400).map(|at| format!("{},{}\n", lines[at % 4], ["pos", "neg"][at % 2])).collect();
     let file = place.file("days.csv", format!("text,label\n{rows}"));
     place.succeed(&format!("train --task lm --data {file} --epochs 4 {SMALL} --out runs/lm"));
-    let found = &place.json(&format!("probe --data {file} --json --text 'a good day' --text 'a bad day'"))[0];
+    let found = &place.json(&format!("probe --data {file} --json --text 'a good day and sun' --text 'a bad day and rain'"))[0];
     let rows = found["rows"].as_array().expect("rows");
     assert_eq!(rows.iter().map(|row| row["labels"].as_u64()).collect::<Vec<_>>(), [Some(100), Some(320)]);
     for row in rows {

@@ -36,7 +36,7 @@ pub use people::*;
 #[cfg(feature = "report")]
 pub use plot::{Chart, Picture, Scale, draw_charts};
 #[cfg(feature = "report")]
-pub use report::{Compared, check_labels, comparison, report, tag_report};
+pub use report::{Compared, check_labels, comparison, language_model_report, report, tag_report};
 pub use tags::*;
 pub use terminal::{paint, paint_scores};
 pub use texts::{Corpus, OnStage, TextSource, Texts};

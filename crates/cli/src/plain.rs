@@ -1,11 +1,11 @@
 //! The sources of plain texts, for language models.
 
-use convlens_data::{Format, TextDataset, TextFiles, TextList};
+use convlens_data::{Examples, Format, TextDataset, TextFiles};
 use convlens_run::{FileConfig, RunConfig, TrainingConfig};
 
 use crate::args::FileArgs;
 use crate::failure::Failure;
-use crate::source::{check_same_labels, dataset};
+use crate::source::{check_same_labels, dataset, labelled_file};
 
 /// A data set from a file, or by name; without its labels, unless they are wanted.
 pub fn text_dataset(
@@ -55,7 +55,8 @@ pub fn text_dataset_again(config: &RunConfig) -> Result<TextDataset, Failure> {
 /// Texts to evaluate a language model on.
 pub struct PlainTexts {
     pub name: String,
-    pub texts: TextList,
+    /// The texts, with their labels if the run has some.
+    pub texts: Examples,
     /// Whether each is a part of a text, which does not end with it.
     pub are_parts: bool,
 }
@@ -70,15 +71,23 @@ pub fn plain_texts_for(
 ) -> Result<PlainTexts, Failure> {
     if let Some(file) = file.plain(None, None)? {
         let are_parts = Format::from_path(&file.path).is_none();
-        let texts = text_files(&file, None).read(&file.path)?.texts;
+        let texts = if config.labels.is_empty() {
+            text_files(&file, None).read(&file.path)?
+        } else {
+            labelled_file(&file)?.examples(&config.labels)?
+        };
         return Ok(PlainTexts { name: file.path.display().to_string(), texts, are_parts });
     }
     let dataset = match name {
-        Some(_) => text_dataset(name, None, &config.training, false)?,
+        Some(_) => {
+            let found = text_dataset(name, None, &config.training, !config.labels.is_empty())?;
+            check_same_labels(config, &found.labels, &found.name)?;
+            found
+        }
         None => text_dataset_again(config)?,
     };
     let name = format!("{} ({split})", dataset.name);
-    let texts = if split == "train" { dataset.train.texts } else { dataset.test.texts };
+    let texts = if split == "train" { dataset.train } else { dataset.test };
     Ok(PlainTexts { name, texts, are_parts: dataset.is_one_text })
 }
 

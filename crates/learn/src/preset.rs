@@ -361,7 +361,7 @@ pub const PRESETS: [Preset; 23] = [
             let encoder = EncoderConfig::Lstm(RecurrentConfig { hidden: 512, bidirectional: false });
             ModelConfig { dropout: 0.3, ..language_model(vocab_size, outputs, 64, encoder) }
         },
-        training: generating,
+        training: || TrainingConfig { learning_rate: 2e-3, ..generating() },
         min_steps: 0,
     },
     Preset {
@@ -382,7 +382,7 @@ pub const PRESETS: [Preset; 23] = [
 
 /// A language model.
 fn language_model(vocab_size: usize, outputs: usize, embedding: usize, encoder: EncoderConfig) -> ModelConfig {
-    ModelConfig { embedding, init_std: 0.1, encoder, ..linear(vocab_size, outputs, Padding::Masked) }
+    ModelConfig { embedding, init_std: 1.0, encoder, ..linear(vocab_size, outputs, Padding::Masked) }
 }
 
 /// A layer that sees no position after its own.
@@ -393,10 +393,10 @@ fn causal(dropout: f64) -> LayerConfig {
 /// Adam with a step size that rises, then falls to zero, on windows.
 fn generating() -> TrainingConfig {
     TrainingConfig {
-        epochs: 18,
+        epochs: 16,
         batch_size: 8,
         window: Some(256),
-        learning_rate: 2e-3,
+        learning_rate: 4e-3,
         decay: true,
         warmup: 0.05,
         adam_epsilon: 1e-8,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use convlens_data::{Examples, TextList};
+use convlens_data::Examples;
 use convlens_learn::{Measurement, Tally};
 use convlens_run::model::{Forms, TextModel};
 use convlens_run::{
@@ -73,7 +73,8 @@ pub struct TextEvaluation {
     pub metrics: Metrics,
 }
 
-/// Evaluates a language model on texts, each of which ends, unless they are parts of a text.
+/// Evaluates a language model on texts, each of which ends, unless they are parts of a text. If the run has labels, those
+/// of the texts are its.
 ///
 /// # Errors
 ///
@@ -81,16 +82,15 @@ pub struct TextEvaluation {
 /// token to predict.
 pub fn evaluate_texts(
     run: &Run,
-    texts: &TextList,
+    examples: &Examples,
     are_parts: bool,
     on_stage: &(dyn Fn(Stage) + Sync),
 ) -> Result<TextEvaluation, TrainError> {
     if run.config.window().is_none() {
         return Err(RunError::Task { task: run.config.task, expected: Task::LanguageModel }.into());
     }
-    let examples = Examples { texts: texts.clone(), labels: vec![0; texts.len()] };
     let end = run.tokenizer.start_id().filter(|_| !are_parts);
-    let encoded = encode(&run.tokenizer, &examples, end, on_stage)?;
+    let encoded = encode(&run.tokenizer, examples, end, on_stage)?;
     let measured = measure(&run.model, &encoded, &run.config, run.pad_id(), None, on_stage)?;
     let (tokens, metrics) = (measured.count(), measured.metrics(1.0));
     if tokens == 0 {
@@ -99,10 +99,10 @@ pub fn evaluate_texts(
     if !metrics.loss.is_finite() {
         return Err(RunError::from(PhrasesError::Overflow).into());
     }
-    let size = TextSize::of(texts)?;
+    let size = TextSize::of(&examples.texts)?;
     let keeps_all = run.tokenizer.keeps_white_space();
     let metrics = if keeps_all { metrics.with_bits(tokens, size.characters, size.bytes) } else { metrics };
-    Ok(TextEvaluation { texts: texts.len(), tokens, metrics })
+    Ok(TextEvaluation { texts: examples.len(), tokens, metrics })
 }
 
 /// How well a model with these settings does on texts, some of which are read at a time.

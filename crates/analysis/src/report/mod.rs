@@ -3,6 +3,7 @@
 
 mod coloured;
 mod comparison;
+mod language_model;
 mod run_facts;
 mod tags;
 
@@ -23,6 +24,7 @@ use crate::{
 
 use coloured::coloured;
 pub use comparison::{Compared, check_labels, comparison};
+pub use language_model::language_model_report;
 use run_facts::{certificate, facts, folded, logits};
 pub use tags::tag_report;
 
@@ -88,6 +90,7 @@ fn render(template: &str, context: &Value) -> Result<String, AnalysisError> {
         ("report.html", include_str!("report.html")),
         ("comparison.html", include_str!("comparison.html")),
         ("tags.html", include_str!("tags.html")),
+        ("language_model.html", include_str!("language_model.html")),
     ];
     // Browsers compute the hashes after they have normalised line ends.
     let [style, script] =

@@ -160,7 +160,13 @@ fn example(example: &ConfusionExample, confusion: &Confusion) -> Value {
 }
 
 /// The words in a range, those of the receptive field coloured by their shares.
-fn segments(evidence: &Evidence, words: &[String], word: usize, range: std::ops::Range<usize>, tag: &str) -> Value {
+pub(super) fn segments(
+    evidence: &Evidence,
+    words: &[String],
+    word: usize,
+    range: std::ops::Range<usize>,
+    tag: &str,
+) -> Value {
     let strongest = evidence.shares.iter().map(|share| share.abs()).fold(0.0, f64::max);
     let share = |at: usize| at.checked_sub(evidence.first).and_then(|place| evidence.shares.get(place)).copied();
     let segment = |at: usize| match share(at) {

@@ -1,5 +1,6 @@
 //! `convlens analyze`: shows what a trained model has learnt, as JSON, pictures and one report.
 
+mod language_model;
 mod tags;
 
 use std::borrow::Cow;
@@ -17,7 +18,8 @@ use crate::args::AnalyzeArgs;
 use crate::failure::Failure;
 use crate::output::{line, thousands};
 use crate::progress::Stages;
-use crate::source::{refuse_language_model, run_folder, texts_for};
+use crate::source::{run_folder, texts_for};
+pub use language_model::analyze_trained_language_model;
 pub use tags::analyze_trained_tagger;
 
 /// The names of the pages.
@@ -34,14 +36,18 @@ pub fn run(args: &AnalyzeArgs) -> Result<(), Failure> {
     if first.run.config.task == Task::Tag {
         return tags::run(args, first);
     }
+    if first.run.config.window().is_some() {
+        return language_model::run(args, first);
+    }
     let second = match &args.against {
         Some(path) => Some(Subject::open(RunFolder::open(path)?, &device)?),
         None => None,
     };
     if let Some(second) = &second {
-        if second.run.config.task == Task::Tag {
+        let (own, other) = (first.run.config.task, second.run.config.task);
+        if own != other {
             return Err(Failure::Input(format!(
-                "--against {}: this run tags words, and the other does not; name a run with the same task",
+                "--against {}: this run {other}, and the other {own}; name a run with the same task",
                 second.name
             )));
         }
@@ -140,7 +146,6 @@ impl Subject {
     /// Opens a run, and makes sure that its analysis can be written.
     fn open(folder: RunFolder, device: &ChosenDevice) -> Result<Self, Failure> {
         let run = Run::open_on(&folder, &device.device)?;
-        refuse_language_model(&run.config, &folder)?;
         let metrics = folder.metrics()?;
         check_writable(&folder)?;
         Ok(Self { name: folder.path().display().to_string(), folder, run, metrics })

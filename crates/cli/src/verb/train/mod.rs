@@ -17,7 +17,7 @@ use crate::interruption::Interruption;
 use crate::message::message;
 use crate::output::{line, thousands};
 use crate::source::short_texts;
-use crate::verb::analyze::{analyze_trained, analyze_trained_tagger};
+use crate::verb::analyze::{analyze_trained, analyze_trained_language_model, analyze_trained_tagger};
 use crate::verb::generate::write_with;
 use crate::verb::predict::{explain_with, tag_with};
 use display::Display;
@@ -59,9 +59,7 @@ pub fn run(args: &TrainArgs) -> Result<(), Failure> {
         Some(match &data {
             Data::Texts(dataset) => analyze_trained(&folder, &dataset.test)?,
             Data::Sentences(dataset) => analyze_trained_tagger(&folder, &dataset.test)?,
-            Data::Plain(_) => {
-                return Err(Failure::Input("--analyze: language models do not support it; leave the flag out".into()));
-            }
+            Data::Plain(dataset) => analyze_trained_language_model(&folder, &dataset.test.texts)?,
         })
     } else {
         None

@@ -224,7 +224,7 @@ fn check_task(args: &TrainArgs, task: Task, model: &ModelConfig) -> Result<(), F
         }
         Task::LanguageModel => {
             let vectors = [("vectors", args.vectors.is_some()), ("init", args.init.is_some())];
-            let others = [unlabelled, ("max-tokens", args.max_tokens.is_some()), ("analyze", args.analyze)];
+            let others = [unlabelled, ("max-tokens", args.max_tokens.is_some())];
             (&[vectors.as_slice(), &others].concat(), "language models")
         }
         _ => {
