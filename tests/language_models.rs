@@ -242,7 +242,8 @@ fn a_probe_finds_what_the_model_knows_without_labels() {
     let rows: String = (0..400).map(|at| format!("{},{}\n", lines[at % 4], ["pos", "neg"][at % 2])).collect();
     let file = place.file("days.csv", format!("text,label\n{rows}"));
     place.succeed(&format!("train --task lm --data {file} --epochs 4 {SMALL} --out runs/lm"));
-    let found = &place.json(&format!("probe --data {file} --json --text 'a good day and sun' --text 'a bad day and rain'"))[0];
+    let found =
+        &place.json(&format!("probe --data {file} --json --text 'a good day and sun' --text 'a bad day and rain'"))[0];
     let rows = found["rows"].as_array().expect("rows");
     assert_eq!(rows.iter().map(|row| row["labels"].as_u64()).collect::<Vec<_>>(), [Some(100), Some(320)]);
     for row in rows {

@@ -79,8 +79,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut state = trained.begin(1).ok_or("the units are causal")?;
     let (given, all) = (RATE as usize / 2, 3 * RATE as usize / 2);
     let (mut sound, mut next) = (Vec::new(), levels[0]);
-    for at in 0..all {
-        let level = if at < given { levels[at] } else { next };
+    let first = levels[..given].iter().map(|&level| Some(level));
+    for known in first.chain(std::iter::repeat_n(None, all - given)) {
+        let level = known.unwrap_or(next);
         sound.push(level);
         let id = Tensor::<1, Int>::from_data(TensorData::new(vec![level as i32], [1]), &trained.device());
         let logits = trained.predict_next(&mut state, id, None);

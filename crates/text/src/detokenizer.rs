@@ -16,7 +16,8 @@ pub struct Detokenizer {
 }
 
 impl Detokenizer {
-    /// The text that one more id of a tokenizer adds, the same for all ids of a text. It is empty for special tokens, and for the first bytes of a character.
+    /// The text that one more id of a tokenizer adds, the same for all ids of a text. It is empty for special tokens, and for the first bytes of a character,
+    /// which a replacement character (U+FFFD) may be.
     ///
     /// # Errors
     ///
@@ -74,6 +75,8 @@ mod tests {
     proptest! {
         #[test]
         fn cased_kinds_give_the_text_back(text in "(\\PC|[a-zA-Z ]|\n|é|映|😀){1,30}", corpus in "\\PC{1,20}") {
+            // A replacement character at the end may be the beginning of another character.
+            let text = format!("{text}.");
             for kind in [TokenizerKind::CasedCharacters, TokenizerKind::Bytes, TokenizerKind::CasedBpe] {
                 let texts = [text.as_str(), corpus.as_str(), "abc abc"];
                 let tokenizer = train(kind, 400, texts.into_iter()).expect("trains");
