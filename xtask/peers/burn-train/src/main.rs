@@ -18,7 +18,7 @@ use burn::train::metric::{AccuracyMetric, LossMetric};
 use burn::train::{
     ClassificationOutput, ExecutionStrategy, InferenceStep, Learner, SupervisedTraining, TrainOutput, TrainStep,
 };
-use convlens_model::{Batch, EncoderConfig, LinearConvConfig, ModelConfig, Padding, Pooling, TextModel};
+use convlens_model::{Batch, EncoderConfig, LinearConvConfig, ModelConfig, Padding, TextModel};
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
 
@@ -94,20 +94,9 @@ fn items(count: usize) -> Vec<Item> {
 
 fn net(device: &Device) -> Net {
     let encoder = LinearConvConfig { filters: 128, kernel_size: 3, init_std: 0.05 };
-    let config = ModelConfig {
-        vocab_size: 20_000,
-        embedding: 32,
-        init_std: 0.05,
-        encoder: EncoderConfig::Linear(encoder),
-        outputs: 1,
-        padding: Padding::Counted { length: LENGTH },
-        pooling: Pooling::default(),
-        dropout: 0.0,
-        shrinkage: 0.0,
-        lexicon: None,
-        spelling: None,
-        chain: false,
-    };
+    let encoder = EncoderConfig::Linear(encoder);
+    let padding = Padding::Counted { length: LENGTH };
+    let config = ModelConfig { padding, ..ModelConfig::new(20_000, encoder, 1) };
     Net { model: config.init(device).expect("a model") }
 }
 
@@ -116,13 +105,19 @@ fn main() {
     for round in 1..=3 {
         let (wall, cpu) = timed(|| with_burn_train(&device));
         let (plain_wall, plain_cpu) = timed(|| in_a_plain_loop(&device));
-        eprintln!("round {round}: burn-train {wall:.2} s ({cpu:.2} CPU), plain loop {plain_wall:.2} s ({plain_cpu:.2} CPU)");
+        eprintln!(
+            "round {round}: burn-train {wall:.2} s ({cpu:.2} CPU), plain loop {plain_wall:.2} s ({plain_cpu:.2} CPU)"
+        );
     }
 }
 
 fn with_burn_train(device: &Device) {
     let loader = |count| {
-        DataLoaderBuilder::new(ToTexts).batch_size(BATCH).shuffle(0).set_device(device.clone()).build(InMemDataset::new(items(count)))
+        DataLoaderBuilder::new(ToTexts)
+            .batch_size(BATCH)
+            .shuffle(0)
+            .set_device(device.clone())
+            .build(InMemDataset::new(items(count)))
     };
     let folder = std::env::temp_dir().join(format!("peer-burn-train-{}", std::process::id()));
     let training = SupervisedTraining::new(&folder, Arc::clone(&loader(TEXTS)), loader(BATCH))
