@@ -113,6 +113,8 @@ fn texts_of_a_table_end_and_may_be_written_for_a_label() {
     assert_eq!(place.succeed("generate --label pos --temperature 0"), "good film\n");
     assert_eq!(place.succeed("generate --label neg --temperature 0"), "dull plot\n");
     assert_eq!(place.json("generate --label neg --temperature 0 --json")[0]["is_complete"], true);
+    assert_eq!(place.succeed("generate --label neg --temperature 0 --guidance 2"), "dull plot\n");
+    assert!(place.fail("generate --label pos --guidance 999").contains("--guidance 999"));
     assert!(place.fail("generate --label other").contains("known: neg, pos"));
     assert!(place.fail("generate").contains("--label"));
     let loss = |data: &str| number(&place.json(&format!("evaluate --json {data}"))[0]["evaluation"]["loss"]);

@@ -92,8 +92,12 @@ where
     state: StreamState,
     /// The logits of the next token.
     logits: Vec<f32>,
+    /// The same, with guidance.
+    guided: Vec<f32>,
     /// The index of the label that the text is written for.
     label: Option<usize>,
+    /// See [`guided`](Self::guided).
+    guidance: f32,
     detokenizer: Detokenizer,
     rng: ChaCha8Rng,
 }
@@ -111,9 +115,27 @@ where
     /// them, [`RunError::NoStart`] if the prompt is empty and texts of the
     /// tokenizer have no start, the error of [`encode`](convlens_text::Tokenizer::encode), or [`RunError::Device`].
     pub fn new(run: Arc<Run<S>>, prompt: &str, label: Option<usize>, seed: u64) -> Result<Self, RunError> {
-        let (mut generator, ids) = Self::begin(run, prompt, label, seed)?;
+        Self::guided(run, prompt, label, 0.0, seed)
+    }
+
+    /// As [`new`](Self::new), with guidance: tokens are chosen as if each logit for the label were so many times further
+    /// from the mean of those for the other labels than it is (after Ho and Salimans 2022, "Classifier-Free Diffusion
+    /// Guidance"). The model reads the text once for every label.
+    ///
+    /// # Errors
+    ///
+    /// As [`new`](Self::new).
+    pub fn guided(
+        run: Arc<Run<S>>,
+        prompt: &str,
+        label: Option<usize>,
+        guidance: f32,
+        seed: u64,
+    ) -> Result<Self, RunError> {
+        let (mut generator, ids) = Self::begin(run, prompt, label, guidance, seed)?;
         for id in ids {
-            generator.logits = to_host(generator.predict(id))?;
+            let logits = to_host(generator.predict(id))?;
+            generator.take(logits);
         }
         Ok(generator)
     }
@@ -124,15 +146,22 @@ where
     ///
     /// As [`new`](Self::new).
     pub async fn new_async(run: Arc<Run<S>>, prompt: &str, label: Option<usize>, seed: u64) -> Result<Self, RunError> {
-        let (mut generator, ids) = Self::begin(run, prompt, label, seed)?;
+        let (mut generator, ids) = Self::begin(run, prompt, label, 0.0, seed)?;
         for id in ids {
-            generator.logits = to_host_async(generator.predict(id)).await?;
+            let logits = to_host_async(generator.predict(id)).await?;
+            generator.take(logits);
         }
         Ok(generator)
     }
 
     /// A generator that has read nothing, and the ids of the prompt that its next token depends on.
-    fn begin(run: Arc<Run<S>>, prompt: &str, label: Option<usize>, seed: u64) -> Result<(Self, Vec<u32>), RunError> {
+    fn begin(
+        run: Arc<Run<S>>,
+        prompt: &str,
+        label: Option<usize>,
+        guidance: f32,
+        seed: u64,
+    ) -> Result<(Self, Vec<u32>), RunError> {
         if run.config.task != Task::LanguageModel {
             return Err(RunError::Task { task: run.config.task, expected: Task::LanguageModel });
         }
@@ -140,7 +169,10 @@ where
         if label.is_some_and(|label| label >= labels.len()) || label.is_none() && !labels.is_empty() {
             return Err(RunError::Label { known: labels.join(", ") });
         }
-        let state = run.model.begin(1).ok_or(RunError::NoStream)?;
+        // Every label has a row, if those of the others matter.
+        let guidance = if labels.len() > 1 { guidance } else { 0.0 };
+        let rows = if guidance == 0.0 { 1 } else { labels.len() };
+        let state = run.model.begin(rows).ok_or(RunError::NoStream)?;
         let mut ids = run.tokenizer.ids(prompt)?;
         if ids.is_empty() {
             return Err(RunError::NoStart);
@@ -151,7 +183,19 @@ where
         let (logits, mut detokenizer) = (Vec::new(), Detokenizer::default());
         // What the next token adds to the text depends on the one before.
         ids.iter().try_for_each(|&id| detokenizer.push(&run.tokenizer, id).map(|_| ()))?;
-        Ok((Self { run, state, logits, label, detokenizer, rng: ChaCha8Rng::seed_from_u64(seed) }, ids))
+        Ok((
+            Self {
+                run,
+                state,
+                guided: logits.clone(),
+                logits,
+                label,
+                guidance,
+                detokenizer,
+                rng: ChaCha8Rng::seed_from_u64(seed),
+            },
+            ids,
+        ))
     }
 
     /// Chooses the next token, and reads it.
@@ -162,7 +206,8 @@ where
     /// [`Detokenizer::push`].
     pub fn choose(&mut self, sampling: &Sampling) -> Result<NextToken, RunError> {
         let next = self.draw(sampling)?;
-        self.logits = to_host(self.predict(next.id))?;
+        let logits = to_host(self.predict(next.id))?;
+        self.take(logits);
         Ok(next)
     }
 
@@ -173,7 +218,8 @@ where
     /// As [`choose`](Self::choose).
     pub async fn choose_async(&mut self, sampling: &Sampling) -> Result<NextToken, RunError> {
         let next = self.draw(sampling)?;
-        self.logits = to_host_async(self.predict(next.id)).await?;
+        let logits = to_host_async(self.predict(next.id)).await?;
+        self.take(logits);
         Ok(next)
     }
 
@@ -183,14 +229,14 @@ where
     }
 
     fn draw(&mut self, sampling: &Sampling) -> Result<NextToken, RunError> {
-        if !self.logits.iter().all(|logit| logit.is_finite()) {
+        if !self.logits.iter().chain(&self.guided).all(|logit| logit.is_finite()) {
             return Err(PhrasesError::Overflow.into());
         }
         let tokenizer = &self.run.tokenizer;
         let end = tokenizer.start_id();
         let unknown = tokenizer.unk_id();
         let is_word = |id: u32| Some(id) != unknown && (Some(id) == end || !tokenizer.is_special(id));
-        let candidates = sampling.candidates(&self.logits, |id| is_word(id as u32));
+        let candidates = sampling.candidates(&self.guided, |id| is_word(id as u32));
         let mut left = self.rng.random::<f64>();
         let chosen = candidates.iter().find(|(_, share)| {
             left -= share;
@@ -211,11 +257,31 @@ where
         Ok(NextToken { id, probability, alternatives, text, is_end: Some(id) == end })
     }
 
-    /// Reads a token, and predicts the next one: `[outputs]`.
-    fn predict(&mut self, id: u32) -> Tensor<1> {
-        let one = |value: i32| Tensor::<1, Int>::from_data(TensorData::new(vec![value], [1]), &self.run.device);
-        let label = self.label.map(|label| one(label as i32));
-        self.run.model.predict_next(&mut self.state, one(id as i32), label).squeeze_dim(0)
+    /// Reads a token, and predicts the next one: `[rows, outputs]`, with a row for each label if there is guidance.
+    fn predict(&mut self, id: u32) -> Tensor<2> {
+        let labels: Option<Vec<i32>> = match self.label {
+            Some(_) if self.guidance != 0.0 => Some((0..self.run.config.labels.len() as i32).collect()),
+            label => label.map(|label| vec![label as i32]),
+        };
+        let rows = labels.as_ref().map_or(1, Vec::len);
+        let ints = |values: Vec<i32>| Tensor::<1, Int>::from_data(TensorData::new(values, [rows]), &self.run.device);
+        self.run.model.predict_next(&mut self.state, ints(vec![id as i32; rows]), labels.map(ints))
+    }
+
+    /// Takes the logits of [`predict`](Self::predict).
+    fn take(&mut self, logits: Vec<f32>) {
+        let outputs = self.run.config.model.outputs;
+        let Some(label) = self.label.filter(|_| self.guidance != 0.0) else {
+            (self.guided, self.logits) = (logits.clone(), logits);
+            return;
+        };
+        let own = &logits[label * outputs..][..outputs];
+        let others = (logits.len() / outputs - 1) as f32;
+        let guided = own.iter().enumerate().map(|(id, &logit)| {
+            let sum: f32 = logits.iter().skip(id).step_by(outputs).sum();
+            logit + self.guidance * (logit - (sum - logit) / others)
+        });
+        (self.guided, self.logits) = (guided.collect(), own.to_vec());
     }
 }
 
@@ -286,6 +352,25 @@ mod tests {
         let error =
             Generator::new(Arc::new(super::tests::run(gated(), Padding::Masked)), "", None, 1).expect_err("classifies");
         assert!(error.to_string().starts_with("this run classifies texts"), "{error}");
+    }
+
+    #[test]
+    fn guidance_moves_away_from_the_other_labels() {
+        let mut run = language_model(gated());
+        run.config.labels = ["a", "b", "c"].map(String::from).to_vec();
+        run.config.model.conditions = 3;
+        run.config.check().expect("a language model");
+        run.model = run.config.model.init(&run.device).expect("a model");
+        let run = Arc::new(run);
+        let of = |label| Generator::new(run.clone(), "a film", Some(label), 1).expect("begins").logits;
+        let [a, b, c] = [of(0), of(1), of(2)];
+        let guided = Generator::guided(run.clone(), "a film", Some(1), 2.0, 1).expect("begins");
+        for (id, &logit) in guided.guided.iter().enumerate() {
+            let expected = b[id] + 2.0 * (b[id] - (a[id] + c[id]) / 2.0);
+            assert!((logit - expected).abs() < 1e-4 && (guided.logits[id] - b[id]).abs() < 1e-5, "{logit}, {expected}");
+        }
+        let error = Generator::new(run, "a film", None, 1).expect_err("has labels").to_string();
+        assert!(error.contains("a, b, c"), "{error}");
     }
 
     #[test]

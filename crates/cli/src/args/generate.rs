@@ -24,6 +24,9 @@ pub struct GenerateArgs {
     /// The label to write a text for, if the run was trained with --condition-on-label
     #[arg(long, value_name = "L")]
     pub label: Option<String>,
+    /// How much further from the other labels than the model says texts are to be; 0 as the model says
+    #[arg(long, value_name = "X", default_value_t = 0.0, requires = "label")]
+    pub guidance: f32,
     /// The maximum number of tokens to write
     #[arg(long, value_name = "N", default_value_t = 300)]
     pub length: usize,

@@ -100,6 +100,9 @@ fn check(args: &GenerateArgs) -> Result<(), Failure> {
         GenerateArgs { temperature, .. } if !(0.0..=100.0).contains(temperature) => {
             refuse("temperature", temperature, "use a number from 0 to 100, such as 0.8")
         }
+        GenerateArgs { guidance, .. } if !(0.0..=100.0).contains(guidance) => {
+            refuse("guidance", guidance, "use a number from 0 to 100, such as 1")
+        }
         GenerateArgs { top_k: Some(0), .. } => refuse("top-k", &0, "choose among at least 1 token"),
         GenerateArgs { top_p: Some(share), .. } if !(*share > 0.0 && *share <= 1.0) => {
             refuse("top-p", share, "use a probability above 0, up to 1")
@@ -168,7 +171,7 @@ fn write_text(
 ) -> Result<Written, Failure> {
     let sampling = Sampling { temperature: args.temperature, top_k: args.top_k, top_p: args.top_p };
     let stop = args.stop.as_deref().map(|stop| stop.replace("\\n", "\n"));
-    let mut generator = Generator::new(run.clone(), &args.prompt, label, seed)?;
+    let mut generator = Generator::guided(run.clone(), &args.prompt, label, args.guidance, seed)?;
     let (mut text, mut tokens) = (args.prompt.clone(), Vec::new());
     on_part(&text)?;
     let mut shown = text.len();
