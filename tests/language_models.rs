@@ -184,6 +184,7 @@ fn bad_input_is_explained() {
         (format!("train --task lm --data {long} --window 0"), "--window 0"),
         (format!("train --task lm --data {long} --vocab-size 3"), "--vocab-size 3"),
         ("train --dataset sample --window 9".into(), "--window: classifiers do not support it"),
+        ("train --task tag --dataset sample --condition-on-label".into(), "--condition-on-label: taggers do not"),
         ("generate 'the é'".into(), "\"é\""),
         ("generate --temperature=-1".into(), "--temperature"),
         ("generate --top-p 0".into(), "--top-p 0"),

@@ -218,10 +218,10 @@ fn preset_and_task(args: &TrainArgs) -> Result<(&'static Preset, Task), Failure>
 /// Refuses flags that the task does not know.
 fn check_task(args: &TrainArgs, task: Task, model: &ModelConfig) -> Result<(), Failure> {
     let unlabelled = ("unlabelled", args.unlabelled.is_some());
+    let window = ("window", args.window.is_some());
+    let conditions = ("condition-on-label", args.condition_on_label);
     let (flags, models): (&[_], _) = match task {
-        Task::Tag => {
-            (&[unlabelled, ("tokenizer", args.tokenizer.is_some()), ("window", args.window.is_some())], "taggers")
-        }
+        Task::Tag => (&[unlabelled, ("tokenizer", args.tokenizer.is_some()), window, conditions], "taggers"),
         Task::LanguageModel => {
             let vectors = [("vectors", args.vectors.is_some()), ("init", args.init.is_some())];
             let others = [unlabelled, ("max-tokens", args.max_tokens.is_some())];
@@ -229,8 +229,7 @@ fn check_task(args: &TrainArgs, task: Task, model: &ModelConfig) -> Result<(), F
         }
         _ => {
             let validation = args.source.validation_data.is_some();
-            let conditions = ("condition-on-label", args.condition_on_label);
-            (&[("validation-data", validation), ("window", args.window.is_some()), conditions], "classifiers")
+            (&[("validation-data", validation), window, conditions], "classifiers")
         }
     };
     if let Some((flag, _)) = flags.iter().find(|(_, is_given)| *is_given) {
