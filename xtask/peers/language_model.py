@@ -1,5 +1,5 @@
 """The presets `gated` and `lstm` of `convlens train --task lm` in PyTorch, over characters: the same splits, windows,
-networks, first weights' distributions and schedule, with PyTorch's best settings for few cores (fused AdamW, passive
+networks, first weights' distributions and schedule (without word dropout), with PyTorch's best settings for few cores (fused AdamW, passive
 waiting, a tuned allocator). Keeps the epoch that is best on the validation split. The last line is JSON; losses are in
 nats per character.
 usage: language_model.py TEXT [--model gated|lstm] [--epochs N] [--steps N] [--generate N] ...  (--help: all options)"""
@@ -14,7 +14,7 @@ def arguments():
     parser.add_argument("--units", type=int, default=8, help="gated units, dilated 1, 2, 4 and so on")
     parser.add_argument("--cycle", type=int, default=6, help="after so many units the dilation is 1 again")
     parser.add_argument("--embedding", type=int, default=64)
-    parser.add_argument("--dropout", type=float, default=0.2)
+    parser.add_argument("--dropout", type=float, default=0.35)
     parser.add_argument("--layer-norm", action=argparse.BooleanOptionalAction, default=True, help="of gated units")
     parser.add_argument("--epochs", type=int, default=16)
     parser.add_argument("--batch", type=int, default=8, help="windows per step")

@@ -320,11 +320,11 @@ pub const PRESETS: [Preset; 23] = [
                 dilation_base: 2,
                 cycle: Some(6),
                 branch: GatedBranch::Residual,
-                layer: causal(0.2),
+                layer: causal(0.35),
             };
             language_model(vocab_size, outputs, 64, EncoderConfig::Gated(gated))
         },
-        training: generating,
+        training: || TrainingConfig { word_dropout: 0.05, ..generating() },
         min_steps: 0,
     },
     Preset {
