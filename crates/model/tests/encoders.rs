@@ -343,6 +343,14 @@ fn receptive_fields_match_the_formula() {
                     branch: GatedBranch::Skip,
                     layer: layer.clone(),
                 }));
+                every.push(EncoderConfig::Gated(GatedConfig {
+                    hidden,
+                    units: 3,
+                    dilation_base: base,
+                    cycle: Some(2),
+                    branch: GatedBranch::Residual,
+                    layer: layer.clone(),
+                }));
                 let (dilations, iterations) = (vec![1, base], 2);
                 every.push(EncoderConfig::Iterated(IteratedConfig { hidden, dilations, iterations, layer }));
             }

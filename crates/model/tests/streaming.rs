@@ -47,6 +47,14 @@ fn every(layer: &LayerConfig, dilation_base: usize) -> Vec<EncoderConfig> {
             branch: GatedBranch::Skip,
             layer: layer(),
         }),
+        EncoderConfig::Gated(GatedConfig {
+            hidden: 12,
+            units: 3,
+            dilation_base,
+            cycle: Some(2),
+            branch: GatedBranch::Residual,
+            layer: LayerConfig { layer_norm: true, ..layer() },
+        }),
         EncoderConfig::Iterated(IteratedConfig {
             hidden: 12,
             dilations: vec![1, dilation_base],
