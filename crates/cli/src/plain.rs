@@ -5,7 +5,7 @@ use convlens_run::{FileConfig, RunConfig, TrainingConfig};
 
 use crate::args::FileArgs;
 use crate::failure::Failure;
-use crate::source::{check_same_labels, dataset, labelled_file};
+use crate::source::{check_files, check_same_labels, dataset, labelled_file};
 
 /// A data set from a file, or by name; without its labels, unless they are wanted.
 pub fn text_dataset(
@@ -39,11 +39,7 @@ pub fn text_dataset(
 pub fn text_dataset_again(config: &RunConfig) -> Result<TextDataset, Failure> {
     let own = &config.dataset;
     let consequence = "so the run cannot go on with it; restore it, or name other texts with --data";
-    if let Some(file) = &own.file {
-        for path in std::iter::once(&file.path).chain(&file.validation).chain(&file.test) {
-            path.metadata().map_err(|error| Failure::Input(format!("{}: {error}, {consequence}", path.display())))?;
-        }
-    }
+    check_files(own, consequence)?;
     let found = text_dataset(Some(&own.name), own.file.as_ref(), &config.training, !config.labels.is_empty())?;
     if found.fingerprint()? != own.fingerprint {
         return Err(Failure::Input(format!("{}: has changed since the run began, {consequence}", own.name)));

@@ -201,13 +201,18 @@ pub fn dataset_to_resume(config: &DatasetConfig, seed: u64) -> Result<Dataset, F
     read_again(config, seed, "so the run cannot be resumed; restore it, or begin a new run with another --out")
 }
 
-fn read_again(config: &DatasetConfig, seed: u64, consequence: &str) -> Result<Dataset, Failure> {
-    let files = config.file.iter().flat_map(|file| std::iter::once(&file.path).chain(&file.test));
-    for path in files {
-        if let Err(error) = path.metadata() {
-            return Err(Failure::Input(format!("{}: {error}, {consequence}", path.display())));
-        }
+/// Checks that the files of a run's data are there; `consequence` says what follows if one is not.
+pub fn check_files(config: &DatasetConfig, consequence: &str) -> Result<(), Failure> {
+    let files = config.file.iter();
+    let paths = files.flat_map(|file| std::iter::once(&file.path).chain(&file.validation).chain(&file.test));
+    for path in paths {
+        path.metadata().map_err(|error| Failure::Input(format!("{}: {error}, {consequence}", path.display())))?;
     }
+    Ok(())
+}
+
+fn read_again(config: &DatasetConfig, seed: u64, consequence: &str) -> Result<Dataset, Failure> {
+    check_files(config, consequence)?;
     let found = dataset(Some(&config.name), config.file.as_ref(), seed)?;
     if found.fingerprint()? != config.fingerprint {
         let source = config.file.as_ref().map_or_else(|| config.name.clone(), |file| file.path.display().to_string());

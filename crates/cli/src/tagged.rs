@@ -5,7 +5,7 @@ use convlens_run::{FileConfig, RunConfig, TrainingConfig};
 
 use crate::args::FileArgs;
 use crate::failure::Failure;
-use crate::source::{check_same_labels, warn_of_the_sample};
+use crate::source::{check_files, check_same_labels, warn_of_the_sample};
 
 /// The name of the bundled sample.
 const SAMPLE: &str = "sample";
@@ -52,11 +52,7 @@ pub fn tagged_dataset(
 /// If it cannot be read or has changed since; `consequence` says what follows from it.
 pub fn tagged_dataset_again(config: &RunConfig, consequence: &str) -> Result<TaggedDataset, Failure> {
     let own = &config.dataset;
-    if let Some(file) = &own.file {
-        for path in std::iter::once(&file.path).chain(&file.validation).chain(&file.test) {
-            path.metadata().map_err(|error| Failure::Input(format!("{}: {error}, {consequence}", path.display())))?;
-        }
-    }
+    check_files(own, consequence)?;
     let found = tagged_dataset(Some(&own.name), own.file.as_ref(), &config.training)?;
     if found.fingerprint() != own.fingerprint {
         return Err(Failure::Input(format!("{}: has changed since the run began, {consequence}", own.name)));

@@ -11,3 +11,8 @@ pub use analysis::{LanguageModelAnalysis, LanguageModelOptions, WrittenText, Wri
 pub use contexts::{UnitContext, UnitContexts, unit_contexts};
 pub use probe::{LabelledStates, Probe, ProbePoint, probe, text_states, token_states, with_random_weights};
 pub use token_evidence::token_evidence;
+
+/// A token in which white space is visible.
+pub fn visible_token(token: &str) -> String {
+    token.replace(['\n', 'Ċ'], "⏎").replace([' ', 'Ġ'], "␣")
+}

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::render;
 use super::tags::segments;
-use crate::{AnalysisError, LanguageModelAnalysis, UnitContext, UnitContexts, WrittenText};
+use crate::{AnalysisError, LanguageModelAnalysis, UnitContext, UnitContexts, WrittenText, visible_token};
 
 /// The number of tokens before a token whose shares are shown.
 const BEFORE: usize = 40;
@@ -71,19 +71,14 @@ fn facts<S: EncoderSettings>(run: &Run<S>, metrics: Option<&RunMetrics>) -> Valu
     facts.into_iter().map(|(name, value)| json!([name, value])).collect()
 }
 
-/// A token in which white space is visible.
-fn visible(token: &str) -> String {
-    token.replace(['\n', 'Ċ'], "⏎").replace([' ', 'Ġ'], "␣")
-}
-
 fn text(text: &WrittenText) -> Value {
-    let tokens: Vec<String> = text.tokens.iter().map(|token| visible(token)).collect();
+    let tokens: Vec<String> = text.tokens.iter().map(|token| visible_token(token)).collect();
     let row = |(number, token): (usize, &crate::WrittenToken)| {
         let at = text.first + number;
         let name = &tokens[at];
         let others = token.alternatives.iter().filter(|(other, _)| *other != text.tokens[at]).take(ALTERNATIVES);
         let others: Vec<String> =
-            others.map(|(other, share)| format!("{} {:.0} %", visible(other), 100.0 * share)).collect();
+            others.map(|(other, share)| format!("{} {:.0} %", visible_token(other), 100.0 * share)).collect();
         let shown = at.saturating_sub(BEFORE).max(token.evidence.first)..at;
         json!({
             "token": name,
@@ -101,12 +96,12 @@ fn text(text: &WrittenText) -> Value {
 
 fn unit(unit: &UnitContexts) -> Value {
     let contexts = |contexts: &[UnitContext]| -> Value {
-        let context = |context: &UnitContext| json!({ "text": visible(&context.text), "next": visible(&context.next), "value": format!("{:+.2}", context.value) });
+        let context = |context: &UnitContext| json!({ "text": visible_token(&context.text), "next": visible_token(&context.next), "value": format!("{:+.2}", context.value) });
         contexts.iter().map(context).collect()
     };
     let tokens = |tokens: &[(String, f64)]| -> Value {
         let token =
-            |(token, weight): &(String, f64)| json!({ "word": visible(token), "score": format!("{weight:+.2}") });
+            |(token, weight): &(String, f64)| json!({ "word": visible_token(token), "score": format!("{weight:+.2}") });
         tokens.iter().map(token).collect()
     };
     json!({

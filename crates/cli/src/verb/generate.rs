@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anstyle::{AnsiColor, Style};
-use convlens_analysis::{Evidence, token_evidence};
+use convlens_analysis::{Evidence, token_evidence, visible_token};
 use convlens_data::listed;
 use convlens_run::text::Tokenizer;
 use convlens_run::{Generator, NextToken, Run, Sampling};
@@ -333,9 +333,7 @@ fn explain(run: &Run, args: &GenerateArgs, label: Option<usize>, text: &Written)
 
 /// A token as it is shown in a list: white space is visible.
 fn shown_token(tokenizer: &Tokenizer, id: u32) -> String {
-    let token = tokenizer.token(id).unwrap_or_default();
-    let visible = token.replace('\n', "⏎").replace([' ', 'Ġ'], "␣").replace('Ċ', "⏎");
-    printable(&visible).into_owned()
+    printable(&visible_token(&tokenizer.token(id).unwrap_or_default())).into_owned()
 }
 
 #[cfg(test)]

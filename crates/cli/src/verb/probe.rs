@@ -91,7 +91,7 @@ pub fn run(args: &ProbeArgs) -> Result<(), Failure> {
         }));
     }
     for scored in &scored {
-        show(&trained, &fitted, &scored.text, positive)?;
+        show(&trained, scored, positive)?;
     }
     let head = ["labelled texts", "all units", "one unit", "number", "random weights", "one unit"];
     let percent = |share: f64| format!("{:.1} %", 100.0 * share);
@@ -161,10 +161,9 @@ fn score(run: &Run, probe: &Probe, text: &str) -> Result<Scored, Failure> {
 }
 
 /// Prints a text, coloured by the scores of its tokens.
-fn show(run: &Run, probe: &Probe, text: &str, positive: &str) -> Result<(), Failure> {
+fn show(run: &Run, Scored { text, logit, scores, .. }: &Scored, positive: &str) -> Result<(), Failure> {
     let offsets = run.tokenizer.encode(text).map_err(RunError::from)?.offsets;
-    let Scored { logit, scores, .. } = score(run, probe, text)?;
-    let parts: Vec<_> = offsets.iter().map(|&(start, end)| start..end).zip(scores).collect();
+    let parts: Vec<_> = offsets.iter().map(|&(start, end)| start..end).zip(scores.iter().copied()).collect();
     let painted = paint_scores(text, parts.iter().map(|(range, score)| (range.clone(), *score)));
     crate::output::styled_line(format!("{logit:+.2} for {}  {painted}", crate::printable::printable(positive)))
 }

@@ -11,7 +11,7 @@ use convlens_run::text::Tokenizer;
 use convlens_run::{DeviceChoice, RunError, RunFolder};
 use convlens_train::Stage;
 
-use super::{REPORT, Subject};
+use super::{REPORT, Subject, refuse_given};
 use crate::args::AnalyzeArgs;
 use crate::failure::Failure;
 use crate::output::{line, thousands};
@@ -45,10 +45,7 @@ fn check(args: &AnalyzeArgs) -> Result<(), Failure> {
         ("texts", args.texts.is_some(), "give the beginnings of texts with --text"),
         ("tolerance", args.tolerance.is_some(), "the evidence for tokens is approximate, so no residual is refused"),
     ];
-    match flags.into_iter().find(|(_, is_given, _)| *is_given) {
-        Some((flag, _, reason)) => Err(Failure::Input(format!("--{flag}: {reason}; leave the flag out"))),
-        None => Ok(()),
-    }
+    refuse_given(&flags)
 }
 
 /// A language model, and its analysis, which is written.

@@ -134,6 +134,14 @@ impl TextSource for Source<'_> {
     }
 }
 
+/// Refuses the first of some flags that is given, each with the reason why it has no meaning for a run.
+fn refuse_given(flags: &[(&str, bool, &str)]) -> Result<(), Failure> {
+    match flags.iter().find(|(_, is_given, _)| *is_given) {
+        Some((flag, _, reason)) => Err(Failure::Input(format!("--{flag}: {reason}; leave the flag out"))),
+        None => Ok(()),
+    }
+}
+
 /// A run to analyse.
 struct Subject {
     folder: RunFolder,

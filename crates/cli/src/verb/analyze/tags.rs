@@ -8,7 +8,7 @@ use convlens_run::text::sentences;
 use convlens_run::{DeviceChoice, RunFolder, Tagger};
 use convlens_train::Stage;
 
-use super::{REPORT, Subject};
+use super::{REPORT, Subject, refuse_given};
 use crate::args::AnalyzeArgs;
 use crate::failure::Failure;
 use crate::output::{line, thousands};
@@ -46,10 +46,7 @@ fn check(args: &AnalyzeArgs) -> Result<(), Failure> {
         ("sst", args.sst.is_some(), "the treebank has labels of phrases, and this run tags words"),
         ("tolerance", args.tolerance.is_some(), "the evidence for tags is approximate, so no residual is refused"),
     ];
-    match flags.into_iter().find(|(_, is_given, _)| *is_given) {
-        Some((flag, _, reason)) => Err(Failure::Input(format!("--{flag}: {reason}; leave the flag out"))),
-        None => Ok(()),
-    }
+    refuse_given(&flags)
 }
 
 /// The words of each sentence of a text.
