@@ -1,4 +1,4 @@
-//! IMDB downloaded from a stand-in for the Hub, which sometimes misbehaves.
+//! Files downloaded from a stand-in for the Hub, which sometimes misbehaves.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
@@ -33,12 +33,17 @@ struct Hub {
 }
 
 impl Hub {
+    /// A Hub on which every file is a small IMDB.
     fn start() -> Self {
+        Self::with_file(reviews())
+    }
+
+    /// A Hub on which every file has these bytes.
+    fn with_file(file: Vec<u8>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let address = format!("http://{}", listener.local_addr().expect("an address"));
         let behavior = Arc::new(Mutex::new(Behavior::Good));
         let tokens = Arc::new(Mutex::new(Vec::new()));
-        let file = reviews();
         let (own_behavior, own_tokens) = (behavior.clone(), tokens.clone());
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
@@ -127,6 +132,26 @@ fn a_good_answer_fills_the_cache() {
     place.succeed(&format!("{train} runs/b")); // without a network
     assert_eq!(place.read_json("runs/b/config.json")["dataset"]["revision"], "0123456789".repeat(4));
     assert!(place.succeed("data").lines().any(|line| line.starts_with("imdb") && line.contains("yes")));
+}
+
+#[test]
+fn any_file_of_the_hub_is_named_by_its_address() {
+    let sentence = "The\tDET\nfilm\tNOUN\nis\tAUX\ngood\tADJ\n.\tPUNCT\n\n";
+    let (hub, place) = (Hub::with_file(sentence.repeat(20).into_bytes()), Place::new());
+    let (train, file) = ("train --task tag --epochs 1", "hf://datasets/owner/treebank@v2/train.conll");
+    let line = format!("{train} --data {file} --test-data {file} --out runs/a");
+    let output = hub.command(&place, &line).output().expect("starts");
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    // Everything else does without a network. The run names the address, and no path of this machine.
+    let config = place.read_json("runs/a/config.json");
+    assert_eq!((&config["dataset"]["name"], &config["dataset"]["file"]["test"]), (&file.into(), &file.into()));
+    std::fs::remove_dir_all(place.path().join("runs/a/checkpoints")).expect("removes");
+    assert!(place.succeed("evaluate --run runs/a").contains("accuracy"));
+    assert!(place.succeed(&format!("predict --run runs/a --file {file}")).starts_with("The\t"));
+    let error = place.fail(&format!("{train} --data hf://treebank/train.conll --out runs/b"));
+    assert!(error.contains("write hf://datasets/OWNER/NAME/FILE"), "{error}");
+    let error = place.fail(&format!("{train} --data hf://datasets/owner/treebank/test.conll --out runs/b"));
+    assert!(error.contains("owner/treebank/test.conll: not cached"), "{error}");
 }
 
 #[test]

@@ -4,7 +4,9 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
-use convlens_data::{Dataset, Examples, Format, LabelMap, LabelledFile, auto, known, listed, shortened};
+use convlens_data::{
+    Dataset, Examples, Format, LabelMap, LabelledFile, auto, fetch, is_on_hub, known, listed, shortened,
+};
 use convlens_run::{DatasetConfig, FileConfig, RunConfig, RunFolder};
 
 use crate::args::FileArgs;
@@ -23,7 +25,7 @@ impl FileArgs {
     ///
     /// If a flag has no effect without `--data`, or a label is mapped twice.
     pub fn config(&self, test: Option<&Path>) -> Result<Option<FileConfig>, Failure> {
-        let Some(path) = self.path(&[("test-data", test.is_some())])? else { return Ok(None) };
+        let Some(path) = self.path(&[("test-data", test)])? else { return Ok(None) };
         let mut sources = HashSet::new();
         if let Some((source, _)) = mapped_labels(&self.label_map).find(|(source, _)| !sources.insert(*source)) {
             return Err(Failure::Input(format!(
@@ -51,8 +53,7 @@ impl FileArgs {
     ///
     /// If a flag has no effect without `--data`, or on such a file.
     pub fn tagged(&self, validation: Option<&Path>, test: Option<&Path>) -> Result<Option<FileConfig>, Failure> {
-        let flags = [("validation-data", validation.is_some()), ("test-data", test.is_some())];
-        let path = self.path(&flags)?;
+        let path = self.path(&[("validation-data", validation), ("test-data", test)])?;
         let flags = [
             ("text-column", self.text_column.is_some()),
             ("label-map", !self.label_map.is_empty()),
@@ -78,8 +79,8 @@ impl FileArgs {
     ///
     /// If a flag has no effect without `--data`, or on such a file.
     pub fn plain(&self, validation: Option<&Path>, test: Option<&Path>) -> Result<Option<FileConfig>, Failure> {
-        let flags = [("validation-data", validation.is_some()), ("test-data", test.is_some())];
-        let Some(path) = self.path(&flags)? else { return Ok(None) };
+        let others = [("validation-data", validation), ("test-data", test)];
+        let Some(path) = self.path(&others)? else { return Ok(None) };
         let is_table = Format::from_path(path).is_some();
         let flags = [
             ("text-column", self.text_column.is_some() && !is_table),
@@ -101,22 +102,32 @@ impl FileArgs {
         }))
     }
 
-    /// The path of the file, if there is one.
+    /// The path of the file, if there is one. It and the `others`, files that belong to it, are downloaded if they are on
+    /// the Hub.
     ///
     /// # Errors
     ///
-    /// If there is none, and a flag of this struct or of `others` is given that has no effect without it.
-    fn path(&self, others: &[(&str, bool)]) -> Result<Option<&PathBuf>, Failure> {
+    /// If there is none, and a flag of this struct or one of `others` is given that has no effect without it; if a
+    /// download fails.
+    fn path(&self, others: &[(&str, Option<&Path>)]) -> Result<Option<&PathBuf>, Failure> {
         let flags = [
             ("text-column", self.text_column.is_some()),
             ("label-column", self.label_column.is_some()),
             ("label-map", !self.label_map.is_empty()),
             ("no-quotes", self.no_quotes),
         ];
-        match flags.iter().chain(others).find(|(_, is_given)| *is_given) {
-            Some((flag, _)) if self.data.is_none() => Err(Failure::Input(format!("--{flag} needs --data FILE"))),
-            _ => Ok(self.data.as_ref()),
+        let of_others = others.iter().map(|(flag, path)| (*flag, path.is_some()));
+        match flags.into_iter().chain(of_others).find(|(_, is_given)| *is_given) {
+            Some((flag, _)) if self.data.is_none() => {
+                return Err(Failure::Input(format!("--{flag} needs --data FILE")));
+            }
+            _ => {}
         }
+        let paths = self.data.as_deref().into_iter().chain(others.iter().filter_map(|(_, path)| *path));
+        for path in paths {
+            fetch(path, &downloads())?;
+        }
+        Ok(self.data.as_ref())
     }
 }
 
@@ -150,8 +161,11 @@ pub fn absolute(file: FileConfig) -> FileConfig {
     }
 }
 
-/// A path that does not depend on the working directory.
+/// A path that does not depend on the working directory. An address on the Hub does not.
 pub fn absolute_path(path: &Path) -> PathBuf {
+    if is_on_hub(path) {
+        return path.into();
+    }
     std::path::absolute(path).unwrap_or_else(|_| path.into())
 }
 
@@ -201,11 +215,16 @@ pub fn dataset_to_resume(config: &DatasetConfig, seed: u64) -> Result<Dataset, F
     read_again(config, seed, "so the run cannot be resumed; restore it, or begin a new run with another --out")
 }
 
-/// Checks that the files of a run's data are there; `consequence` says what follows if one is not.
+/// Checks that the files of a run's data are there, and downloads those on the Hub; `consequence` says what follows if one
+/// is not there.
 pub fn check_files(config: &DatasetConfig, consequence: &str) -> Result<(), Failure> {
     let files = config.file.iter();
     let paths = files.flat_map(|file| std::iter::once(&file.path).chain(&file.validation).chain(&file.test));
     for path in paths {
+        if is_on_hub(path) {
+            fetch(path, &downloads())?;
+            continue;
+        }
         path.metadata().map_err(|error| Failure::Input(format!("{}: {error}, {consequence}", path.display())))?;
     }
     Ok(())

@@ -88,6 +88,10 @@ pub enum DataError {
     TooFew { name: String, count: usize, purpose: &'static str },
     #[error("{name}: {} not enough to set some aside for {purpose}; add sentences", if *count == 1 { "1 sentence is".into() } else { format!("{count} sentences are") })]
     TooFewSentences { name: String, count: usize, purpose: &'static str },
+    #[error(
+        "{}: not the address of a file on the Hub; write hf://datasets/OWNER/NAME/FILE, or NAME@REVISION for a revision", path.display()
+    )]
+    HubAddress { path: PathBuf },
     #[error("{file}: the Hub refused access ({status}); set HF_TOKEN to a token that may read it")]
     HubDenied { file: String, status: u16 },
     #[error("{file}: not on the Hub at {endpoint} (404); check HF_ENDPOINT")]

@@ -1,8 +1,12 @@
 //! Files of the Hugging Face Hub, read from its cache or downloaded into it.
 //!
+//! A file is named as in Hugging Face's own tools, `hf://datasets/OWNER/NAME/FILE` or
+//! `hf://datasets/OWNER/NAME@REVISION/FILE`. A slash in a revision is written `%2F`.
+//!
 //! `HF_HOME`, `HF_HUB_CACHE`, `HF_ENDPOINT`, `HF_TOKEN`, `HF_HUB_OFFLINE` and
 //! `HF_HUB_DOWNLOAD_TIMEOUT` mean what they mean to Hugging Face's own tools.
 
+use std::borrow::Cow;
 use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -35,9 +39,78 @@ pub struct Download {
 pub type OnDownload = Arc<dyn Fn(Download) + Send + Sync>;
 
 /// A data set's repository on the Hub.
-pub(crate) struct HubDataset {
-    pub owner: &'static str,
-    pub name: &'static str,
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct HubDataset<'a> {
+    pub owner: &'a str,
+    pub name: &'a str,
+}
+
+/// What the address of a file on the Hub begins with.
+const SCHEME: &str = "hf://";
+
+/// Whether a path is the address of a file on the Hugging Face Hub, such as `hf://datasets/OWNER/NAME/FILE`.
+///
+/// [`open_file`](crate::open_file), and all that reads files with it, takes such an address for a path.
+pub fn is_on_hub(path: &Path) -> bool {
+    path.to_str().is_some_and(|path| path.starts_with(SCHEME))
+}
+
+/// Downloads a file of the Hub, unless it is in the cache. A path that is no address on the Hub is left alone.
+///
+/// # Errors
+///
+/// The `Hub…` variants of [`DataError`].
+pub fn fetch(path: &Path, on_download: &OnDownload) -> Result<(), DataError> {
+    if is_on_hub(path) {
+        let text = path.to_string_lossy();
+        let address = Address::parse(&text).ok_or_else(|| DataError::HubAddress { path: path.into() })?;
+        address.dataset.fetch(address.file, address.revision.as_deref(), on_download)?;
+    }
+    Ok(())
+}
+
+/// Where a path leads: to the file in the cache if it is an address on the Hub, which is downloaded first if it is not
+/// there, otherwise to the path itself.
+pub(crate) fn local_path(path: &Path) -> Result<Cow<'_, Path>, DataError> {
+    if !is_on_hub(path) {
+        return Ok(path.into());
+    }
+    let text = path.to_string_lossy();
+    let address = Address::parse(&text).ok_or_else(|| DataError::HubAddress { path: path.into() })?;
+    let Address { dataset, revision, file } = &address;
+    let file = match dataset.cached(file, revision.as_deref()) {
+        Some(cached) => cached,
+        None => dataset.fetch(file, revision.as_deref(), &(Arc::new(|_| {}) as OnDownload))?,
+    };
+    Ok(file.path.into())
+}
+
+/// A file of a data set on the Hub.
+#[derive(Debug, PartialEq, Eq)]
+struct Address<'a> {
+    dataset: HubDataset<'a>,
+    revision: Option<String>,
+    file: &'a str,
+}
+
+impl<'a> Address<'a> {
+    fn parse(address: &'a str) -> Option<Self> {
+        let (owner, rest) = address.strip_prefix(SCHEME)?.strip_prefix("datasets/")?.split_once('/')?;
+        let (name, file) = rest.split_once('/')?;
+        let (name, revision) = match name.split_once('@') {
+            Some((name, revision)) => (name, Some(revision.replace("%2F", "/").replace("%2f", "/"))),
+            None => (name, None),
+        };
+        // Components such as `..` would lead out of the repository's folder in the cache.
+        let is_valid = |part: &str| !matches!(part, "" | "." | "..") && !part.contains(['\\', ':', '@', '%']);
+        let mut revisions = revision.iter().flat_map(|revision| revision.split('/'));
+        let is_address = [owner, name].into_iter().all(is_valid) && revisions.all(is_valid);
+        (is_address && file.split('/').all(is_valid)).then_some(Self {
+            dataset: HubDataset { owner, name },
+            revision,
+            file,
+        })
+    }
 }
 
 /// A file in the cache.
@@ -57,7 +130,7 @@ impl CachedFile {
     }
 }
 
-impl HubDataset {
+impl HubDataset<'_> {
     /// A file of the given revision in the cache, if it is there; without a revision, of the newest one there.
     pub fn cached(&self, file: &str, revision: Option<&str>) -> Option<CachedFile> {
         let client = HFClientSync::from_inner(HFClient::builder().build().ok()?).ok()?;
@@ -234,6 +307,24 @@ mod tests {
         // from huggingface_hub.constants import _is_true
         assert!(["1", "on", "ON", "Yes", "true", "TRUE"].into_iter().all(is_true));
         assert!(!["", "0", "False", "false", "off", "no", "2", "y"].into_iter().any(is_true));
+    }
+
+    #[test]
+    fn addresses_name_a_file_of_a_data_set() {
+        let parse = |address| Address::parse(address).map(|found| (found.dataset, found.revision, found.file));
+        let dataset = || HubDataset { owner: "owner", name: "name" };
+        assert_eq!(parse("hf://datasets/owner/name/a/b.csv"), Some((dataset(), None, "a/b.csv")));
+        let revision = Some("refs/convert/parquet".into());
+        let address = "hf://datasets/owner/name@refs%2Fconvert%2Fparquet/b.parquet";
+        assert_eq!(parse(address), Some((dataset(), revision, "b.parquet")));
+        for wrong in
+            ["", "owner/name", "owner/name/", "owner/name/../b", "../name/b", "owner/name@/b", "owner/name@../b"]
+        {
+            assert!(Address::parse(&format!("hf://datasets/{wrong}")).is_none(), "{wrong}");
+        }
+        assert_eq!(parse("hf://owner/name/b.csv"), None);
+        let error = local_path(Path::new("hf://owner/name/b.csv")).expect_err("is refused").to_string();
+        assert!(error.contains("hf://datasets/OWNER/NAME/FILE"), "{error}");
     }
 
     #[test]

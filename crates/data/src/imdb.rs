@@ -6,7 +6,7 @@ use crate::hub::HubDataset;
 use crate::table::{Pieces, collect_texts};
 use crate::{DataError, Dataset, Examples, Format, OnDownload, ReadOptions, TextList};
 
-const REPOSITORY: HubDataset = HubDataset { owner: "stanfordnlp", name: "imdb" };
+const REPOSITORY: HubDataset<'static> = HubDataset { owner: "stanfordnlp", name: "imdb" };
 const TRAIN: &str = "plain_text/train-00000-of-00001.parquet";
 const TEST: &str = "plain_text/test-00000-of-00001.parquet";
 const UNLABELLED: &str = "plain_text/unsupervised-00000-of-00001.parquet";

@@ -24,7 +24,7 @@ pub use conll::ConllFile;
 pub use dataset::{Dataset, Examples, choose};
 pub use error::{ColumnRole, DataError};
 pub use file::{LabelMap, LabelledFile};
-pub use hub::{Download, OnDownload};
+pub use hub::{Download, OnDownload, fetch, is_on_hub};
 pub use known::{KNOWN, Known, auto, known};
 pub use open::open_file;
 pub use options::{Format, ReadOptions};

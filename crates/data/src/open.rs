@@ -4,8 +4,10 @@ use std::fs::{File, FileType};
 use std::path::Path;
 
 use crate::DataError;
+use crate::hub::local_path;
 
-/// Opens a file for reading, unless opening or reading it might wait forever.
+/// Opens a file for reading, unless opening or reading it might wait forever. An address on the Hugging Face Hub is
+/// opened like a path: the file is in the cache, or downloaded first; see [`fetch`](crate::fetch), which says how far it is.
 ///
 /// A regular file is opened, and so is a descriptor that the process already has: `/dev/stdin`,
 /// `/dev/fd/N` and `/proc/self/fd/N`, to which a shell's process substitution `<(…)` expands. A named
@@ -14,12 +16,13 @@ use crate::DataError;
 /// # Errors
 ///
 /// [`DataError::Io`] where there is no such file or it cannot be read, [`DataError::NotAFile`] for a
-/// folder, a named pipe, a socket or a device.
+/// folder, a named pipe, a socket or a device, and the `Hub…` variants for a file on the Hub.
 pub fn open_file(path: &Path) -> Result<File, DataError> {
     let io = |source| DataError::Io { path: path.into(), source };
-    let file_type = std::fs::metadata(path).map_err(io)?.file_type();
+    let local = local_path(path)?;
+    let file_type = std::fs::metadata(&local).map_err(io)?.file_type();
     if file_type.is_file() || (is_open_descriptor(path) && !file_type.is_dir()) {
-        File::open(path).map_err(io)
+        File::open(&local).map_err(io)
     } else {
         Err(DataError::NotAFile { path: path.into(), kind: kind(file_type) })
     }

@@ -215,6 +215,11 @@ impl<S: EncoderSettings> RunConfig<S> {
         (self.task == Task::LanguageModel).then_some(window)
     }
 
+    /// Whether a language model has learned where texts end. One that was trained on a part of a single text has not.
+    pub fn knows_ends(&self) -> bool {
+        self.dataset.train != 1
+    }
+
     /// Every label's calibrated probability, from the logits of a text.
     pub fn probabilities<T: Copy + Into<f64>>(&self, logits: &[T]) -> Vec<f64> {
         calibrated_probabilities(logits, self.temperature)
@@ -507,8 +512,12 @@ impl TrainingConfig {
     }
 }
 
-/// The part of a path after the last separator of any system: a run may come from another one.
+/// The part of a path after the last separator of any system: a run may come from another one. The address of a file on
+/// the Hugging Face Hub stays whole, because it is the same everywhere.
 pub(crate) fn file_name(path: &Path) -> PathBuf {
+    if path.to_string_lossy().starts_with("hf://") {
+        return path.into();
+    }
     path.to_string_lossy().rsplit(['/', '\\']).next().unwrap_or_default().into()
 }
 
@@ -629,6 +638,8 @@ pub(crate) mod tests {
     fn a_file_name_is_found_in_the_paths_of_any_system() {
         let names = ["/home/me/data.csv", "C:\\Users\\me\\data.csv", "..\\data.csv", "data.csv"];
         assert_eq!(names.map(|path| file_name(Path::new(path))), ["data.csv"; 4].map(PathBuf::from));
+        let on_hub = Path::new("hf://datasets/owner/name/data.csv");
+        assert_eq!(file_name(on_hub), on_hub);
     }
 
     #[test]

@@ -98,7 +98,8 @@ pub enum Verb {
 #[derive(Debug, Args)]
 pub struct FileArgs {
     /// Your own labelled texts: a CSV, TSV, Parquet or JSON Lines file; for tagging, a CoNLL-U file, or one with a word
-    /// and its tags per line; for a language model a text file, or a table with a column of texts
+    /// and its tags per line; for a language model a text file, or a table with a column of texts. Any file of a data set
+    /// on the Hugging Face Hub is named as hf://datasets/OWNER/NAME/FILE
     #[arg(long, value_name = "FILE")]
     pub data: Option<PathBuf>,
     /// The column of --data that holds the texts [default: text]

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use anstyle::Style;
 use convlens_analysis::{explained_output, paint, strongest_phrases};
-use convlens_data::{Format, LONGEST_ROW, ReadOptions, open_file, read_pieces};
+use convlens_data::{Format, LONGEST_ROW, ReadOptions, fetch, open_file, read_pieces};
 use convlens_run::model::Padding;
 use convlens_run::{Prediction, Predictor, Run, RunError, Task};
 
@@ -16,6 +16,7 @@ use crate::failure::Failure;
 use crate::message::message;
 use crate::output::{self, json_line, line, styled_line};
 use crate::printable::printable;
+use crate::progress::downloads;
 use crate::source::{refuse_language_model, run_folder};
 
 pub use tags::tag_with;
@@ -35,6 +36,9 @@ pub fn run(args: &PredictArgs) -> Result<(), Failure> {
     let folder = run_folder(args.run.as_deref())?;
     let run = Run::open_on(&folder, &args.device.open()?.device)?;
     refuse_language_model(&run.config, &folder)?;
+    if let Some(path) = &args.file {
+        fetch(path, &downloads())?;
+    }
     if run.config.task == Task::Tag {
         return tags::run(args, run);
     }

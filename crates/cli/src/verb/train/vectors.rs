@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use convlens_data::{DataError, Format, KNOWN, TextList, VectorFile, known, read_texts};
+use convlens_data::{DataError, Format, KNOWN, TextList, VectorFile, fetch, known, read_texts};
 use convlens_run::text::Tokenizer;
 use convlens_run::{RunConfig, RunFolder, TokenizerSource, VectorsConfig, VectorsSource, WordVectors};
 use convlens_train::{Corpus, Stage};
@@ -148,7 +148,10 @@ fn source(name: &str, column: Option<&str>) -> Result<VectorsSource, Failure> {
 fn load(source: &VectorsSource) -> Result<TextList, Failure> {
     let texts = match source {
         VectorsSource::Dataset(name) => known(name)?.load_unlabelled(&downloads())?,
-        VectorsSource::File { path, text_column } => read_texts(path, text_column).map_err(naming_the_flag)?,
+        VectorsSource::File { path, text_column } => {
+            fetch(path, &downloads())?;
+            read_texts(path, text_column).map_err(naming_the_flag)?
+        }
         VectorsSource::Run(_) | VectorsSource::Vectors(_) => TextList::default(),
     };
     if texts.is_empty() {
