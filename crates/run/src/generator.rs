@@ -233,7 +233,7 @@ where
             return Err(PhrasesError::Overflow.into());
         }
         let tokenizer = &self.run.tokenizer;
-        let end = tokenizer.start_id();
+        let end = tokenizer.start_id().filter(|_| self.run.config.knows_ends());
         let unknown = tokenizer.unk_id();
         let is_word = |id: u32| Some(id) != unknown && (Some(id) == end || !tokenizer.is_special(id));
         let candidates = sampling.candidates(&self.guided, |id| is_word(id as u32));
@@ -352,6 +352,17 @@ mod tests {
         let error =
             Generator::new(Arc::new(super::tests::run(gated(), Padding::Masked)), "", None, 1).expect_err("classifies");
         assert!(error.to_string().starts_with("this run classifies texts"), "{error}");
+    }
+
+    #[test]
+    fn only_a_model_that_has_learned_where_texts_end_ends_one() {
+        let mut run = language_model(gated());
+        for (texts, ends) in [(2, true), (1, false)] {
+            run.config.dataset.train = texts;
+            let mut generator = Generator::new(Arc::new(run.clone()), "a film", None, 1).expect("begins");
+            let any = Sampling { temperature: 1.0, ..Sampling::default() };
+            assert_eq!((0..200).any(|_| generator.choose(&any).expect("chooses").is_end), ends);
+        }
     }
 
     #[test]
