@@ -52,8 +52,8 @@ WARM = 3  # the number of steps, and of generated characters, before the clock c
 
 
 def cut(text, share):
-    """Splits off the end of a text, at a character's first byte."""
-    at = int(len(text) * (1 - share))
+    """Splits a text after this share of it, before a character's first byte."""
+    at = int(len(text) * share)
     while 0x80 <= text[at] < 0xC0:
         at -= 1
     return text[:at], text[at:]
@@ -62,8 +62,8 @@ def cut(text, share):
 def read(path):
     """The ids of the training, validation and test split, and the characters by id."""
     with open(path, "rb") as file:
-        rest, test = cut(file.read().removeprefix(b"\xef\xbb\xbf"), TEST)
-    train, validation = cut(rest, VALIDATION)
+        rest, test = cut(file.read().removeprefix(b"\xef\xbb\xbf"), 1 - TEST)
+    validation, train = cut(rest, VALIDATION)
     splits = [part.decode() for part in (train, validation, test)]
     counts = collections.Counter(splits[0])
     characters = sorted(counts, key=lambda character: (-counts[character], character))[:VOCABULARY - SPECIAL]

@@ -58,7 +58,7 @@ impl TextDataset {
 pub struct TextFiles {
     /// The file with the training split. Unless its extension is that of a [`Format`], it is one text in UTF-8.
     pub path: PathBuf,
-    /// The file of the validation split; if there is none, the split is cut from `path`: the end of a text, or some
+    /// The file of the validation split; if there is none, the split is cut from `path`: the start of a text, or some
     /// rows of a table.
     pub validation: Option<PathBuf>,
     /// The file of the test split; if there is none, it is a tenth of `path`: the end of a text, or some rows of a
@@ -74,6 +74,10 @@ pub struct TextFiles {
 
 impl TextFiles {
     /// The files as a data set. `validation_fraction` is the share of what is left for training.
+    ///
+    /// Of a text, the start is for validation and the end for testing, so that both border on what the model is trained
+    /// on. If both were at the end, the test split would be further from the training text, and harder, than the split
+    /// that settings are chosen with.
     ///
     /// # Errors
     ///
@@ -98,13 +102,19 @@ impl TextFiles {
         }
         let is_one_text = Format::from_path(&self.path).is_none();
         let all = self.read(&self.path)?;
-        let cut_split = |from: Examples, file: &Option<PathBuf>, fraction, purpose| match file {
-            Some(path) => Ok((from, self.read(path)?)),
-            None if is_one_text => cut_text(&from, fraction, &name, purpose),
-            None => cut(from, fraction, seed, &name, purpose),
+        let (rest, test) = match &self.test {
+            Some(path) => (all, self.read(path)?),
+            None if is_one_text => cut_text(&all, 1.0 - TEST_FRACTION, &name, "testing")?,
+            None => cut(all, TEST_FRACTION, seed, &name, "testing")?,
         };
-        let (rest, test) = cut_split(all, &self.test, TEST_FRACTION, "testing")?;
-        let (train, validation) = cut_split(rest, &self.validation, validation_fraction, "validation")?;
+        let (train, validation) = match &self.validation {
+            Some(path) => (rest, self.read(path)?),
+            None if is_one_text => {
+                let (validation, train) = cut_text(&rest, validation_fraction, &name, "validation")?;
+                (train, validation)
+            }
+            None => cut(rest, validation_fraction, seed, &name, "validation")?,
+        };
         Ok(TextDataset { name, revision: None, labels: Vec::new(), train, validation, test, is_one_text })
     }
 
@@ -160,15 +170,16 @@ fn cut(
     Ok((texts.part(|index| !is_chosen[index]), texts.part(|index| is_chosen[index])))
 }
 
-/// Splits off the end of the only text.
+/// Splits the only text after this share of it, but leaves no part empty.
 fn cut_text(
     texts: &Examples,
-    fraction: f64,
+    share: f64,
     name: &str,
     purpose: &'static str,
 ) -> Result<(Examples, Examples), DataError> {
     let text = texts.texts.get(0)?;
-    let at = text.floor_char_boundary((text.len() as f64 * (1.0 - fraction)) as usize);
+    let at = (text.len() as f64 * share) as usize;
+    let at = text.floor_char_boundary(at.max(1).min(text.len().saturating_sub(1)));
     let (start, end) = text.split_at(at);
     if start.is_empty() || end.is_empty() {
         return Err(DataError::ShortText { name: name.into(), purpose });
@@ -190,16 +201,16 @@ mod tests {
     }
 
     #[test]
-    fn a_text_file_is_cut_at_its_end() {
+    fn a_text_file_is_cut_at_both_ends() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("play.txt");
         let text: String = (0..1_000).map(|at| if at % 3 == 0 { 'é' } else { 'a' }).collect();
         std::fs::write(&path, format!("\u{feff}{text}")).expect("writes");
         let dataset = files(path.clone()).dataset(0.2, 0).expect("a data set");
-        let parts = [&dataset.train, &dataset.validation, &dataset.test].map(texts);
+        let parts = [&dataset.validation, &dataset.train, &dataset.test].map(texts);
         assert_eq!(parts.concat(), text);
         assert!(dataset.is_one_text && parts[2].len().abs_diff(text.len() / 10) <= 2, "{}", parts[2].len());
-        assert!(parts[1].len().abs_diff(text.len() * 9 / 50) <= 2);
+        assert!(parts[0].len().abs_diff(text.len() * 9 / 50) <= 2);
         // With files of their own, nothing is cut.
         let own = TextFiles { validation: Some(path.clone()), test: Some(path.clone()), ..files(path.clone()) };
         assert_eq!(texts(&own.dataset(0.2, 0).expect("a data set").train), text);
