@@ -41,6 +41,18 @@ def gated(i, h, units):
             if through: x = x + through(g)
         return torch.relu(skips)
     return run
+def gated_residual(i, h, dilations):
+    norm = lambda: (lambda n: lambda x: F.layer_norm(x.T, (h,), *n).T)((f(h), f(h)))
+    enter = conv(i, h, k=1, act=none)
+    all = [(conv(h, 2 * h, d=d, causal=True, act=none), conv(h, h, k=1, act=none), norm()) for d in dilations]
+    last = norm()
+    def run(x):
+        x = enter(x)
+        for gates, through, n in all:
+            a, b = gates(n(x)).chunk(2, 0)
+            x = x + through(a.tanh() * b.sigmoid())
+        return last(x)
+    return run
 def bytenet(i, h, blocks):
     norm = lambda: (lambda n: lambda x: torch.relu(F.layer_norm(x.T, (h,), *n).T))((f(h), f(h)))
     enter = conv(i, h, k=1, act=none)
@@ -93,6 +105,7 @@ cases = {
     "bytenet": (3, lambda: bytenet(3, 4, 2), "mean"),
     "dense": (3, lambda: dense(3, 2, 3), "mean"),
     "gated": (3, lambda: gated(3, 4, 2), "mean"),
+    "gated residual": (3, lambda: gated_residual(3, 4, [1, 2, 1]), "mean"),
     "iterated": (3, lambda: (lambda enter, a, b: chain(enter, a, b, a, b))(conv(3, 4), conv(4, 4), conv(4, 4, d=2)), "mean"),
     "lstm": (3, lambda: lstm(3, 3), "mean"),
     "bilstm": (3, lambda: both(lstm, 3, 3), "max"),

@@ -55,6 +55,13 @@ fn cases() -> Vec<Case> {
         branch: GatedBranch::Skip,
         layer: layer(false),
     };
+    let gated_residual = GatedConfig {
+        units: 3,
+        cycle: Some(2),
+        branch: GatedBranch::Residual,
+        layer: LayerConfig { layer_norm: true, ..layer(true) },
+        ..gated.clone()
+    };
     let iterated = IteratedConfig { hidden: 4, dilations: vec![1, 2], iterations: 2, layer: layer(false) };
     let by_two = (Downsampling::Stride { by: 2 }, Downsampling::MaxPool { by: 2 });
     vec![
@@ -72,6 +79,7 @@ fn cases() -> Vec<Case> {
         ("bytenet", EncoderConfig::ByteNet(bytenet), Pooling::Mean),
         ("dense", EncoderConfig::Dense(DenseConfig { growth: 2, layers: 3, layer: layer(false) }), Pooling::Mean),
         ("gated", EncoderConfig::Gated(gated), Pooling::Mean),
+        ("gated residual", EncoderConfig::Gated(gated_residual), Pooling::Mean),
         ("iterated", EncoderConfig::Iterated(iterated), Pooling::Mean),
         ("lstm", EncoderConfig::Lstm(recurrent(false)), Pooling::Mean),
         ("bilstm", EncoderConfig::Lstm(recurrent(true)), Pooling::Max),
@@ -141,7 +149,7 @@ fn logits_and_gradients_match_pytorch() {
 
 /// For each case: the logits of both texts, the gradient of their sum with respect to the embedding of
 /// word 6, and the derivative in the direction of all parameters at once.
-const PYTORCH: [(&str, [f32; 4], &[f32], f32); 21] = [
+const PYTORCH: [(&str, [f32; 4], &[f32], f32); 22] = [
     ("conv", [0.1084893, 0.4617918, 0.0534741, 0.3984838], &[0.5870884, 0.0086562, -0.3012785], 0.2169904),
     ("conv relu max", [0.2179093, 0.3105018, 0.2299785, 0.3305975], &[-0.1820573, 0.1952746, -0.2045834], 0.4162979),
     (
@@ -171,6 +179,12 @@ const PYTORCH: [(&str, [f32; 4], &[f32], f32); 21] = [
     ("bytenet", [0.1297608, 0.2727822, 0.1498464, 0.2490766], &[-0.0095613, 0.0872198, 0.1038114], 0.0214930),
     ("dense", [-0.0645195, 0.3481975, -0.0648545, 0.3481597], &[-0.1375673, 0.1325280, -0.1248362], 0.6950468),
     ("gated", [-0.6722369, 0.6010305, -0.5988062, 0.4467333], &[0.0047271, -0.0244199, -0.0311154], -1.3437363),
+    (
+        "gated residual",
+        [-0.6136463, -0.4614479, -0.6255799, -0.4475873],
+        &[0.0033721, 0.0265783, 0.0253486],
+        -2.6131591,
+    ),
     ("iterated", [-0.7929066, -0.3430485, -0.7746381, -0.3466501], &[-0.0061813, 0.0057701, -0.0052433], -2.8333597),
     ("lstm", [-0.6209212, -0.1966062, -0.6033814, -0.2123686], &[0.0056527, -0.0044946, 0.0032466], -1.6362068),
     ("bilstm", [0.0291973, 0.4317670, 0.0247833, 0.4292386], &[-0.0360813, 0.0813040, -0.1248994], 1.2795410),
