@@ -9,24 +9,17 @@
 
 use std::sync::{Arc, OnceLock};
 
-use ahash::AHashMap;
 use burn::module::{Module, Param};
 use burn::nn::Initializer;
 use burn::tensor::{Device, IndexingUpdateOp, Int, Tensor, TensorData};
+use convlens_phrases::{LexiconIndex, LexiconMatches};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
+pub use convlens_phrases::Role;
+
 use crate::Batch;
 use crate::limits::{MAX_PARAMETERS, check_factor, product};
-
-/// What a negation multiplies the scores of the words in its scope by. Hutto and Gilbert (2014) found −0.74 for
-/// single words; on whole reviews a smaller factor has a lower validation loss.
-const NEGATED: f32 = -0.3;
-/// The number of words after a negation that are in its scope, unless a mark of punctuation ends it before.
-const SCOPE: usize = 4;
-/// What the scores before and after *but* are multiplied by (Hutto and Gilbert 2014).
-const BEFORE_CONTRAST: f32 = 0.5;
-const AFTER_CONTRAST: f32 = 1.5;
 
 /// Settings of a [`Lexicon`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -77,51 +70,6 @@ impl LexiconConfig {
     }
 }
 
-/// What a word does to the scores of other words.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Role {
-    /// Nothing.
-    #[default]
-    None,
-    /// It negates the words after it.
-    Negation,
-    /// It ends the scope of a negation.
-    EndOfClause,
-    /// What is said before it counts less than what is said after it, within a sentence.
-    Contrast,
-    /// It ends a sentence, and with it the scope of a negation.
-    EndOfSentence,
-}
-
-impl Role {
-    const ALL: [Self; 5] = [Self::None, Self::Negation, Self::EndOfClause, Self::Contrast, Self::EndOfSentence];
-
-    /// The role of an English word or mark of punctuation, in lower case.
-    pub fn of_word(word: &str) -> Self {
-        match word {
-            "not" | "no" | "never" | "nothing" | "nobody" | "none" | "nowhere" | "neither" | "nor" | "without"
-            | "hardly" | "barely" | "cannot" => Self::Negation,
-            word if word.ends_with("n't") => Self::Negation,
-            "," | ";" | ":" | "(" | ")" | "\"" | "-" => Self::EndOfClause,
-            "but" => Self::Contrast,
-            "." | "!" | "?" => Self::EndOfSentence,
-            _ => Self::None,
-        }
-    }
-
-    fn ends_scope(self) -> bool {
-        matches!(self, Self::EndOfClause | Self::Contrast | Self::EndOfSentence)
-    }
-
-    fn number(self) -> f32 {
-        self as u8 as f32
-    }
-
-    fn from_number(number: f32) -> Self {
-        Self::ALL.into_iter().find(|role| role.number() == number).unwrap_or_default()
-    }
-}
-
 /// The contents of a lexicon before training.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LexiconEntries {
@@ -161,96 +109,7 @@ pub struct Lexicon {
     #[module(skip)]
     share: f32,
     #[module(skip)]
-    index: Arc<OnceLock<Index>>,
-}
-
-/// The pairs and roles, to be looked up.
-#[derive(Debug)]
-struct Index {
-    /// The row of each pair in the table of scores.
-    rows: AHashMap<[u32; 2], u32>,
-    roles: Vec<Role>,
-}
-
-/// Where a text's words and pairs are in the table, and what their scores are multiplied by.
-#[derive(Debug, Default)]
-struct Found {
-    rows: Vec<i32>,
-    factors: Vec<f32>,
-    /// The position of the last word of each.
-    positions: Vec<usize>,
-    /// Whether it is a pair.
-    is_pair: Vec<bool>,
-}
-
-impl Index {
-    fn new(pairs: &[f32], roles: &[f32]) -> Self {
-        let id = |number: f32| number.max(0.0) as u32;
-        let rows = pairs.as_chunks::<2>().0.iter().zip(roles.len() as u32..);
-        Self {
-            rows: rows.map(|(&[one, two], row)| ([id(one), id(two)], row)).collect(),
-            roles: roles.iter().copied().map(Role::from_number).collect(),
-        }
-    }
-
-    fn roles(&self, text: &[u32]) -> Vec<Role> {
-        text.iter().map(|&id| self.roles.get(id as usize).copied().unwrap_or_default()).collect()
-    }
-
-    /// For each position, the factor of a word or pair that begins there.
-    fn factors(&self, text: &[u32]) -> Vec<f32> {
-        let roles = self.roles(text);
-        let factor = |at: usize| NEGATED.powi(negations(&roles, at).count() as i32);
-        let mut factors: Vec<f32> = (0..text.len()).map(factor).collect();
-        let mut first = 0;
-        for sentence in roles.split_inclusive(|role| *role == Role::EndOfSentence) {
-            if let Some(contrast) = sentence.iter().rposition(|role| *role == Role::Contrast) {
-                let (before, after) = factors[first..first + sentence.len()].split_at_mut(contrast);
-                before.iter_mut().for_each(|factor| *factor *= BEFORE_CONTRAST);
-                after.iter_mut().for_each(|factor| *factor *= AFTER_CONTRAST);
-            }
-            first += sentence.len();
-        }
-        factors
-    }
-
-    fn find(&self, text: &[u32], saturation: f32) -> Found {
-        let of_position = self.factors(text);
-        let mut found = Found::default();
-        for (at, &id) in text.iter().enumerate() {
-            if (id as usize) < self.roles.len() {
-                found.add(id, of_position[at], at, false);
-            }
-            let pair = at.checked_sub(1).and_then(|before| self.rows.get(&[text[before], id]));
-            if let Some(&row) = pair {
-                found.add(row, of_position[at - 1], at, true);
-            }
-        }
-        let mut counts: AHashMap<i32, f32> = AHashMap::with_capacity(found.rows.len());
-        found.rows.iter().for_each(|&row| *counts.entry(row).or_default() += 1.0);
-        let words = counts.keys().filter(|row| (**row as usize) < self.roles.len()).count();
-        let scale = saturation / (words as f32 + saturation);
-        found.factors.iter_mut().zip(&found.rows).for_each(|(factor, row)| *factor *= scale / counts[row]);
-        found
-    }
-}
-
-/// The positions of the negations in whose scope the word at a position is, last first.
-fn negations(roles: &[Role], at: usize) -> impl Iterator<Item = usize> {
-    // What ends a scope is not in it.
-    let first = if roles.get(at).is_some_and(|role| role.ends_scope()) { at } else { at.saturating_sub(SCOPE) };
-    let before = (first..at).rev().map(|at| (at, roles[at]));
-    let scope = before.take_while(|(_, role)| !role.ends_scope());
-    scope.filter(|(_, role)| *role == Role::Negation).map(|(at, _)| at)
-}
-
-impl Found {
-    fn add(&mut self, row: u32, factor: f32, position: usize, is_pair: bool) {
-        self.rows.push(row as i32);
-        self.factors.push(factor);
-        self.positions.push(position);
-        self.is_pair.push(is_pair);
-    }
+    index: Arc<OnceLock<LexiconIndex>>,
 }
 
 impl Lexicon {
@@ -282,7 +141,7 @@ impl Lexicon {
     /// Indexes pairs and roles that are the values of the parameters, for devices whose memory can only be read
     /// asynchronously, such as WebGPU in a browser. Without it they are read from the device when they are needed.
     pub fn index_values(&self, pairs: &[f32], roles: &[f32]) {
-        self.index.get_or_init(|| Index::new(pairs, roles));
+        self.index.get_or_init(|| LexiconIndex::new(pairs, roles));
     }
 
     /// What the words and pairs that end at each position add to the logits of the model, `[batch, length, outputs]`:
@@ -342,13 +201,14 @@ impl Lexicon {
         zeros.select_assign(0, ints(into, &device), values, IndexingUpdateOp::Add)
     }
 
-    fn index(&self) -> &Index {
+    fn index(&self) -> &LexiconIndex {
         let values = |data: TensorData| data.iter::<f32>().collect::<Vec<_>>();
-        self.index
-            .get_or_init(|| Index::new(&values(self.pairs.val().into_data()), &values(self.roles.val().into_data())))
+        self.index.get_or_init(|| {
+            LexiconIndex::new(&values(self.pairs.val().into_data()), &values(self.roles.val().into_data()))
+        })
     }
 
-    fn find(&self, batch: &Batch) -> Vec<Found> {
+    fn find(&self, batch: &Batch) -> Vec<LexiconMatches> {
         let index = self.index();
         batch.texts.par_iter().map(|text| index.find(text, self.saturation)).collect()
     }
@@ -356,12 +216,7 @@ impl Lexicon {
     /// For each position, the first of the negations in whose scope its word or pair is, or the position itself if
     /// there is none.
     pub fn scopes(&self, text: &[u32]) -> Vec<usize> {
-        let roles = self.index().roles(text);
-        let first = |at: usize| {
-            let begins = [at, at.saturating_sub(1)].into_iter();
-            begins.filter_map(|begin| negations(&roles, begin).last()).min().unwrap_or(at)
-        };
-        (0..text.len()).map(first).collect()
+        self.index().scopes(text)
     }
 
     /// The pairs, as ids.

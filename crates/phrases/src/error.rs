@@ -13,6 +13,8 @@ pub enum PhrasesError {
     NotARun { path: PathBuf },
     #[error("{}: not a folded model; fold a linear one, and open that", path.display())]
     NotFolded { path: PathBuf },
+    #[error("{}: not one layer of convolutions with ReLU and max pooling; open it with convlens-run", path.display())]
+    NotConv { path: PathBuf },
     #[error("{}: no trained weights yet", path.display())]
     Untrained { path: PathBuf },
     #[error("{}: not a configuration that this version can read: {}", path.display(), one_line(message))]

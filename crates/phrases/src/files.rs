@@ -11,7 +11,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::packed::{self, Precision};
-use crate::{FORMAT, PhrasesError};
+use crate::{FORMAT, PhrasesError, weights};
 
 /// The settings.
 pub const CONFIG: &str = "config.json";
@@ -77,6 +77,37 @@ pub fn read_up_to(path: &Path, most: u64) -> Result<Vec<u8>, PhrasesError> {
         Ok(Err(size)) => Err(PhrasesError::TooLarge { path: path.into(), size, most }),
         Err(source) => Err(PhrasesError::Io { path: path.into(), source }),
     }
+}
+
+/// Reads the `config.json` of a run folder.
+///
+/// # Errors
+///
+/// [`PhrasesError::NotARun`] if it has none, and those of [`read_up_to`].
+pub(crate) fn read_config(folder: &Path) -> Result<Vec<u8>, PhrasesError> {
+    let path = folder.join(CONFIG);
+    if !path.is_file() {
+        return Err(PhrasesError::NotARun { path: folder.into() });
+    }
+    read_up_to(&path, MOST_JSON)
+}
+
+/// Reads the tokenizer and the weights of a run folder, whose `config.json` names this vocabulary and these tensors.
+///
+/// # Errors
+///
+/// [`PhrasesError::Untrained`] if it has no weights, and those of [`read_up_to`].
+pub(crate) fn read_model(
+    folder: &Path,
+    vocab_size: usize,
+    shapes: &weights::Shapes,
+) -> Result<(Vec<u8>, Vec<u8>), PhrasesError> {
+    let tokenizer = read_up_to(&folder.join(TOKENIZER), most_tokenizer_bytes(vocab_size))?;
+    let path = folder.join(WEIGHTS);
+    if !path.exists() {
+        return Err(PhrasesError::Untrained { path: folder.into() });
+    }
+    Ok((tokenizer, read_up_to(&path, weights::most_bytes(shapes))?))
 }
 
 /// Parses the content of a `config.json`, whose path is `path`.

@@ -5,10 +5,7 @@ use std::path::Path;
 use convlens_text::Tokenizer;
 use safetensors::{SafeTensorError, SafeTensors};
 
-use crate::files::{
-    CONFIG, MOST_JSON, RunFiles, TOKENIZER, WEIGHTS, most_tokenizer_bytes, parse_tokenizer, read_up_to,
-    tokenizer_digest,
-};
+use crate::files::{RunFiles, WEIGHTS, parse_tokenizer, read_config, read_model, tokenizer_digest};
 use crate::packed::{EMBEDDINGS, floats};
 use crate::{Classification, FoldedConfig, PhrasesError, Prediction, Values, WordTable, weights};
 
@@ -46,16 +43,8 @@ impl FoldedRun {
     /// [`PhrasesError::NotFolded`] if the run is not a folded one.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, PhrasesError> {
         let folder = path.as_ref();
-        let file = |name: &str| folder.join(name);
-        if !file(CONFIG).is_file() {
-            return Err(PhrasesError::NotARun { path: folder.into() });
-        }
-        let config = FoldedConfig::from_json(&read_up_to(&file(CONFIG), MOST_JSON)?, folder)?;
-        let tokenizer = read_up_to(&file(TOKENIZER), most_tokenizer_bytes(config.vocab_size))?;
-        if !file(WEIGHTS).exists() {
-            return Err(PhrasesError::Untrained { path: folder.into() });
-        }
-        let weights = read_up_to(&file(WEIGHTS), weights::most_bytes(&shapes(&config)))?;
+        let config = FoldedConfig::from_json(&read_config(folder)?, folder)?;
+        let (tokenizer, weights) = read_model(folder, config.vocab_size, &shapes(&config))?;
         Self::new(config, &tokenizer, weights, folder)
     }
 

@@ -105,6 +105,14 @@ impl Prediction {
         })
     }
 
+    /// Lets each phrase begin with the negation in whose scope it is, if that is before it. `starts` has the position of
+    /// the negation for each token, or of the token itself; see [`LexiconIndex::scopes`](crate::LexiconIndex::scopes).
+    pub fn begin_with_negations(&mut self, starts: &[usize]) {
+        for (phrase, start) in self.phrases.iter_mut().zip(starts) {
+            phrase.tokens.start = phrase.tokens.start.min(*start);
+        }
+    }
+
     /// The name of the label.
     pub fn label_name(&self) -> &str {
         &self.labels[self.label]

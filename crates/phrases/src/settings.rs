@@ -14,6 +14,8 @@ pub const FORMAT: u32 = 1;
 
 /// The maximum number of ids, and the maximum number of places in a phrase.
 const MOST: usize = i32::MAX as usize;
+/// The maximum of a number of words that counts are compared with.
+const MOST_FACTOR: f64 = (1 << 20) as f64;
 /// The maximum number of positions that texts are padded to.
 const MOST_PADDING: usize = 1 << 20;
 
@@ -32,6 +34,40 @@ pub struct FoldedConfig {
     pub places: usize,
     /// How padding is treated.
     pub padding: Padding,
+}
+
+/// The settings of a run of one layer of convolutions; see [`ConvRun`](crate::ConvRun).
+#[derive(Clone, Debug, PartialEq)]
+pub struct ConvRunConfig {
+    /// The labels, in the order of the model's outputs.
+    pub labels: Vec<String>,
+    /// The number that logits are divided by before they become probabilities.
+    pub temperature: f64,
+    /// The number of ids.
+    pub vocab_size: usize,
+    /// The number of dimensions of an embedding.
+    pub embedding: usize,
+    /// The number of filters of each width.
+    pub filters: usize,
+    /// The widths of the filters, in tokens.
+    pub kernel_sizes: Vec<usize>,
+    /// The number of logits: one for two labels, otherwise one per label.
+    pub outputs: usize,
+    /// The number of positions without evidence that are added to every text.
+    pub shrinkage: f64,
+    /// The lexicon beside the convolutions, if there is one.
+    pub lexicon: Option<LexiconSettings>,
+}
+
+/// The settings of the lexicon of a [`ConvRunConfig`].
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+pub struct LexiconSettings {
+    /// The number of pairs of words.
+    pub pairs: usize,
+    /// The number of words from which on scores are averaged rather than added.
+    pub saturation: f64,
+    /// The share of the convolutions in the logits; the lexicon has the rest.
+    pub encoder_share: f64,
 }
 
 /// The part of `config.json` that is read.
@@ -56,12 +92,59 @@ struct Model {
     shrinkage: f64,
     #[serde(default)]
     lexicon: Value,
+    #[serde(default)]
+    spelling: Value,
+    #[serde(default)]
+    chain: bool,
+    #[serde(default)]
+    conditions: usize,
+}
+
+impl Model {
+    /// Whether the encoder is of this kind, and nothing is beside it but perhaps a lexicon.
+    fn is_only(&self, encoder: &str) -> bool {
+        let is_kind = self.encoder.get("type").is_some_and(|kind| kind == encoder);
+        is_kind && self.spelling.is_null() && !self.chain && self.conditions == 0
+    }
+
+    fn pooling(&self) -> &str {
+        self.pooling.as_deref().unwrap_or("mean")
+    }
 }
 
 #[derive(Deserialize)]
 struct Filters {
     filters: usize,
     kernel_size: usize,
+}
+
+#[derive(Deserialize)]
+struct Convolutions {
+    filters: usize,
+    kernel_sizes: Vec<usize>,
+    #[serde(default = "relu")]
+    activation: String,
+    #[serde(default)]
+    causal: bool,
+    #[serde(default)]
+    layer_norm: bool,
+    #[serde(default)]
+    weight_norm: bool,
+}
+
+fn relu() -> String {
+    "relu".into()
+}
+
+/// Reads the content of a `config.json`, in `folder`, and checks the settings that every classifier has.
+fn read_config(json: &[u8], path: &Path) -> Result<Config, PhrasesError> {
+    let json = parse_config(json, path)?;
+    let invalid = |error: &dyn ToString| PhrasesError::Config { path: path.into(), message: error.to_string() };
+    let config: Config = serde_json::from_value(json).map_err(|error| invalid(&error))?;
+    let Model { vocab_size, outputs, padding, .. } = config.model;
+    check_classifier(&config.labels, vocab_size, outputs, padding, config.temperature)
+        .map_err(|error| invalid(&error))?;
+    Ok(config)
 }
 
 /// The temperature of a run that has not been calibrated.
@@ -78,18 +161,14 @@ impl FoldedConfig {
     /// setting is missing or not valid, [`PhrasesError::NotFolded`] if the model is not a table.
     pub fn from_json(json: &[u8], folder: &Path) -> Result<Self, PhrasesError> {
         let path = folder.join(CONFIG);
-        let json = parse_config(json, &path)?;
+        let Config { labels, temperature, model } = read_config(json, &path)?;
         let invalid = |error: &dyn ToString| PhrasesError::Config { path: path.clone(), message: error.to_string() };
-        let Config { labels, temperature, model } = serde_json::from_value(json).map_err(|error| invalid(&error))?;
-        let Model { vocab_size, embedding, encoder, outputs, padding, pooling, shrinkage, lexicon } = model;
-        check_classifier(&labels, vocab_size, outputs, padding, temperature).map_err(|error| invalid(&error))?;
-        let is_table = encoder.get("type").is_some_and(|kind| kind == "linear")
-            && pooling.is_none_or(|pooling| pooling == "mean")
-            && shrinkage == 0.0
-            && lexicon.is_null();
+        let is_table =
+            model.is_only("linear") && model.pooling() == "mean" && model.shrinkage == 0.0 && model.lexicon.is_null();
         if !is_table {
             return Err(PhrasesError::NotFolded { path });
         }
+        let Model { vocab_size, embedding, encoder, outputs, padding, .. } = model;
         let Filters { filters, kernel_size: places } =
             serde_json::from_value(encoder).map_err(|error| invalid(&error))?;
         let are_places = (1..=MOST).contains(&places);
@@ -118,6 +197,73 @@ impl FoldedConfig {
             outputs: self.outputs(),
             temperature: self.temperature,
             padding: self.padding,
+            field: self.receptive_field(),
+            stride: 1,
+        }
+    }
+}
+
+impl ConvRunConfig {
+    /// Reads the content of a `config.json`, in `folder`.
+    ///
+    /// # Errors
+    ///
+    /// As [`FoldedConfig::from_json`]; [`PhrasesError::NotConv`] if the model is another one.
+    pub fn from_json(json: &[u8], folder: &Path) -> Result<Self, PhrasesError> {
+        let path = folder.join(CONFIG);
+        let Config { labels, temperature, model } = read_config(json, &path)?;
+        let invalid = |error: &dyn ToString| PhrasesError::Config { path: path.clone(), message: error.to_string() };
+        if !model.is_only("conv") || model.pooling() != "max" || model.padding != Padding::Masked {
+            return Err(PhrasesError::NotConv { path });
+        }
+        let Model { vocab_size, embedding, encoder, outputs, shrinkage, lexicon, .. } = model;
+        let Convolutions { filters, kernel_sizes, activation, causal, layer_norm, weight_norm } =
+            serde_json::from_value(encoder).map_err(|error| invalid(&error))?;
+        if activation != "relu" || causal || layer_norm || weight_norm {
+            return Err(PhrasesError::NotConv { path });
+        }
+        let lexicon: Option<LexiconSettings> = serde_json::from_value(lexicon).map_err(|error| invalid(&error))?;
+        let config =
+            Self { labels, temperature, vocab_size, embedding, filters, kernel_sizes, outputs, shrinkage, lexicon };
+        config.check().map_err(|error| invalid(&error))?;
+        Ok(config)
+    }
+
+    fn check(&self) -> Result<(), PhrasesError> {
+        let sizes = [("model.embedding", self.embedding), ("model.encoder.filters", self.filters)];
+        let widths = self.kernel_sizes.iter().map(|&width| ("model.encoder.kernel_sizes", width));
+        for (name, size) in sizes.into_iter().chain(widths) {
+            check(name, size, (1..=MOST).contains(&size), "from 1 to 2^31 - 1")?;
+        }
+        let is_factor = |factor: f64| (0.0..=MOST_FACTOR).contains(&factor);
+        check("model.shrinkage", self.shrinkage, is_factor(self.shrinkage), "from 0 to 2^20")?;
+        let Some(LexiconSettings { pairs, saturation, encoder_share }) = self.lexicon else { return Ok(()) };
+        let most_pairs = MOST.saturating_sub(self.vocab_size);
+        check("model.lexicon.pairs", pairs, pairs <= most_pairs, "below 2^31 with the words")?;
+        check("model.lexicon.saturation", saturation, is_factor(saturation) && saturation >= 1.0, "from 1 to 2^20")?;
+        let is_share = (0.0..=1.0).contains(&encoder_share);
+        check("model.lexicon.encoder_share", encoder_share, is_share, "from 0 to 1")
+    }
+
+    /// The names of the logits; see [`output_names`].
+    pub fn outputs(&self) -> &[String] {
+        output_names(&self.labels, self.outputs)
+    }
+
+    /// What a position sees of the text: the words under the widest filter and, with a lexicon, the word before.
+    pub fn receptive_field(&self) -> ReceptiveField {
+        let of_widths = self.kernel_sizes.iter().map(|&width| ReceptiveField::same_convolution(width, 1));
+        let field = of_widths.fold(ReceptiveField::ONE, ReceptiveField::or);
+        if self.lexicon.is_some() { field.or(ReceptiveField { left: 1, right: 0 }) } else { field }
+    }
+
+    /// What a prediction needs to know.
+    pub fn prediction(&self) -> PredictionSettings<'_> {
+        PredictionSettings {
+            labels: &self.labels,
+            outputs: self.outputs(),
+            temperature: self.temperature,
+            padding: Padding::Masked,
             field: self.receptive_field(),
             stride: 1,
         }

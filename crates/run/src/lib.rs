@@ -37,9 +37,9 @@ pub use config::{
 };
 pub use convlens_phrases::files::{CONFIG, TOKENIZER, WEIGHTS, most_tokenizer_bytes, tokenizer_digest};
 pub use convlens_phrases::{
-    Classification, FORMAT, FoldedConfig, FoldedRun, Part, Phrase, PhrasesError, Precision, Prediction, RunFiles,
-    Token, WordTable, argmax, calibrated, calibration_error, fit_temperature, log_probabilities, predicted_label,
-    probabilities,
+    Classification, ConvRun, ConvRunConfig, FORMAT, FoldedConfig, FoldedRun, Part, Phrase, PhrasesError, Precision,
+    Prediction, RunFiles, Token, WordTable, argmax, calibrated, calibration_error, fit_temperature, log_probabilities,
+    predicted_label, probabilities,
 };
 pub use device::{ChosenDevice, DeviceChoice, to_host, to_host_async};
 pub use error::RunError;

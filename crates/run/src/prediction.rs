@@ -37,10 +37,7 @@ async fn read<S: EncoderSettings>(run: &Run<S>, text: &str, transfer: Transfer) 
     };
     let mut prediction = Prediction::from_values(run.config.prediction(), &run.tokenizer, text, &encoding, values)?;
     if let Some(lexicon) = &run.model.lexicon {
-        let scopes = lexicon.scopes(&encoding.ids);
-        prediction.phrases.iter_mut().zip(scopes).for_each(|(phrase, start)| {
-            phrase.tokens.start = phrase.tokens.start.min(start);
-        });
+        prediction.begin_with_negations(&lexicon.scopes(&encoding.ids));
     }
     Ok(prediction)
 }

@@ -1,7 +1,7 @@
 //! A small run with random weights, for tests.
 
 use burn::tensor::Device;
-use convlens_model::{EncoderConfig, ModelConfig, Padding, Pooling};
+use convlens_model::{ConvConfig, EncoderConfig, LexiconConfig, LexiconEntries, ModelConfig, Padding, Pooling, Role};
 use convlens_text::{TokenizerKind, train};
 
 use crate::{DatasetConfig, FORMAT, Run, RunConfig, Task, TextConfig, TokenizerSource, TrainingConfig};
@@ -67,4 +67,26 @@ pub(crate) fn run(encoder: EncoderConfig, padding: Padding) -> Run {
     };
     let model = config.model.init(&device).expect("a model");
     Run { config, tokenizer, model, device }
+}
+
+/// As [`run`], with convolutions of two widths, max pooling and perhaps a lexicon, in which *bad* negates.
+#[allow(dead_code)]
+pub(crate) fn conv_run(with_lexicon: bool) -> Run {
+    let mut run = run(EncoderConfig::Conv(ConvConfig::new(4, &[2, 3])), Padding::Masked);
+    run.config.model.pooling = Pooling::Max;
+    run.config.model.shrinkage = 3.0;
+    if with_lexicon {
+        run.config.model.lexicon = Some(LexiconConfig { pairs: 2, saturation: 5.0, encoder_share: 0.4 });
+    }
+    run.model = run.config.model.init(&run.device).expect("a model");
+    let ids = run.tokenizer.ids("good film a bad").expect("ids");
+    if let Some(lexicon) = &mut run.model.lexicon {
+        let words = run.config.model.vocab_size;
+        let mut roles = vec![Role::None; words];
+        roles[ids[ids.len() - 1] as usize] = Role::Negation;
+        let pairs = [[ids[ids.len() - 4], ids[ids.len() - 3]], [ids[ids.len() - 2], ids[ids.len() - 1]]];
+        let scores = (1..=(words + 2) * 3).map(|at| (at as f32).sin()).collect();
+        lexicon.fill(&LexiconEntries { pairs: pairs.to_vec(), scores, roles, bias: vec![0.5, 0.0, -0.5] });
+    }
+    run
 }

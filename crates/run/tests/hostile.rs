@@ -245,6 +245,34 @@ fn changed_files_give_a_prediction_or_an_error_that_names_them() {
     change_and_read(runs(), read);
 }
 
+/// A run of one layer of convolutions without Burn. If the whole run can be read too, both give the same.
+fn read_conv(folder: &Path) -> Result<(), RunError> {
+    let run = ConvRun::open(folder)?;
+    let prediction = run.predict(TEXT)?;
+    check(&prediction);
+    (0..prediction.phrases.len()).for_each(|phrase| _ = run.parts(&prediction, phrase));
+    if let Ok(whole) = Run::open(folder).and_then(|run| run.predict(TEXT)) {
+        for (one, other) in prediction.logits.iter().zip(&whole.logits) {
+            // Sums of products of very different sizes are rounded differently.
+            let scale = prediction
+                .phrases
+                .iter()
+                .flat_map(|phrase| &phrase.score)
+                .fold(1.0, |largest: f64, score| largest.max(score.abs()));
+            assert!((one - other).abs() <= 1e-3 * scale.max(other.abs()), "{one} is not {other}");
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn changed_files_of_convolutions_give_a_prediction_or_an_error_that_names_them() {
+    let runs = [testing::conv_run(false), testing::conv_run(true)].map(|run| run.files().expect("files"));
+    let packed = runs[1].packed(Precision::Int6).expect("packs");
+    let files = |files: RunFiles| [files.config, files.tokenizer, files.weights];
+    change_and_read(runs.into_iter().chain([packed]).map(files).collect(), read_conv);
+}
+
 #[test]
 fn changed_files_of_folded_runs_give_a_prediction_or_an_error_that_names_them() {
     change_and_read(folded_runs(), read_folded);

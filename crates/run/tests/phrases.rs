@@ -1,7 +1,7 @@
 //! Tests of `convlens-phrases` with folders and with random values. They are here because that crate has no
 //! development dependencies: they would be built with its example.
 
-use convlens_model::{EncoderConfig, LinearConvConfig, Padding, ReceptiveField};
+use convlens_model::{ConvConfig, EncoderConfig, LinearConvConfig, Padding, ReceptiveField};
 use convlens_run::*;
 use proptest::prelude::*;
 
@@ -33,6 +33,41 @@ fn a_folder_and_its_files_are_the_same_run() {
         for text in ["", "a good film", "a bad film, a good film, a film"] {
             assert_eq!(one.predict(text).expect("predicts"), other.predict(text).expect("predicts"));
         }
+    }
+}
+
+/// The logits of a prediction, and the scores of its phrases.
+fn values(prediction: &Prediction) -> Vec<f64> {
+    let scores = prediction.phrases.iter().flat_map(|phrase| phrase.score.clone());
+    prediction.logits.iter().copied().chain(scores).collect()
+}
+
+#[test]
+fn convolutions_without_tensors_give_the_same_scores() {
+    for with_lexicon in [false, true] {
+        let run = testing::conv_run(with_lexicon);
+        let files = run.files().expect("files");
+        let place = folder(&files);
+        assert!(matches!(FoldedRun::open(place.path()), Err(PhrasesError::NotFolded { .. })));
+        for small in [ConvRun::open(place.path()), ConvRun::from_files(files)].map(|run| run.expect("opens")) {
+            for text in ["", "film", "a good film", "bad good film good film, a bad bad film a good a film"] {
+                let (one, other) = (run.predict(text).expect("predicts"), small.predict(text).expect("predicts"));
+                assert_eq!((&one.tokens, one.label), (&other.tokens, other.label));
+                let ranges = |prediction: &Prediction| -> Vec<_> {
+                    prediction.phrases.iter().map(|phrase| (phrase.center, phrase.tokens.clone())).collect()
+                };
+                assert_eq!(ranges(&one), ranges(&other));
+                for (a, b) in values(&one).into_iter().zip(values(&other)) {
+                    assert!((a - b).abs() < 1e-5, "{text:?}: {a} is not {b}");
+                }
+                let found = small.classify(text).expect("classifies");
+                assert_eq!((found.label, &found.probabilities), (other.label, &other.probabilities));
+            }
+        }
+        let folder = folder(
+            &testing::run(EncoderConfig::Conv(ConvConfig::new(4, &[2])), Padding::Masked).files().expect("files"),
+        );
+        assert!(matches!(ConvRun::open(folder.path()), Err(PhrasesError::NotConv { .. })), "pools by the mean");
     }
 }
 
