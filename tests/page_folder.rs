@@ -10,10 +10,10 @@ use crate::driver::Site;
 /// A page that stands in for the one that `cargo xtask web` builds, and a run on a file of the user's.
 fn prepare() -> Place {
     let place = Place::new();
-    for folder in ["private", "page", "page/cpu", "page/cpu-library", "page/table"] {
+    for folder in ["private", "page", "page/cpu", "page/cpu-library", "page/small"] {
         std::fs::create_dir(place.path().join(folder)).expect("makes");
     }
-    for name in ["index.html", "page.js", "cpu/a.wasm", "cpu-library/a.wasm", "table/a.wasm"] {
+    for name in ["index.html", "page.js", "cpu/a.wasm", "cpu-library/a.wasm", "small/a.wasm"] {
         place.file(&format!("page/{name}"), name);
     }
     place.file("page/offline.js", "const VERSION = \"@VERSION@\", FILES = [\"@FILES@\"];");
@@ -118,7 +118,7 @@ fn a_page_of_a_tagger_has_what_it_needs_and_no_sentences_of_the_users_file_unles
     place.succeed("web --page page --run runs/t --out site --no-serve");
     let site = place.read_json("site/site.json");
     assert_eq!((&site["task"], &site["learnt"]), (&"tag".into(), &false.into()));
-    assert_eq!((&site["table"], &site["webgpu"]), (&false.into(), &false.into()), "only the CPU's module tags");
+    assert_eq!((&site["small"], &site["webgpu"]), (&false.into(), &false.into()), "only the CPU's module tags");
     assert_eq!(site["examples"].as_array().map(Vec::len), Some(3));
     let found = contents(&place.path().join("site"));
     assert!(found.iter().all(|(name, content)| !text(content).contains("secret plan") && !name.contains("learnt")));

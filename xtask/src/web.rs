@@ -13,7 +13,7 @@ const TARGET: &str = "wasm32-unknown-unknown";
 const RUSTC: &str = "CONVLENS_WASM_RUSTC";
 /// The page's modules: their folders, and the features that they are built with.
 const MODULES: [(&str, &str); 4] =
-    [("table", ""), ("cpu", "whole"), ("cpu-library", "whole,library"), (WEBGPU, "whole,library,webgpu")];
+    [("small", ""), ("cpu", "whole"), ("cpu-library", "whole,library"), (WEBGPU, "whole,library,webgpu")];
 const WEBGPU: &str = "webgpu";
 const WITHOUT_WEBGPU: &str = "--no-webgpu";
 const BUILD_ONLY: &str = "--build-only";

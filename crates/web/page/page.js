@@ -146,7 +146,7 @@ const json = async (path) => {
 async function start() {
   site = await json("site.json");
   document.documentElement.dataset.task = site.task;
-  own.facts = await own.helper.ask("open", site.table ? "table" : "cpu");
+  own.facts = await own.helper.ask("open", site.small ? "small" : "cpu");
   const f1 = site.f1 === null ? "" : `, F1 of spans ${percent(site.f1, 2)}`;
   const measured = site.perplexity === null ? `accuracy ${percent(site.accuracy ?? 0, 2)}${f1}` : `perplexity ${site.perplexity.toFixed(2)}`;
   const accuracy = site.accuracy === null ? "" : `test ${measured}; `;
@@ -170,7 +170,7 @@ async function start() {
 /** Loads what the page's own classifier has learnt. */
 async function lookInside() {
   own.tokens = await own.helper.ask("tokens");
-  if (site.layers) await own.helper.ask("open", "cpu", true);
+  if (site.small) await own.helper.ask("open", "cpu", site.layers);
   own.learnt = site.learnt === false ? await own.helper.ask("learnt") : await json("learnt.json");
   if (model === own) learntView.show(own);
 }

@@ -38,7 +38,7 @@ const sent = (reading) => {
  *  has. */
 const readerOf = (module, [config]) => {
   const { task } = JSON.parse(new TextDecoder().decode(config));
-  return { tag: module.TagReader, lm: module.Writer }[task] ?? module.Reader ?? module.TableReader;
+  return { tag: module.TagReader, lm: module.Writer }[task] ?? module.Reader ?? module.SmallReader;
 };
 
 // One job after the other, because a reader that is reading cannot do anything else.
@@ -89,17 +89,17 @@ const verbs = {
 
 /** Verbs that run at once: they wait for the network, or train, which `stop` must be able to interrupt. */
 const atOnce = {
-  /** Opens the page's run with a module: `table` for a folded run, `cpu` or `webgpu`. With `whole`, the layers of a
-   *  folded run are opened too. The previous reader stays in use until everything has loaded. */
-  async open(name, whole) {
-    const layers = whole ? ["layers/config.json", "layers/model.safetensors"].map(bytes) : [];
+  /** Opens the page's run with a module: `small`, which can read some runs only, `cpu` or `webgpu`. With `withLayers`, the layers
+   *  of a folded run are opened too. The previous reader stays in use until everything has loaded. */
+  async open(name, withLayers) {
+    const layers = withLayers ? ["layers/config.json", "layers/model.safetensors"].map(bytes) : [];
     files ??= filesOf("run");
     files.catch(() => (files = undefined));
     const [module, run, ...[config, weights]] = await Promise.all([load(name), files, ...layers]);
     return inTurn(async () => {
       const opened = readerOf(module, run).open(...run);
       if (name === "webgpu") await opened.use_webgpu();
-      if (whole) opened.bring_layers(config, run[1], weights);
+      if (withLayers) opened.bring_layers(config, run[1], weights);
       // The page may ask about the phrases of the last text, so the new reader reads it too.
       if (newestText !== undefined) (await opened.read(newestText, 0)).free();
       reader = opened;

@@ -7,7 +7,7 @@ mod reading;
 mod table;
 // In the page it is a module of its own; natively it is built with the others, for tests and documentation.
 #[cfg(not(all(feature = "whole", target_arch = "wasm32")))]
-mod table_reader;
+mod small_reader;
 #[cfg(feature = "whole")]
 mod tag_reader;
 #[cfg(feature = "whole")]
@@ -18,10 +18,10 @@ mod writer;
 #[cfg(feature = "whole")]
 pub use reader::Reader;
 pub use reading::Reading;
+#[cfg(not(all(feature = "whole", target_arch = "wasm32")))]
+pub use small_reader::SmallReader;
 #[cfg(feature = "whole")]
 pub use table::columns;
-#[cfg(not(all(feature = "whole", target_arch = "wasm32")))]
-pub use table_reader::TableReader;
 #[cfg(feature = "whole")]
 pub use tag_reader::{TagReader, TagReading};
 #[cfg(feature = "whole")]

@@ -1,12 +1,14 @@
 //! The parts of a run that the page gets: its files, what it has learnt, examples.
 
+use std::path::Path;
+
 use convlens_analysis::learnt;
 use convlens_data::known;
-use convlens_run::{METRICS, Precision, Run, RunConfig, RunFiles, RunFolder, Task};
+use convlens_run::{ConvRunConfig, METRICS, Precision, Run, RunConfig, RunFiles, RunFolder, Task};
 use indicatif::HumanCount;
 use serde_json::json;
 
-use super::{Files, SITE, TABLE, WEBGPU};
+use super::{Files, SITE, SMALL, WEBGPU};
 use crate::args::WebArgs;
 use crate::failure::Failure;
 use crate::source::{dataset_of, short_texts};
@@ -70,8 +72,13 @@ impl Parts {
     }
 
     /// Whether the table computes the scores.
-    pub fn is_folded(&self) -> bool {
+    fn is_folded(&self) -> bool {
         self.layers.is_some()
+    }
+
+    /// Whether the scores can be computed without tensors.
+    pub fn need_no_tensors(&self) -> bool {
+        self.is_folded() || ConvRunConfig::from_json(&self.run.config, Path::new("")).is_ok()
     }
 }
 
@@ -121,7 +128,7 @@ pub fn add(folder: &RunFolder, run: &Run, parts: Parts, examples: &[String], fil
         "perplexity": metrics.and_then(|metrics| metrics.test.perplexity),
         "layers": is_folded,
         "learnt": files.contains_key(LEARNT),
-        "table": files.keys().any(|name| name.starts_with(TABLE)),
+        "small": files.keys().any(|name| name.starts_with(SMALL)),
         "webgpu": files.keys().any(|name| name.starts_with(WEBGPU)),
         "examples": examples,
     });

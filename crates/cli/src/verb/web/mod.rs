@@ -26,8 +26,8 @@ use folder::PageFolder;
 const SITE: &str = "site.json";
 /// The script that keeps the page's files for offline use. Their names are filled in here.
 const OFFLINE: &str = "offline.js";
-/// The module that reads folded runs and nothing else.
-const TABLE: &str = "table/";
+/// The module that reads runs without tensors, where that is possible, and does nothing else.
+const SMALL: &str = "small/";
 /// The module that reads and trains.
 const CPU: &str = "cpu/";
 /// The same with the `tokenizers` library. It is renamed to [`CPU`] for runs that need the library.
@@ -58,7 +58,7 @@ pub fn run(args: &WebArgs) -> Result<(), Failure> {
     }
 
     let mut files = read_page(page)?;
-    choose_modules(run.tokenizer.is_word_level(), parts.is_folded(), page, &mut files)?;
+    choose_modules(run.tokenizer.is_word_level(), parts.need_no_tensors(), page, &mut files)?;
     if run.config.task != Task::Classify {
         files.retain(|name, _| !name.starts_with(WEBGPU));
     }
@@ -115,8 +115,8 @@ fn read_files(folder: &Path, prefix: &str, files: &mut Files) -> Result<(), Fail
 }
 
 /// Keeps the CPU modules that the run needs: the smaller of the two whole modules that can read it, renamed to
-/// [`CPU`], and the table's module if the run can start with it.
-fn choose_modules(is_word_level: bool, is_folded: bool, page: &Path, files: &mut Files) -> Result<(), Failure> {
+/// [`CPU`], and the small module if the run can start with it.
+fn choose_modules(is_word_level: bool, needs_no_tensors: bool, page: &Path, files: &mut Files) -> Result<(), Failure> {
     let (chosen, other) = if is_word_level { (CPU, CPU_LIBRARY) } else { (CPU_LIBRARY, CPU) };
     let names: Vec<String> = files.keys().filter(|name| name.starts_with(chosen)).cloned().collect();
     if names.is_empty() {
@@ -125,8 +125,8 @@ fn choose_modules(is_word_level: bool, is_folded: bool, page: &Path, files: &mut
             page.display()
         )));
     }
-    let starts_with_table = is_word_level && is_folded;
-    files.retain(|name, _| !name.starts_with(other) && (starts_with_table || !name.starts_with(TABLE)));
+    let starts_small = is_word_level && needs_no_tensors;
+    files.retain(|name, _| !name.starts_with(other) && (starts_small || !name.starts_with(SMALL)));
     for name in names {
         if let Some(content) = files.remove(&name) {
             files.insert(name.replacen(chosen, CPU, 1), content);
