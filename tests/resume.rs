@@ -9,7 +9,8 @@ use serde_json::Value;
 
 use crate::common::{Place, text};
 
-const TRAIN: &str = "train --dataset sample --epochs 12 --patience 12 --batch-size 4 --checkpoint-every 0.05";
+const TRAIN: &str =
+    "train --dataset sample --epochs 12 --patience 12 --batch-size 4 --ema-decay 0.95 --checkpoint-every 0.05";
 
 /// The metrics of every epoch, except its time.
 fn history(place: &Place, run: &str) -> Vec<Value> {

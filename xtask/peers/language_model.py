@@ -21,7 +21,7 @@ def arguments():
     parser.add_argument("--window", type=int, default=256, help="predictions per window")
     parser.add_argument("--learning-rate", type=float, default=4e-3)
     parser.add_argument("--warmup", type=float, default=0.05, help="the share of steps in which the rate rises")
-    parser.add_argument("--weight-decay", type=float, default=0.01)
+    parser.add_argument("--weight-decay", type=float, help="[0.1; of the LSTM 0.01]")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--steps", type=int, help="stop after so many, and report the speed alone")
@@ -29,6 +29,8 @@ def arguments():
     parser.add_argument("--compile", action="store_true", help="with torch.compile")
     options = parser.parse_args()
     options.hidden = options.hidden or {"gated": 192, "lstm": 512}[options.model]
+    if options.weight_decay is None:
+        options.weight_decay = {"gated": 0.1, "lstm": 0.01}[options.model]
     return options
 
 

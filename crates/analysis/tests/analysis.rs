@@ -79,6 +79,7 @@ fn random_run_of(encoder: EncoderConfig, pooling: Pooling, labels: &[&str], padd
             word_dropout: 0.0,
             sparse_embedding: false,
             weight_decay: 0.0,
+            ema_decay: 0.0,
             patience: None,
             validation_fraction: 0.1,
             max_tokens: TrainingConfig::MAX_TOKENS,

@@ -12,6 +12,7 @@ use convlens_run::model::{
 use convlens_run::text::Tokenizer;
 use convlens_run::{TrainingConfig, WordVectors};
 
+use crate::average::Average;
 use crate::batches::{draws, drop_words, seeded, step_seed};
 use crate::parameters::{parameters, with_parameters};
 use crate::targets::{batch_of, with_labels};
@@ -24,6 +25,7 @@ pub struct Learner<E: Encode = Encoder> {
     pub model: TextModel<E>,
     /// Its optimiser.
     pub adam: Adam,
+    average: Option<Average>,
     training: TrainingConfig,
     padding: Padding,
     pad_id: u32,
@@ -178,6 +180,7 @@ impl<E: Encode> Learner<E> {
         Ok(Self {
             model: initial,
             adam: Adam::new(training.adam_epsilon, training.weight_decay),
+            average: Average::new(training.ema_decay),
             training: training.clone(),
             padding: model.padding,
             pad_id: tokenizer.pad_id().unwrap_or(0),
@@ -292,6 +295,10 @@ impl<E: Encode> Learner<E> {
         if let Some(gradient) = of_rows {
             self.model = self.adam.step_rows(self.model, ids, gradient, rate);
         }
+        if let Some(average) = &mut self.average {
+            let projection = self.vectors.as_ref().map(|vectors| (PROJECTION, vectors.projection.clone()));
+            average.add(&self.model, projection);
+        }
         Ok((self, scores))
     }
 
@@ -317,11 +324,20 @@ impl<E: Encode> Learner<E> {
         Ok(())
     }
 
-    /// The model with its present weights, without recorded gradients.
+    /// The model with its present weights, or with their moving average if the settings ask for it
+    /// ([`TrainingConfig::ema_decay`]), without recorded gradients.
     pub fn trained(&self) -> TextModel<E> {
         let mut model = self.model.valid();
+        if let Some(average) = &self.average {
+            model = average.of_model(model);
+        }
         if let Some(ProjectedVectors { vectors, projection }) = &self.vectors {
-            let of_vectors = vectors.clone().matmul(projection.clone().inner());
+            let projection = projection.clone().inner();
+            let projection = match &self.average {
+                Some(average) => average.of(PROJECTION, projection),
+                None => projection,
+            };
+            let of_vectors = vectors.clone().matmul(projection);
             model.embed.weight = model.embed.weight.map(|weight| weight + of_vectors);
         }
         model
@@ -338,6 +354,26 @@ impl<E: Encode> Learner<E> {
     pub fn weight_shapes(&self) -> Vec<(String, Vec<usize>)> {
         let projection = self.vectors.iter().map(|vectors| (PROJECTION.to_owned(), vectors.projection.dims().to_vec()));
         parameter_shapes(&self.model).into_iter().chain(projection).collect()
+    }
+
+    /// The moving average of the weights by name, if there is one, as sums that begin at zero.
+    pub fn averages(&self) -> impl Iterator<Item = (String, TensorData)> + '_ {
+        self.average.iter().flat_map(Average::state)
+    }
+
+    /// Restores the [averages](Self::averages) after `steps` steps.
+    ///
+    /// # Errors
+    ///
+    /// [`StateError`] if the values of one are missing, too few, too many or not finite, or belong to none; if there are
+    /// any, and the settings ask for no average.
+    pub fn set_averages(&mut self, steps: usize, values: BTreeMap<String, Vec<f32>>) -> Result<(), StateError> {
+        let (shapes, device) = (self.weight_shapes(), self.device.clone().inner());
+        match (&mut self.average, values.keys().next()) {
+            (Some(average), _) => average.restore(shapes, steps, values, &device),
+            (None, Some(name)) => Err(StateError::Unknown(name.clone())),
+            (None, None) => Ok(()),
+        }
     }
 
     /// Replaces all [`weights`](Self::weights).

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod adam;
+mod average;
 mod batches;
 mod error;
 mod fit;

@@ -324,7 +324,7 @@ pub const PRESETS: [Preset; 23] = [
             };
             language_model(vocab_size, outputs, 64, EncoderConfig::Gated(gated))
         },
-        training: || TrainingConfig { word_dropout: 0.05, ..generating() },
+        training: || TrainingConfig { word_dropout: 0.05, weight_decay: 0.1, ..generating() },
         min_steps: 0,
     },
     Preset {

@@ -418,6 +418,10 @@ pub struct TrainingConfig {
     /// Decoupled weight decay (Loshchilov and Hutter 2019): each step shrinks the weights by this
     /// number times the step size.
     pub weight_decay: f32,
+    /// The share that each step keeps of the exponential moving average of the weights (Kingma and Ba 2015, section 7.2),
+    /// which is then the trained model; 0 for the weights of the last step.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub ema_decay: f64,
     /// Training stops after this many epochs without a better validation loss; none: never.
     pub patience: Option<usize>,
     /// The share of the training data that is held out to choose the epoch by.
@@ -451,6 +455,7 @@ impl Default for TrainingConfig {
             adam_epsilon: 1e-7,
             word_dropout: 0.0,
             weight_decay: 0.0,
+            ema_decay: 0.0,
             sparse_embedding: false,
             patience: None,
             validation_fraction: 0.1,
@@ -487,6 +492,8 @@ impl TrainingConfig {
         check("training.word_dropout", word_dropout, (0.0..1.0).contains(&word_dropout), "0 or more and below 1")?;
         let is_decay = weight_decay.is_finite() && weight_decay >= 0.0;
         check("training.weight_decay", weight_decay, is_decay, "a finite number, 0 or more")?;
+        let ema_decay = self.ema_decay;
+        check("training.ema_decay", ema_decay, (0.0..1.0).contains(&ema_decay), "0 or more and below 1")?;
         check("training.patience", patience.unwrap_or(1), patience != Some(0), "1 or more, or null")?;
         let is_share = validation_fraction > 0.0 && validation_fraction < 1.0;
         check("training.validation_fraction", validation_fraction, is_share, "above 0 and below 1")?;
@@ -567,6 +574,7 @@ pub(crate) mod tests {
             ("/training/learning_rate", json!(-1), "training.learning_rate is -1"),
             ("/training/adam_epsilon", json!(-1), "training.adam_epsilon is -1"),
             ("/training/word_dropout", json!(7), "training.word_dropout is 7"),
+            ("/training/ema_decay", json!(1.0), "training.ema_decay is 1"),
             ("/training/weight_decay", json!(-0.5), "training.weight_decay is -0.5"),
             ("/training/patience", json!(0), "training.patience is 0"),
             (

@@ -38,6 +38,7 @@ pub(crate) fn run(encoder: EncoderConfig, padding: Padding) -> Run {
         word_dropout: 0.0,
         sparse_embedding: false,
         weight_decay: 0.0,
+        ema_decay: 0.0,
         patience: None,
         validation_fraction: 0.1,
         max_tokens: TrainingConfig::MAX_TOKENS,

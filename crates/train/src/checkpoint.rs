@@ -19,6 +19,8 @@ const STATE: &str = "state";
 const WEIGHT: &str = "model.";
 /// What the names of the optimiser's moments begin with.
 const MOMENT: &str = "adam.";
+/// What the names of the moving averages of weights begin with.
+const AVERAGE: &str = "average.";
 /// How many bytes a checkpoint may hold besides its tensors: names, and metrics by epoch.
 const HEADER: u64 = 16 << 20;
 
@@ -32,10 +34,11 @@ pub(crate) struct Progress {
     pub tokenizer: Option<String>,
 }
 
-/// The weights of a model and the moments of its optimiser, by name.
+/// The weights of a model, the moments of its optimiser and the averages of weights, by name.
 fn tensors(learner: &Learner) -> impl Iterator<Item = (String, TensorData)> + '_ {
     let weights = learner.weights().into_iter().map(|(name, data)| (format!("{WEIGHT}{name}"), data));
-    weights.chain(learner.adam.state().map(|(name, data)| (format!("{MOMENT}{name}"), data)))
+    let moments = learner.adam.state().map(|(name, data)| (format!("{MOMENT}{name}"), data));
+    weights.chain(moments).chain(learner.averages().map(|(name, data)| (format!("{AVERAGE}{name}"), data)))
 }
 
 /// Whether every weight and moment is a finite number. Only then is a checkpoint worth keeping.
@@ -92,8 +95,8 @@ pub(crate) fn load(
 /// Checks that the file is not larger than a checkpoint of that many parameters, before it is read.
 fn check_size(path: &Path, parameters: usize) -> Result<(), String> {
     let file = path.metadata().map_err(|error| error.to_string())?;
-    // A weight and two moments.
-    let most = 3 * size_of::<f32>() as u64 * parameters as u64 + HEADER;
+    // A weight, two moments and an average.
+    let most = 4 * size_of::<f32>() as u64 * parameters as u64 + HEADER;
     if !file.is_file() {
         return Err("not a regular file".into());
     }
@@ -113,7 +116,7 @@ fn restore(bytes: &[u8], learner: &mut Learner, device: &Device, targets: &Targe
 
     let shapes: BTreeMap<String, Vec<usize>> =
         learner.weight_shapes().into_iter().map(|(path, shape)| (format!("{WEIGHT}{path}"), shape)).collect();
-    let (mut weights, mut moments) = (BTreeMap::new(), BTreeMap::new());
+    let (mut weights, mut moments, mut averages) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
     for (name, view) in tensors.iter() {
         let values = values(name, &view)?;
         if let Some(expected) = shapes.get(name).filter(|expected| *expected != view.shape()) {
@@ -123,13 +126,17 @@ fn restore(bytes: &[u8], learner: &mut Learner, device: &Device, targets: &Targe
             weights.insert(path.to_owned(), values);
         } else if let Some(path) = name.strip_prefix(MOMENT) {
             moments.insert(path.to_owned(), values);
+        } else if let Some(path) = name.strip_prefix(AVERAGE) {
+            averages.insert(path.to_owned(), values);
         } else {
-            return Err(format!("{name:?} is neither a weight nor a moment"));
+            return Err(format!("{name:?} is neither a weight, nor a moment, nor an average"));
         }
     }
     learner.set_weights(weights).map_err(|error| format!("{WEIGHT}{error}"))?;
     let restored = learner.adam.restore(learner.weight_shapes(), progress.session.steps, moments, device);
     restored.map_err(|error| format!("{MOMENT}{error}"))?;
+    let steps = progress.session.steps;
+    learner.set_averages(steps, averages).map_err(|error| format!("{AVERAGE}{error}"))?;
     Ok(progress)
 }
 
@@ -171,7 +178,7 @@ mod tests {
         let tokenizer = tokenizer();
         let model = (preset.model)(tokenizer.vocab_size(), 1);
         let model = ModelConfig { embedding: 4, encoder, padding: Padding::Masked, ..model };
-        let training = TrainingConfig { word_dropout: 0.0, ..(preset.training)() };
+        let training = TrainingConfig { word_dropout: 0.0, ema_decay: 0.5, ..(preset.training)() };
         Learner::new(&model, &training, &tokenizer, None, &Device::flex()).expect("a model")
     }
 
@@ -217,6 +224,7 @@ mod tests {
         assert_eq!(restore(&bytes, &mut other, &Device::flex(), &targets()).expect("restores"), progress());
         // The step counts of both optimisers differ, so only the weights are compared.
         assert_eq!(one.weights(), other.weights());
+        assert!(one.averages().eq(other.averages()) && one.averages().count() > 0);
         assert!(is_finite(&one));
     }
 
@@ -298,7 +306,7 @@ mod tests {
             Some(name.to_owned())
         });
         assert!(error.contains("embed.weight is I32, not F32"), "{error}");
-        for prefix in [WEIGHT, MOMENT] {
+        for prefix in [WEIGHT, MOMENT, AVERAGE] {
             for value in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
                 let error = with(&|name, data, _, _| {
                     if name.starts_with(prefix) {

@@ -86,6 +86,10 @@ pub struct TrainArgs {
     /// The decoupled weight decay [default: the preset's]
     #[arg(long, value_name = "X")]
     pub weight_decay: Option<f32>,
+    /// Keep the exponential moving average of the weights, of which each step keeps this share, such as 0.999; 0 keeps
+    /// the weights of the last step [default: the preset's]
+    #[arg(long, value_name = "X")]
+    pub ema_decay: Option<f64>,
     /// Stop after this many epochs without a better validation loss [default: the preset's]
     #[arg(long, value_name = "N")]
     pub patience: Option<usize>,

@@ -21,7 +21,7 @@ use crate::StateError;
 const BETA_1: f32 = 0.9;
 const BETA_2: f32 = 0.999;
 /// The parameters of a lexicon, which this optimiser does not train.
-const OF_LEXICON: &str = "lexicon.";
+pub(crate) const OF_LEXICON: &str = "lexicon.";
 /// The number of values that one thread updates at a time.
 const VALUES: usize = 1 << 16;
 

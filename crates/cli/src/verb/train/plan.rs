@@ -151,6 +151,7 @@ fn begin(args: &TrainArgs) -> Result<Plan, Failure> {
     training.warmup = args.warmup.unwrap_or(training.warmup);
     training.word_dropout = args.word_dropout.unwrap_or(training.word_dropout);
     training.weight_decay = args.weight_decay.unwrap_or(training.weight_decay);
+    training.ema_decay = args.ema_decay.unwrap_or(training.ema_decay);
     training.patience = args.patience.or(training.patience);
     training.max_tokens = args.max_tokens.unwrap_or(training.max_tokens);
     training.epochs = args.epochs.unwrap_or(training.epochs);
@@ -314,6 +315,7 @@ fn naming_the_flag(args: &TrainArgs, error: RunError) -> Failure {
         ("warmup", args.warmup.is_some()),
         ("word-dropout", args.word_dropout.is_some()),
         ("weight-decay", args.weight_decay.is_some()),
+        ("ema-decay", args.ema_decay.is_some()),
         ("patience", args.patience.is_some()),
         ("max-tokens", args.max_tokens.is_some()),
     ];
@@ -428,6 +430,7 @@ fn disagreement(args: &TrainArgs, config: &RunConfig, model: &ModelConfig) -> Op
         ("warmup", differs(&args.warmup, &training.warmup)),
         ("word-dropout", differs(&args.word_dropout, &training.word_dropout)),
         ("weight-decay", differs(&args.weight_decay, &training.weight_decay)),
+        ("ema-decay", differs(&args.ema_decay, &training.ema_decay)),
         ("max-tokens", differs(&args.max_tokens, &training.max_tokens)),
         ("patience", args.patience.is_some() && args.patience != training.patience),
         ("seed", differs(&args.seed, &training.seed)),
