@@ -14,7 +14,7 @@ def arguments():
     parser.add_argument("--units", type=int, default=8, help="gated units, dilated 1, 2, 4 and so on")
     parser.add_argument("--cycle", type=int, default=6, help="after so many units the dilation is 1 again")
     parser.add_argument("--embedding", type=int, default=64)
-    parser.add_argument("--dropout", type=float, default=0.35)
+    parser.add_argument("--dropout", type=float, default=0.3)
     parser.add_argument("--layer-norm", action=argparse.BooleanOptionalAction, default=True, help="of gated units")
     parser.add_argument("--epochs", type=int, default=16)
     parser.add_argument("--batch", type=int, default=8, help="windows per step")

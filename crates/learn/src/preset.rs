@@ -320,7 +320,7 @@ pub const PRESETS: [Preset; 23] = [
                 dilation_base: 2,
                 cycle: Some(6),
                 branch: GatedBranch::Residual,
-                layer: causal(0.35),
+                layer: causal(0.3),
             };
             language_model(vocab_size, outputs, 64, EncoderConfig::Gated(gated))
         },
