@@ -574,7 +574,6 @@ pub(crate) mod tests {
             ("/training/learning_rate", json!(-1), "training.learning_rate is -1"),
             ("/training/adam_epsilon", json!(-1), "training.adam_epsilon is -1"),
             ("/training/word_dropout", json!(7), "training.word_dropout is 7"),
-            ("/training/ema_decay", json!(1.0), "training.ema_decay is 1"),
             ("/training/weight_decay", json!(-0.5), "training.weight_decay is -0.5"),
             ("/training/patience", json!(0), "training.patience is 0"),
             (
@@ -624,6 +623,16 @@ pub(crate) mod tests {
         assert!(error.contains("model.chain") && error.contains("only taggers"), "{error}");
         let error = tags(|config| (config.labels, config.model.outputs) = (vec!["a".into(), "b".into()], 1));
         assert!(error.expect_err("is refused").contains("model.outputs"));
+    }
+
+    #[test]
+    fn an_average_keeps_less_than_all() {
+        let with = |ema_decay| TrainingConfig { ema_decay, ..TrainingConfig::default() }.check();
+        assert!(with(0.0).is_ok() && with(0.999).is_ok());
+        for ema_decay in [-0.1, 1.0, f64::NAN] {
+            let error = with(ema_decay).expect_err("out of range").to_string();
+            assert!(error.contains("training.ema_decay is") && error.contains("below 1"), "{error}");
+        }
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! A small run with random weights, for tests.
 
 use burn::tensor::Device;
-use convlens_model::{ConvConfig, EncoderConfig, LexiconConfig, LexiconEntries, ModelConfig, Padding, Pooling, Role};
+use convlens_model::{EncoderConfig, LexiconConfig, LexiconEntries, ModelConfig, Padding, Pooling, Role};
 use convlens_text::{TokenizerKind, train};
 
 use crate::{DatasetConfig, FORMAT, Run, RunConfig, Task, TextConfig, TokenizerSource, TrainingConfig};
@@ -70,10 +70,10 @@ pub(crate) fn run(encoder: EncoderConfig, padding: Padding) -> Run {
     Run { config, tokenizer, model, device }
 }
 
-/// As [`run`], with convolutions of two widths, max pooling and perhaps a lexicon, in which *bad* negates.
+/// As [`run`], with max pooling and perhaps a lexicon, in which *bad* negates.
 #[allow(dead_code)]
-pub(crate) fn conv_run(with_lexicon: bool) -> Run {
-    let mut run = run(EncoderConfig::Conv(ConvConfig::new(4, &[2, 3])), Padding::Masked);
+pub(crate) fn pooled_run(encoder: EncoderConfig, with_lexicon: bool) -> Run {
+    let mut run = run(encoder, Padding::Masked);
     run.config.model.pooling = Pooling::Max;
     run.config.model.shrinkage = 3.0;
     if with_lexicon {

@@ -267,7 +267,10 @@ fn read_conv(folder: &Path) -> Result<(), RunError> {
 
 #[test]
 fn changed_files_of_convolutions_give_a_prediction_or_an_error_that_names_them() {
-    let runs = [testing::conv_run(false), testing::conv_run(true)].map(|run| run.files().expect("files"));
+    let runs = [false, true].map(|with_lexicon| {
+        let encoder = EncoderConfig::Conv(ConvConfig::new(4, &[2, 3]));
+        testing::pooled_run(encoder, with_lexicon).files().expect("files")
+    });
     let packed = runs[1].packed(Precision::Int6).expect("packs");
     let files = |files: RunFiles| [files.config, files.tokenizer, files.weights];
     change_and_read(runs.into_iter().chain([packed]).map(files).collect(), read_conv);

@@ -45,7 +45,7 @@ fn values(prediction: &Prediction) -> Vec<f64> {
 #[test]
 fn convolutions_without_tensors_give_the_same_scores() {
     for with_lexicon in [false, true] {
-        let run = testing::conv_run(with_lexicon);
+        let run = testing::pooled_run(EncoderConfig::Conv(ConvConfig::new(4, &[2, 3])), with_lexicon);
         let files = run.files().expect("files");
         let place = folder(&files);
         assert!(matches!(FoldedRun::open(place.path()), Err(PhrasesError::NotFolded { .. })));
