@@ -161,7 +161,7 @@ pub fn absolute(file: FileConfig) -> FileConfig {
     }
 }
 
-/// A path that does not depend on the working directory. An address on the Hub does not.
+/// A path that does not depend on the working directory, as an address on the Hub never does.
 pub fn absolute_path(path: &Path) -> PathBuf {
     if is_on_hub(path) {
         return path.into();
