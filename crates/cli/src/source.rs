@@ -117,11 +117,9 @@ impl FileArgs {
             ("no-quotes", self.no_quotes),
         ];
         let of_others = others.iter().map(|(flag, path)| (*flag, path.is_some()));
-        match flags.into_iter().chain(of_others).find(|(_, is_given)| *is_given) {
-            Some((flag, _)) if self.data.is_none() => {
-                return Err(Failure::Input(format!("--{flag} needs --data FILE")));
-            }
-            _ => {}
+        let given = flags.into_iter().chain(of_others).find(|(_, is_given)| *is_given);
+        if let (Some((flag, _)), None) = (given, &self.data) {
+            return Err(Failure::Input(format!("--{flag} needs --data FILE")));
         }
         let paths = self.data.as_deref().into_iter().chain(others.iter().filter_map(|(_, path)| *path));
         for path in paths {

@@ -61,10 +61,8 @@ pub fn is_on_hub(path: &Path) -> bool {
 ///
 /// The `Hub…` variants of [`DataError`].
 pub fn fetch(path: &Path, on_download: &OnDownload) -> Result<(), DataError> {
-    if is_on_hub(path) {
-        let text = path.to_string_lossy();
-        let address = Address::parse(&text).ok_or_else(|| DataError::HubAddress { path: path.into() })?;
-        address.dataset.fetch(address.file, address.revision.as_deref(), on_download)?;
+    if let Some(Address { dataset, revision, file }) = Address::of(path)? {
+        dataset.fetch(file, revision.as_deref(), on_download)?;
     }
     Ok(())
 }
@@ -72,12 +70,7 @@ pub fn fetch(path: &Path, on_download: &OnDownload) -> Result<(), DataError> {
 /// Where a path leads: to the file in the cache if it is an address on the Hub, which is downloaded first if it is not
 /// there, otherwise to the path itself.
 pub(crate) fn local_path(path: &Path) -> Result<Cow<'_, Path>, DataError> {
-    if !is_on_hub(path) {
-        return Ok(path.into());
-    }
-    let text = path.to_string_lossy();
-    let address = Address::parse(&text).ok_or_else(|| DataError::HubAddress { path: path.into() })?;
-    let Address { dataset, revision, file } = &address;
+    let Some(Address { dataset, revision, file }) = Address::of(path)? else { return Ok(path.into()) };
     let file = match dataset.cached(file, revision.as_deref()) {
         Some(cached) => cached,
         None => dataset.fetch(file, revision.as_deref(), &(Arc::new(|_| {}) as OnDownload))?,
@@ -94,6 +87,14 @@ struct Address<'a> {
 }
 
 impl<'a> Address<'a> {
+    /// The address that a path is; none for any other path.
+    fn of(path: &'a Path) -> Result<Option<Self>, DataError> {
+        match path.to_str().filter(|_| is_on_hub(path)) {
+            Some(address) => Self::parse(address).map(Some).ok_or_else(|| DataError::HubAddress { path: path.into() }),
+            None => Ok(None),
+        }
+    }
+
     fn parse(address: &'a str) -> Option<Self> {
         let (owner, rest) = address.strip_prefix(SCHEME)?.strip_prefix("datasets/")?.split_once('/')?;
         let (name, file) = rest.split_once('/')?;
