@@ -59,7 +59,7 @@ struct Lexicon {
     share: f64,
 }
 
-/// Where in a text a channel is largest, and its value there.
+/// The largest value of a channel in a text, and the position that has it.
 #[derive(Clone, Copy, Debug)]
 struct Largest {
     position: usize,
@@ -225,7 +225,7 @@ impl ConvRun {
         f64::from(self.head[output * self.config.filters * self.widths.len() + channel])
     }
 
-    /// What the pooled channels of a text are multiplied by.
+    /// The factor by which the pooled channels of a text are multiplied.
     fn evidence(&self, positions: usize) -> f64 {
         let share = self.config.lexicon.as_ref().map_or(1.0, |lexicon| lexicon.encoder_share);
         share * positions as f64 / (positions as f64 + self.config.shrinkage).max(f64::MIN_POSITIVE)
