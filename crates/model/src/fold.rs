@@ -45,6 +45,6 @@ impl Folded {
     /// - `mask`: `[batch, length]`, 1 where a position counts and 0 elsewhere
     /// - output: `[batch, length, outputs]`
     pub fn predict_positions(&self, ids: Tensor<2, Int>, mask: Tensor<2>) -> Tensor<3> {
-        sum_of_lookups(self.table.clone(), ids, mask, self.field, Epilogue::NONE)
+        sum_of_lookups(self.table.clone(), None, ids, mask, self.field, Epilogue::NONE)
     }
 }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::dropout;
 use crate::encoder::{Encode, EncoderSettings, downsampled};
-use crate::kernels::drop_values;
+use crate::kernels::{drop_values, has_kernels};
 use crate::limits::{self, MAX_PARAMETERS, MAX_SIZE, MAX_VOCABULARY, product};
 use crate::masking::zero_padding;
 use crate::pooling::{max_over_positions, mean_over_positions, shares_of_the_largest};
@@ -322,7 +322,7 @@ impl<E: Encode> TextModel<E> {
     /// The logits of each text, `[batch, outputs]`, by the fastest path: through the table if the model
     /// is linear, through a kernel that pools as it goes if there is one, otherwise layer by layer.
     pub fn forward(&self, batch: &Batch) -> Tensor<2> {
-        self.forward_rows(self.rows(batch), batch)
+        self.with_lexicon(self.forward_words(self.words(batch), batch.mask.clone()), batch)
     }
 
     /// The embeddings of the distinct words of a batch, `[distinct, embedding]`, each with the spelling of its form
@@ -361,7 +361,10 @@ impl<E: Encode> TextModel<E> {
     /// The same as [`forward`](Self::forward), for embeddings as [`rows`](Self::rows) returns them.
     /// Their gradient is as large as they are, not as large as the vocabulary.
     pub fn forward_rows(&self, rows: Tensor<2>, batch: &Batch) -> Tensor<2> {
-        let of_encoder = self.forward_encoder(rows, batch);
+        self.with_lexicon(self.forward_encoder(rows, batch), batch)
+    }
+
+    fn with_lexicon(&self, of_encoder: Tensor<2>, batch: &Batch) -> Tensor<2> {
         match &self.lexicon {
             Some(lexicon) => self.combine(of_encoder, lexicon.logits(batch)),
             None => of_encoder,
@@ -372,15 +375,18 @@ impl<E: Encode> TextModel<E> {
     /// logits of the model are these, [combined](Self::combine) with those of the lexicon; each of both can be
     /// trained as a model of its own.
     pub fn forward_encoder(&self, rows: Tensor<2>, batch: &Batch) -> Tensor<2> {
-        let drops = dropout::probability(&self.dropout, &rows.device()) > 0.0;
-        let words = Words::new(rows, batch);
+        self.forward_words(Words::new(rows, batch), batch.mask.clone())
+    }
+
+    fn forward_words(&self, words: Words, mask: Tensor<2>) -> Tensor<2> {
+        let drops = dropout::probability(&self.dropout, &words.device()) > 0.0;
         // The table includes the head, so there are no features to drop.
         if self.encoder.linear_kernel().is_some() && self.pooling == Pooling::Mean && !drops {
-            return self.pool(self.predict_words(words), batch.mask.clone());
+            return self.pool(self.predict_words(words), mask);
         }
         match self.encoder.forward_pooled(&words, self.pooling) {
-            Some(pooled) => self.predict_pooled(pooled, batch.mask.clone()),
-            None => self.finish(self.encoder.forward_words(&words), batch.mask.clone()),
+            Some(pooled) => self.predict_pooled(pooled, mask),
+            None => self.finish(self.encoder.forward_words(&words), mask),
         }
     }
 
@@ -425,6 +431,18 @@ impl<E: Encode> TextModel<E> {
     /// those of [`forward_embedded`](Self::forward_embedded), and as there, a lexicon adds nothing.
     pub fn scores_embedded(&self, x: Tensor<3>, mask: Tensor<2>) -> Tensor<3> {
         self.weighted(self.score(self.encode_embedded(x, mask.clone()), mask))
+    }
+
+    /// The sums over the positions of [`scores_embedded`](Self::scores_embedded), `[batch, outputs]`, by a kernel that
+    /// pools as it goes if there is one.
+    pub fn sums_embedded(&self, x: Tensor<3>, mask: Tensor<2>) -> Tensor<2> {
+        match self.encoder.forward_pooled(&Words::of_positions(x.clone(), mask.clone()), self.pooling) {
+            Some(pooled) => {
+                let evidence = self.evidence(self.position_mask(mask));
+                self.weighted(pooled.matmul(self.head_weight()) * evidence)
+            }
+            None => self.scores_embedded(x, mask).sum_dim(1).squeeze_dim::<2>(1),
+        }
     }
 
     /// The encoder's output at every position, `[batch, positions, hidden]`; the values at masked
@@ -544,6 +562,12 @@ impl<E: Encode> TextModel<E> {
     }
 
     fn words(&self, batch: &Batch) -> Words {
+        let embeddings = self.embed.weight.val();
+        let are_plain = self.spelling.is_none() && self.condition.is_none();
+        let records = embeddings.device().is_autodiff();
+        if self.encoder.reads_as_they_are() && are_plain && !records && has_kernels(&embeddings) {
+            return Words::from_parts(embeddings, batch.ids.clone(), batch.mask.clone());
+        }
         Words::new(self.rows(batch), batch)
     }
 

@@ -26,6 +26,14 @@ impl Words {
         Self { rows, indices: batch.distinct_indices.clone(), mask: batch.mask.clone() }
     }
 
+    /// Words with an embedding of their own at every position, `[batch, length, embedding]`, of which those count where
+    /// `mask`, `[batch, length]`, is 1.
+    pub(crate) fn of_positions(x: Tensor<3>, mask: Tensor<2>) -> Self {
+        let [batch, length, embedding] = x.dims();
+        let indices = Tensor::arange(0..(batch * length) as i64, &x.device()).reshape([batch, length]);
+        Self::from_parts(x.reshape([batch * length, embedding]), indices, mask)
+    }
+
     /// The words whose embeddings are these rows, at the positions given by `indices`.
     pub(crate) fn from_parts(rows: Tensor<2>, indices: Tensor<2, Int>, mask: Tensor<2>) -> Self {
         Self { rows, indices, mask }
@@ -83,8 +91,7 @@ impl Words {
         field: ReceptiveField,
         epilogue: Epilogue,
     ) -> Tensor<3> {
-        let table = self.table(kernel, bias, field);
-        sum_of_lookups(table, self.indices.clone(), self.mask.clone(), field, epilogue)
+        sum_of_lookups(self.table(kernel), bias, self.indices.clone(), self.mask.clone(), field, epilogue)
     }
 
     /// The same as [`convolve`](Self::convolve), then ReLU, then pooled over the positions that count:
@@ -96,8 +103,7 @@ impl Words {
         field: ReceptiveField,
         pooling: Pooling,
     ) -> Tensor<2> {
-        let table = self.table(kernel, bias, field);
-        pool_of_lookups(table, self.indices.clone(), self.mask.clone(), field, pooling)
+        pool_of_lookups(self.table(kernel), bias, self.indices.clone(), self.mask.clone(), field, pooling)
     }
 
     /// The mean over the positions that count of a convolution without bias, `[batch, channels]`.
@@ -109,6 +115,7 @@ impl Words {
         let [batch, length] = self.mask.dims();
         let x = sum_of_lookups(
             self.rows.clone(),
+            None,
             self.indices.clone(),
             self.mask.clone(),
             ReceptiveField::ONE,
@@ -130,34 +137,19 @@ impl Words {
     /// The same as [`convolve`](Self::convolve), for embeddings that already are what each word
     /// contributes at each place, the channels of one place next to each other.
     pub(crate) fn sum_places(&self, bias: Option<Tensor<1>>, field: ReceptiveField, epilogue: Epilogue) -> Tensor<3> {
-        let table = with_bias(self.rows.clone(), bias, field);
-        sum_of_lookups(table, self.indices.clone(), self.mask.clone(), field, epilogue)
+        sum_of_lookups(self.rows.clone(), bias, self.indices.clone(), self.mask.clone(), field, epilogue)
     }
 
     /// The same as [`convolve_pooled`](Self::convolve_pooled), for embeddings as in
     /// [`sum_places`](Self::sum_places).
     pub(crate) fn pool_places(&self, bias: Option<Tensor<1>>, field: ReceptiveField, pooling: Pooling) -> Tensor<2> {
-        let table = with_bias(self.rows.clone(), bias, field);
-        pool_of_lookups(table, self.indices.clone(), self.mask.clone(), field, pooling)
+        pool_of_lookups(self.rows.clone(), bias, self.indices.clone(), self.mask.clone(), field, pooling)
     }
 
     /// What each word contributes at each place, `[distinct, kernel_size · channels]`.
-    fn table(&self, kernel: Tensor<3>, bias: Option<Tensor<1>>, field: ReceptiveField) -> Tensor<2> {
+    fn table(&self, kernel: Tensor<3>) -> Tensor<2> {
         let [channels, dimensions, kernel_size] = kernel.dims();
         let kernel = kernel.permute([1, 2, 0]).reshape([dimensions, kernel_size * channels]);
-        with_bias(self.rows.clone().matmul(kernel), bias, field)
-    }
-}
-
-/// Adds the bias to what a word contributes at the centre of a phrase: every position is the centre of
-/// exactly one phrase.
-fn with_bias(table: Tensor<2>, bias: Option<Tensor<1>>, field: ReceptiveField) -> Tensor<2> {
-    match bias {
-        Some(bias) => {
-            let [channels] = bias.dims();
-            let around = [(field.left * channels, field.right * channels)];
-            table + bias.pad(around, 0.0).unsqueeze::<2>()
-        }
-        None => table,
+        self.rows.clone().matmul(kernel)
     }
 }

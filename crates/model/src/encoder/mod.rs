@@ -331,6 +331,12 @@ pub trait Encode: Module + ModuleDisplay + Sync {
         None
     }
 
+    /// Whether the first layer adds up the embeddings of words as they are, without a product, so that nothing is saved
+    /// by reading each distinct word once.
+    fn reads_as_they_are(&self) -> bool {
+        false
+    }
+
     /// The filters of the first layer, which read the words; none if it is not a convolution.
     fn filters(&self) -> Option<Filters> {
         None
@@ -364,6 +370,10 @@ impl Encode for Encoder {
 
     fn forward_pooled(&self, words: &Words, pooling: Pooling) -> Option<Tensor<2>> {
         each!(Self, self, encoder => encoder.forward_pooled(words, pooling))
+    }
+
+    fn reads_as_they_are(&self) -> bool {
+        each!(Self, self, encoder => encoder.reads_as_they_are())
     }
 
     fn filters(&self) -> Option<Filters> {

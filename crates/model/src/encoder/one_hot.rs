@@ -114,6 +114,10 @@ impl Encode for OneHot {
         Some(Tensor::cat(self.widths().map(forward_width).collect(), 1))
     }
 
+    fn reads_as_they_are(&self) -> bool {
+        true
+    }
+
     fn filters(&self) -> Option<Filters> {
         let widest = self.widths().fold(ReceptiveField::ONE, |widest, width| widest.or(width.field));
         let dimensions_of_width = |Width { field, weights, .. }: Width| {

@@ -3,48 +3,69 @@
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::backend::autodiff::grads::Gradients;
-use burn::backend::autodiff::ops::{Backward, Ops, OpsKind, unary};
+use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::backend::tensor::{FloatTensor, IntTensor};
-use burn::backend::{Autodiff, Backend, Dispatch, Flex, backend_extension};
+use burn::backend::{Autodiff, Backend, Dispatch, Flex, TensorMetadata, backend_extension};
 use burn::tensor::module::embedding;
-use burn::tensor::{Int, Tensor};
+use burn::tensor::{Int, Shape, Tensor};
 use burn_flex::FlexTensor;
 use rayon::prelude::*;
 
 use super::occurrences::Occurrences;
 use super::simd::vectorized;
-use super::{Epilogue, add, has_lookup_kernels, places_within, tensor};
+use super::table::{Table, readable};
+use super::{Epilogue, add, has_lookup_kernels, tensor};
 use crate::ReceptiveField;
 use crate::masking::zero_padding;
 
-/// For each position, the sum of what the words around it contribute at their places, then the epilogue.
+/// For each position, the sum of the bias and of what the words around it contribute at their places, then the
+/// epilogue.
 ///
 /// # Shapes
 ///
 /// - `table`: `[words, places · channels]`, the channels of one place next to each other, one place for
 ///   each position of `field`
+/// - `bias`: `[channels]`, none for zeros
 /// - `ids`: `[batch, length]`, rows of the table
 /// - `mask`: `[batch, length]`, 1 where a position counts and 0 where it contributes nothing
 /// - output: `[batch, length, channels]`
 pub(crate) fn sum_of_lookups(
     table: Tensor<2>,
+    bias: Option<Tensor<1>>,
     ids: Tensor<2, Int>,
     mask: Tensor<2>,
     field: ReceptiveField,
     epilogue: Epilogue,
 ) -> Tensor<3> {
-    if !has_lookup_kernels(&table, &ids, &mask) {
-        return epilogue.composed(composed(table, ids, mask, field));
+    if !has_lookup_kernels(&table, bias.as_ref(), &ids, &mask) {
+        return epilogue.composed(composed(table, bias, ids, mask, field));
     }
+    let bias = bias_of(&table, bias, field).into_dispatch();
     let (table, ids, mask) = (table.into_dispatch(), ids.into_dispatch(), mask.inner().into_dispatch());
-    Tensor::from_dispatch(Dispatch::lookup_sum(table, ids, mask, field, epilogue))
+    Tensor::from_dispatch(Dispatch::lookup_sum(table, bias, ids, mask, field, epilogue))
+}
+
+/// The bias of a table, or zeros.
+pub(super) fn bias_of(table: &Tensor<2>, bias: Option<Tensor<1>>, field: ReceptiveField) -> Tensor<1> {
+    bias.unwrap_or_else(|| Tensor::zeros([table.dims()[1] / field.size()], &table.device()))
 }
 
 /// The sums, composed of Burn's operations. Place by place, so that no more than the output is in memory.
-pub(super) fn composed(table: Tensor<2>, ids: Tensor<2, Int>, mask: Tensor<2>, field: ReceptiveField) -> Tensor<3> {
+pub(super) fn composed(
+    table: Tensor<2>,
+    bias: Option<Tensor<1>>,
+    ids: Tensor<2, Int>,
+    mask: Tensor<2>,
+    field: ReceptiveField,
+) -> Tensor<3> {
     let length = ids.dims()[1];
     let [words, width] = table.dims();
     let channels = width / field.size();
+    // Every position is the centre of exactly one phrase.
+    let table = match bias {
+        Some(bias) => table + bias.pad([(field.left * channels, field.right * channels)], 0.0).unsqueeze::<2>(),
+        None => table,
+    };
     let mask = mask.unsqueeze_dim::<3>(2);
     let at_place = |place: usize| {
         let of_place = table.clone().slice([0..words, place * channels..(place + 1) * channels]);
@@ -61,6 +82,7 @@ pub(super) fn composed(table: Tensor<2>, ids: Tensor<2, Int>, mask: Tensor<2>, f
 pub(crate) trait LookupSum: Backend {
     fn lookup_sum(
         table: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
         ids: IntTensor<Self>,
         mask: FloatTensor<Self>,
         field: ReceptiveField,
@@ -92,6 +114,7 @@ pub(crate) trait LookupSumBackward: LookupSum {
 impl<B: LookupSumBackward, C: CheckpointStrategy> LookupSum for Autodiff<B, C> {
     fn lookup_sum(
         table: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
         ids: IntTensor<Self>,
         mask: FloatTensor<Self>,
         field: ReceptiveField,
@@ -100,47 +123,68 @@ impl<B: LookupSumBackward, C: CheckpointStrategy> LookupSum for Autodiff<B, C> {
         #[derive(Debug)]
         struct Step;
 
-        impl<B: LookupSumBackward> Backward<B, 1> for Step {
+        impl<B: LookupSumBackward> Backward<B, 2> for Step {
             type State = Kept<FloatTensor<B>, IntTensor<B>>;
 
-            fn backward(self, ops: Ops<Self::State, 1>, gradients: &mut Gradients, _checkpointer: &mut Checkpointer) {
-                unary::<B, _>(ops.parents, ops.node, gradients, |gradient| B::lookup_sum_backward(gradient, ops.state));
+            fn backward(self, ops: Ops<Self::State, 2>, gradients: &mut Gradients, _checkpointer: &mut Checkpointer) {
+                let (gradient, field) = (gradients.consume::<B>(&ops.node), ops.state.field);
+                let of_table = B::lookup_sum_backward(gradient, ops.state);
+                let [table, bias] = ops.parents;
+                if let Some(bias) = bias {
+                    gradients.register::<B>(bias.id, bias_gradient::<B>(of_table.clone(), field));
+                }
+                if let Some(table) = table {
+                    gradients.register::<B>(table.id, of_table);
+                }
             }
         }
 
-        let mask = mask.into_primitive();
-        match Step.prepare::<C>([table.node()]).compute_bound().stateful() {
+        let (mask, nodes) = (mask.into_primitive(), [table.node(), bias.node()]);
+        let [table, bias] = [table, bias].map(|tensor| tensor.into_primitive());
+        match Step.prepare::<C>(nodes).compute_bound().stateful() {
             OpsKind::Tracked(step) => {
-                let table = table.into_primitive();
-                let words = burn::backend::TensorMetadata::shape(&table)[0];
-                let sums = B::lookup_sum(table, ids.clone(), mask.clone(), field, epilogue);
+                let words = table.shape()[0];
+                let sums = B::lookup_sum(table, bias, ids.clone(), mask.clone(), field, epilogue);
                 let output = epilogue.reads_output().then(|| sums.clone());
                 step.finish(Kept { ids, mask, field, words, output, epilogue }, sums)
             }
-            OpsKind::UnTracked(step) => step.finish(B::lookup_sum(table.into_primitive(), ids, mask, field, epilogue)),
+            OpsKind::UnTracked(step) => step.finish(B::lookup_sum(table, bias, ids, mask, field, epilogue)),
         }
     }
+}
+
+/// The gradient of the bias, `[channels]`, from that of a table, `[words, places · channels]`: its sum over all words at
+/// the centre, because every position is the centre of one phrase.
+pub(super) fn bias_gradient<B: Backend>(of_table: FloatTensor<B>, field: ReceptiveField) -> FloatTensor<B> {
+    let [words, width] = of_table.shape().dims();
+    let channels = width / field.size();
+    let center = field.left * channels..(field.left + 1) * channels;
+    let of_center = B::float_slice(of_table, &[(0..words).into(), center.into()]);
+    B::float_reshape(B::float_sum_dim(of_center, 0), Shape::new([channels]))
 }
 
 impl LookupSum for Flex {
     fn lookup_sum(
         table: FlexTensor,
+        bias: FlexTensor,
         ids: FlexTensor,
         mask: FlexTensor,
         field: ReceptiveField,
         epilogue: Epilogue,
     ) -> FlexTensor {
-        let (table, ids, mask) = (table.to_contiguous(), ids.to_contiguous(), mask.to_contiguous());
+        let (table, [bias, ids, mask]) = (readable(table), [bias, ids, mask].map(|tensor| tensor.to_contiguous()));
         let [batch, length] = ids.layout().shape().dims();
-        let channels = table.layout().shape()[1] / field.size();
-        let (table, ids, mask) = (table.storage::<f32>(), ids.storage::<i32>(), mask.storage::<f32>());
+        let table = Table::new(&table, &bias, field);
+        let (channels, ids, mask) = (table.channels(), ids.storage::<i32>(), mask.storage::<f32>());
 
         let mut sums = vec![0.0f32; batch * length * channels];
         let texts = ids.par_chunks(length.max(1)).zip(mask.par_chunks(length.max(1)));
         let texts = sums.par_chunks_mut((length * channels).max(1)).zip(texts).enumerate();
         texts.for_each(|(text, (sums, (ids, mask)))| {
             vectorized!({
-                sum_text(sums, table, ids, mask, field);
+                for (center, sum) in sums.chunks_exact_mut(channels).enumerate() {
+                    table.add_phrase(sum, center, ids, mask);
+                }
                 for (number, sums) in (text * length..).zip(sums.chunks_exact_mut(channels)) {
                     epilogue.finish(number, sums);
                 }
@@ -169,22 +213,6 @@ impl LookupSumBackward for Flex {
             });
         });
         tensor(sums, [words, width])
-    }
-}
-
-/// Adds the sums of one text to `sums`, `[length, channels]`.
-#[inline(always)]
-fn sum_text(sums: &mut [f32], table: &[f32], ids: &[i32], mask: &[f32], field: ReceptiveField) {
-    let (left, places) = (field.left, field.size());
-    let channels = sums.len() / ids.len();
-    for (center, sum) in sums.chunks_exact_mut(channels).enumerate() {
-        for place in places_within(center, left, places, ids.len()) {
-            let at = center + place - left;
-            if mask[at] != 0.0 {
-                let start = (ids[at] as usize * places + place) * channels;
-                add(sum, &table[start..start + channels]);
-            }
-        }
     }
 }
 

@@ -5,7 +5,7 @@
 //! | operation | modules |
 //! |---|---|
 //! | a convolution of vectors, with bias, ReLU, dropout and mask; a transposed convolution | `convolution` |
-//! | the first convolution over words, also with pooling | `lookup`, `pooled_lookup` |
+//! | the first convolution over words, with bias, also with pooling | `lookup`, `pooled_lookup`, `table` |
 //! | an LSTM or GRU over a text | `recurrent` |
 //! | layer normalisation, the gate of WaveNet, the sum of a residual block | `layer_norm`, `gate`, `rectified_sum` |
 //! | a linear layer with many outputs and its loss | `cross_entropy` |
@@ -35,6 +35,7 @@ mod recurrent;
 mod scratch;
 mod simd;
 mod squash;
+mod table;
 
 use burn::tensor::{DType, Device, Int, Shape, Tensor, TensorData};
 use burn_flex::FlexTensor;
@@ -55,9 +56,9 @@ pub(crate) fn has_kernels<const D: usize>(x: &Tensor<D>) -> bool {
     x.device().inner() == Device::flex() && x.dtype() == DType::F32
 }
 
-/// Whether the kernels can look `ids` up in `table`, with `mask`.
-fn has_lookup_kernels(table: &Tensor<2>, ids: &Tensor<2, Int>, mask: &Tensor<2>) -> bool {
-    has_kernels(table) && has_kernels(mask) && ids.dtype() == DType::I32
+/// Whether the kernels can look `ids` up in `table`, with `bias` and `mask`.
+fn has_lookup_kernels(table: &Tensor<2>, bias: Option<&Tensor<1>>, ids: &Tensor<2, Int>, mask: &Tensor<2>) -> bool {
+    has_kernels(table) && bias.is_none_or(has_kernels) && has_kernels(mask) && ids.dtype() == DType::I32
 }
 
 /// How many positions of each text count, from a mask `[batch, length]` in which they come first.

@@ -4,7 +4,7 @@
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::backend::autodiff::grads::Gradients;
-use burn::backend::autodiff::ops::{Backward, Ops, OpsKind, unary};
+use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Autodiff, Backend, Dispatch, Flex, TensorMetadata, backend_extension};
 use burn::tensor::activation::relu;
@@ -12,9 +12,11 @@ use burn::tensor::{Int, Tensor};
 use burn_flex::FlexTensor;
 use rayon::prelude::*;
 
+use super::lookup::{self, bias_gradient, bias_of};
 use super::occurrences::Occurrences;
 use super::simd::vectorized;
-use super::{add, has_lookup_kernels, lookup, places_within, tensor};
+use super::table::{Table, readable};
+use super::{has_lookup_kernels, places_within, tensor};
 use crate::pooling::{max_over_positions, mean_over_positions};
 use crate::{Pooling, ReceptiveField};
 
@@ -26,28 +28,31 @@ use crate::{Pooling, ReceptiveField};
 /// - output: `[batch, channels]`
 pub(crate) fn pool_of_lookups(
     table: Tensor<2>,
+    bias: Option<Tensor<1>>,
     ids: Tensor<2, Int>,
     mask: Tensor<2>,
     field: ReceptiveField,
     pooling: Pooling,
 ) -> Tensor<2> {
-    if !has_lookup_kernels(&table, &ids, &mask) {
-        return composed(table, ids, mask, field, pooling);
+    if !has_lookup_kernels(&table, bias.as_ref(), &ids, &mask) {
+        return composed(table, bias, ids, mask, field, pooling);
     }
+    let bias = bias_of(&table, bias, field).into_dispatch();
     let (table, ids, mask) = (table.into_dispatch(), ids.into_dispatch(), mask.inner().into_dispatch());
     let is_max = pooling == Pooling::Max;
-    Tensor::from_dispatch(Dispatch::lookup_pool(table, ids, mask, field.left, field.size(), is_max))
+    Tensor::from_dispatch(Dispatch::lookup_pool(table, bias, ids, mask, field, is_max))
 }
 
 /// The same, composed of Burn's operations.
 fn composed(
     table: Tensor<2>,
+    bias: Option<Tensor<1>>,
     ids: Tensor<2, Int>,
     mask: Tensor<2>,
     field: ReceptiveField,
     pooling: Pooling,
 ) -> Tensor<2> {
-    let sums = relu(lookup::composed(table, ids, mask.clone(), field));
+    let sums = relu(lookup::composed(table, bias, ids, mask.clone(), field));
     match pooling {
         Pooling::Mean => mean_over_positions(sums, mask),
         Pooling::Max => max_over_positions(sums, mask),
@@ -59,10 +64,10 @@ fn composed(
 pub(crate) trait LookupPool: Backend {
     fn lookup_pool(
         table: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
         ids: IntTensor<Self>,
         mask: FloatTensor<Self>,
-        left: usize,
-        places: usize,
+        field: ReceptiveField,
         is_max: bool,
     ) -> FloatTensor<Self>;
 }
@@ -70,8 +75,7 @@ pub(crate) trait LookupPool: Backend {
 /// The phrase around a position, and how positions are pooled.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Window {
-    left: usize,
-    places: usize,
+    field: ReceptiveField,
     is_max: bool,
 }
 
@@ -82,6 +86,7 @@ pub(crate) trait PoolKernel: Backend {
     /// above zero. NaN counts as above zero.
     fn pool(
         table: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
         ids: IntTensor<Self>,
         mask: FloatTensor<Self>,
         window: Window,
@@ -101,58 +106,70 @@ pub(crate) trait PoolKernel: Backend {
 impl LookupPool for Flex {
     fn lookup_pool(
         table: FlexTensor,
+        bias: FlexTensor,
         ids: FlexTensor,
         mask: FlexTensor,
-        left: usize,
-        places: usize,
+        field: ReceptiveField,
         is_max: bool,
     ) -> FlexTensor {
-        Self::pool(table, ids, mask, Window { left, places, is_max }).0
+        Self::pool(table, bias, ids, mask, Window { field, is_max }).0
     }
 }
 
 impl<B: PoolKernel, C: CheckpointStrategy> LookupPool for Autodiff<B, C> {
     fn lookup_pool(
         table: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
         ids: IntTensor<Self>,
         mask: FloatTensor<Self>,
-        left: usize,
-        places: usize,
+        field: ReceptiveField,
         is_max: bool,
     ) -> FloatTensor<Self> {
         #[derive(Debug)]
         struct Step;
 
-        impl<B: PoolKernel> Backward<B, 1> for Step {
+        impl<B: PoolKernel> Backward<B, 2> for Step {
             type State = (IntTensor<B>, IntTensor<B>, FloatTensor<B>, Window, usize);
 
-            fn backward(self, ops: Ops<Self::State, 1>, gradients: &mut Gradients, _checkpointer: &mut Checkpointer) {
+            fn backward(self, ops: Ops<Self::State, 2>, gradients: &mut Gradients, _checkpointer: &mut Checkpointer) {
                 let (found, ids, mask, window, words) = ops.state;
-                unary::<B, _>(ops.parents, ops.node, gradients, |gradient| {
-                    B::pool_backward(gradient, found, ids, mask, window, words)
-                });
+                let gradient = gradients.consume::<B>(&ops.node);
+                let of_table = B::pool_backward(gradient, found, ids, mask, window, words);
+                let [table, bias] = ops.parents;
+                if let Some(bias) = bias {
+                    gradients.register::<B>(bias.id, bias_gradient::<B>(of_table.clone(), window.field));
+                }
+                if let Some(table) = table {
+                    gradients.register::<B>(table.id, of_table);
+                }
             }
         }
 
-        let (mask, window) = (mask.into_primitive(), Window { left, places, is_max });
-        match Step.prepare::<C>([table.node()]).compute_bound().stateful() {
+        let (nodes, window) = ([table.node(), bias.node()], Window { field, is_max });
+        let [table, bias, mask] = [table, bias, mask].map(|tensor| tensor.into_primitive());
+        match Step.prepare::<C>(nodes).compute_bound().stateful() {
             OpsKind::Tracked(step) => {
-                let table = table.into_primitive();
                 let words = table.shape()[0];
-                let (pooled, found) = B::pool(table, ids.clone(), mask.clone(), window);
+                let (pooled, found) = B::pool(table, bias, ids.clone(), mask.clone(), window);
                 step.finish((found, ids, mask, window, words), pooled)
             }
-            OpsKind::UnTracked(step) => step.finish(B::pool(table.into_primitive(), ids, mask, window).0),
+            OpsKind::UnTracked(step) => step.finish(B::pool(table, bias, ids, mask, window).0),
         }
     }
 }
 
 impl PoolKernel for Flex {
-    fn pool(table: FlexTensor, ids: FlexTensor, mask: FlexTensor, window: Window) -> (FlexTensor, FlexTensor) {
-        let (table, ids, mask) = (table.to_contiguous(), ids.to_contiguous(), mask.to_contiguous());
+    fn pool(
+        table: FlexTensor,
+        bias: FlexTensor,
+        ids: FlexTensor,
+        mask: FlexTensor,
+        window: Window,
+    ) -> (FlexTensor, FlexTensor) {
+        let (table, [bias, ids, mask]) = (readable(table), [bias, ids, mask].map(|tensor| tensor.to_contiguous()));
         let [batch, length] = ids.layout().shape().dims();
-        let channels = table.layout().shape()[1] / window.places;
-        let (table, ids, mask) = (table.storage::<f32>(), ids.storage::<i32>(), mask.storage::<f32>());
+        let table = &Table::new(&table, &bias, window.field);
+        let (channels, ids, mask) = (table.channels(), ids.storage::<i32>(), mask.storage::<f32>());
 
         let mut pooled = vec![0.0f32; batch * channels];
         let texts = pooled
@@ -165,8 +182,6 @@ impl PoolKernel for Flex {
                     table,
                     ids,
                     mask,
-                    window,
-                    channels,
                     #[inline(always)]
                     |center, sum| {
                         for ((largest, position), &value) in pooled.iter_mut().zip(found.iter_mut()).zip(sum) {
@@ -186,8 +201,6 @@ impl PoolKernel for Flex {
                     table,
                     ids,
                     mask,
-                    window,
-                    channels,
                     #[inline(always)]
                     |center, sum| {
                         let found = &mut found[center * channels..][..channels];
@@ -219,7 +232,7 @@ impl PoolKernel for Flex {
         let [_, length] = ids.layout().shape().dims();
         let [_, channels] = gradient.layout().shape().dims();
         let (gradient, ids, mask) = (gradient.storage::<f32>(), ids.storage::<i32>(), mask.storage::<f32>());
-        let width = window.places * channels;
+        let width = window.field.size() * channels;
         let mut sums = vec![0.0f32; words * width];
         if window.is_max {
             let found = found.storage::<i32>();
@@ -252,24 +265,11 @@ impl PoolKernel for Flex {
 
 /// Calls `take` with every position of a text that counts and its sums.
 #[inline(always)]
-fn each_sum(
-    table: &[f32],
-    ids: &[i32],
-    mask: &[f32],
-    window: Window,
-    channels: usize,
-    mut take: impl FnMut(usize, &[f32]),
-) {
-    let mut sum = vec![0.0f32; channels];
+fn each_sum(table: &Table<'_>, ids: &[i32], mask: &[f32], mut take: impl FnMut(usize, &[f32])) {
+    let mut sum = vec![0.0f32; table.channels()];
     for center in (0..ids.len()).filter(|&center| mask[center] != 0.0) {
         sum.fill(0.0);
-        for place in places_within(center, window.left, window.places, ids.len()) {
-            let at = center + place - window.left;
-            if mask[at] != 0.0 {
-                let start = (ids[at] as usize * window.places + place) * channels;
-                add(&mut sum, &table[start..start + channels]);
-            }
-        }
+        table.add_phrase(&mut sum, center, ids, mask);
         take(center, &sum);
     }
 }
@@ -286,12 +286,12 @@ fn mean_backward(
     length: usize,
     window: Window,
 ) {
-    let channels = sums.len() / window.places;
+    let channels = sums.len() / window.field.size();
     for &index in positions {
         let (text, at) = (index as usize / length, index as usize % length);
         let gradient = &scaled[text * channels..][..channels];
         for (place, sum) in sums.chunks_exact_mut(channels).enumerate() {
-            let center = (at + window.left).checked_sub(place).filter(|&center| center < length);
+            let center = (at + window.field.left).checked_sub(place).filter(|&center| center < length);
             if let Some(center) = center.filter(|&center| mask[text * length + center] != 0.0) {
                 let found = &found[(text * length + center) * channels..][..channels];
                 let parts = sum.iter_mut().zip(gradient).zip(found);
@@ -306,10 +306,10 @@ fn max_backward(sums: &mut [f32], gradient: &[f32], found: &[i32], ids: &[i32], 
     let channels = gradient.len();
     for (channel, (&gradient, &center)) in gradient.iter().zip(found).enumerate() {
         let Ok(center) = usize::try_from(center) else { continue };
-        for place in places_within(center, window.left, window.places, ids.len()) {
-            let at = center + place - window.left;
+        for place in places_within(center, window.field.left, window.field.size(), ids.len()) {
+            let at = center + place - window.field.left;
             if mask[at] != 0.0 {
-                sums[(ids[at] as usize * window.places + place) * channels + channel] += gradient;
+                sums[(ids[at] as usize * window.field.size() + place) * channels + channel] += gradient;
             }
         }
     }
@@ -347,8 +347,8 @@ mod tests {
         let ids = Tensor::<2, Int>::from_ints([[0, 1, 0], [0, 2, 0], [2, 0, 1]], &device);
         let mask = Tensor::<2>::ones([3, 3], &device);
         for pooling in POOLINGS {
-            let kernel = pool_of_lookups(table.clone(), ids.clone(), mask.clone(), FIELD, pooling);
-            let composed = composed(table.clone(), ids.clone(), mask.clone(), FIELD, pooling);
+            let kernel = pool_of_lookups(table.clone(), None, ids.clone(), mask.clone(), FIELD, pooling);
+            let composed = composed(table.clone(), None, ids.clone(), mask.clone(), FIELD, pooling);
             for pooled in [kernel, composed] {
                 let is_nan: Vec<bool> = values(pooled.clone().inner()).into_iter().map(f32::is_nan).collect();
                 assert_eq!(is_nan, [false, true, false, false, false, true], "{pooling:?}");
@@ -366,7 +366,7 @@ mod tests {
         let mask = Tensor::<2>::from_floats([[1.0, 1.0, 1.0], [1.0, 1.0, 0.0]], &device);
         let table = table([1.0, -2.0, 0.5, 4.0, 2.0, 1.5, -1.0, 0.0, 3.0, 0.5, 1.0, -0.5], &device);
         for pooling in POOLINGS {
-            let expected = values(pool_of_lookups(table.clone(), ids.clone(), mask.clone(), FIELD, pooling));
+            let expected = values(pool_of_lookups(table.clone(), None, ids.clone(), mask.clone(), FIELD, pooling));
             let assert_close = |found: Tensor<2>, tolerance: f32, of: &str| {
                 for (found, expected) in values(found).iter().zip(&expected) {
                     assert!((found - expected).abs() < tolerance, "{of}, {pooling:?}: {found} is not {expected}");
@@ -374,11 +374,11 @@ mod tests {
             };
             for (dtype, tolerance) in [(DType::F16, 0.01), (DType::BF16, 0.02), (DType::F64, 1e-6)] {
                 let (table, mask) = (table.clone().cast(dtype), mask.clone().cast(dtype));
-                let found = pool_of_lookups(table, ids.clone(), mask, FIELD, pooling);
+                let found = pool_of_lookups(table, None, ids.clone(), mask, FIELD, pooling);
                 assert_close(found, tolerance, dtype.name());
             }
             let ids = ids.clone().cast(DType::I64);
-            assert_close(pool_of_lookups(table.clone(), ids, mask.clone(), FIELD, pooling), 1e-6, "i64");
+            assert_close(pool_of_lookups(table.clone(), None, ids, mask.clone(), FIELD, pooling), 1e-6, "i64");
         }
     }
 
@@ -393,16 +393,20 @@ mod tests {
             let ids = Tensor::<2, Int>::from_data(TensorData::new(ids, [2, 7]), &device);
             let mask: Vec<f32> = mask.into_iter().map(f32::from).collect();
             let mask = Tensor::<2>::from_data(TensorData::new(mask, [2, 7]), &device);
-            let values: Vec<f32> = (1..=5 * field.size() * 3).map(|at| (at as f32 * 1.7).sin()).collect();
-            let table = Tensor::<2>::from_data(TensorData::new(values, [5, field.size() * 3]), &device).require_grad();
+            let width = field.size() * 3;
+            let values: Vec<f32> = (1..=5 * (width + 2)).map(|at| (at as f32 * 1.7).sin()).collect();
+            let rows = Tensor::<2>::from_data(TensorData::new(values, [5, width + 2]), &device).require_grad();
+            let table = || rows.clone().slice([0..5, 1..width + 1]); // parts of longer rows
+            let bias = Tensor::<1>::from_floats([0.3, -0.2, 0.1], &device).require_grad();
 
             let pooling = if is_max { Pooling::Max } else { Pooling::Mean };
-            let kernel = pool_of_lookups(table.clone(), ids.clone(), mask.clone(), field, pooling);
-            let composed = composed(table.clone(), ids, mask, field, pooling);
+            let kernel = pool_of_lookups(table(), Some(bias.clone()), ids.clone(), mask.clone(), field, pooling);
+            let composed = composed(table(), Some(bias.clone()), ids, mask, field, pooling);
             let both = [kernel, composed].map(|pooled| {
                 let gradients = (pooled.clone() * pooled.clone()).sum().backward();
-                let gradient = table.grad(&gradients).expect("a gradient");
-                [pooled.try_into_vec_as::<f32>().expect("values"), gradient.try_into_vec_as().expect("values")]
+                let gradient = rows.grad(&gradients).expect("a gradient").try_into_vec_as::<f32>();
+                let of_bias = bias.grad(&gradients).expect("a gradient").try_into_vec_as::<f32>();
+                [pooled.try_into_vec_as::<f32>(), gradient, of_bias].map(|values| values.expect("values"))
             });
             for (one, other) in both[0].concat().into_iter().zip(both[1].concat()) {
                 prop_assert!((one - other).abs() < 1e-5, "{one} and {other}, {pooling:?}");

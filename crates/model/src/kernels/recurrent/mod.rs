@@ -72,7 +72,7 @@ pub(crate) fn read(
     let Parameters { input, input_bias, recurrent, recurrent_bias } = parameters;
     let matrices = has_kernels(&input) && has_kernels(&recurrent);
     let vectors = has_kernels(&input_bias) && has_kernels(&recurrent_bias);
-    if !matrices || !vectors || !has_lookup_kernels(&words, &ids, &mask) {
+    if !matrices || !vectors || !has_lookup_kernels(&words, None, &ids, &mask) {
         return None;
     }
     let [input, recurrent] = [input, recurrent].map(Tensor::into_dispatch);
