@@ -107,15 +107,20 @@ impl Analysis {
             Judged::check(run)?;
         }
         let table = run.word_table()?;
-        let certificate = Certificate::new(run, table.as_ref(), corpus, options.tolerance, on_stage)?;
+        let vectors = FilterVectors::new(run)?;
+        let contributions = contributions(run, table.as_ref())?;
+        let to_first: Vec<f64> = contributions.iter().map(|contribution| contribution[0]).collect();
+        // The eigenvalues of thousands of dimensions take one core as long as the certificate takes all.
+        let (certificate, plane) = rayon::join(
+            || Certificate::new(run, table.as_ref(), corpus, options.tolerance, on_stage),
+            || Plane::new(&vectors, &to_first),
+        );
+        let certificate = certificate?;
         certificate.check(corpus)?;
         let chosen = choose(corpus.len(), options.explained, options.seed);
         let texts = corpus.encode_within(run, &chosen, EXPLAINED_TOKENS)?;
         let explained = explain(run, table.as_ref(), &options.own, &texts, on_stage)?;
         let vocabulary = Vocabulary::new(run);
-        let vectors = FilterVectors::new(run)?;
-        let contributions = contributions(run, table.as_ref())?;
-        let to_first: Vec<f64> = contributions.iter().map(|contribution| contribution[0]).collect();
         let measured: Vec<usize> = (0..texts.len().min(options.faithfulness)).collect();
         let faithfulness = Faithfulness::new(run, table.as_ref(), &texts.part(&measured), options.seed, on_stage)?;
         let notes = [
@@ -135,7 +140,7 @@ impl Analysis {
                 .map(|vectors| vector_features(vectors, &vocabulary, options.words)),
             filters: receptive_fields(&vectors, &vocabulary, options.words, on_stage),
             excitations: excitations(run, &texts, options.words, on_stage)?,
-            plane: Plane::new(&vectors, &to_first),
+            plane,
             contributions,
             histograms: histograms(run)?,
             faithfulness,

@@ -186,9 +186,10 @@ fn phrase_scores<S: EncoderSettings>(
 }
 
 fn gradients<S: EncoderSettings>(run: &Run<S>, ids: &[&[u32]], sides: &[Side]) -> Result<(Vec<f32>, usize), RunError> {
-    gradient_times_input(run, ids, |scores| {
-        let device = scores.device();
-        (scores * selector(sides, run, &device)).sum()
+    gradient_times_input(run, ids, |recorded| {
+        let sums = recorded.sums();
+        let selector = selector(sides, run, &sums.device()).squeeze_dim::<2>(1);
+        (sums * selector).sum()
     })
 }
 

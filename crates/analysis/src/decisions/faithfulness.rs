@@ -3,7 +3,7 @@
 
 use std::time::Instant;
 
-use convlens_run::model::EncoderSettings;
+use convlens_run::model::{Encode, EncoderSettings};
 use convlens_run::{Run, RunError, WordTable};
 use serde::Serialize;
 
@@ -16,7 +16,11 @@ pub const SHARES: [f64; 5] = [0.01, 0.05, 0.1, 0.2, 0.5];
 /// Longer texts, in tokens, are left out: occlusion reads a text of *n* tokens *n* times.
 const LONGEST: usize = 2_500;
 /// The maximum number of positions that occlusion reads over all texts, about as many as a thousand reviews of IMDB need.
-const POSITIONS: usize = 100_000_000;
+const POSITIONS: u64 = 100_000_000;
+/// The maximum number of weights that it multiplies by over all texts, which takes two cores half a minute.
+const WEIGHTS: u64 = 1_000_000_000_000;
+/// A channel of a single layer over words is looked up and not computed, which takes as long as this many weights.
+const WEIGHTS_PER_LOOKUP: u64 = 20;
 
 /// The result of a method.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -54,7 +58,7 @@ pub struct Faithfulness {
 impl Faithfulness {
     /// Ranks the tokens of every text with every method, then removes or keeps the first of them. Texts of
     /// more than 2,500 tokens are left out, and so are those that would bring the sum of the squares of
-    /// the lengths above 100 million.
+    /// the lengths above 100 million, or above what the model reads in about half a minute.
     ///
     /// Special tokens are neither ranked nor removed.
     ///
@@ -68,7 +72,7 @@ impl Faithfulness {
         seed: u64,
         on_stage: OnStage<'_>,
     ) -> Result<Self, RunError> {
-        let measured = affordable(&texts.ids);
+        let measured = affordable(&texts.ids, readable_positions(run));
         let left_out = texts.len() - measured.len();
         let texts = &texts.part(&measured);
         let logits = run.logits(&texts.rows())?;
@@ -93,8 +97,8 @@ impl Faithfulness {
     pub fn note(&self) -> Option<String> {
         (self.left_out > 0).then(|| {
             format!(
-                "Faithfulness is measured on {} of {} texts. The others are too long: occlusion reads a text once per \
-                 token.",
+                "Faithfulness is measured on {} of {} texts. The others would take too long: occlusion reads a text once \
+                 per token.",
                 self.texts,
                 self.texts + self.left_out
             )
@@ -102,9 +106,21 @@ impl Faithfulness {
     }
 }
 
-/// The texts that occlusion can read in a bounded time, by position in the list.
-fn affordable(texts: &[Vec<u32>]) -> Vec<usize> {
-    let mut rest = POSITIONS;
+/// The number of positions that occlusion reads in a bounded time. It depends on the model alone, and not on the
+/// machine.
+fn readable_positions<S: EncoderSettings>(run: &Run<S>) -> usize {
+    let model = &run.config.model;
+    let is_lookup = run.model.encoder.filters().is_some_and(|filters| filters.is_last);
+    let weights = match is_lookup {
+        true => WEIGHTS_PER_LOOKUP.saturating_mul(model.encoder.hidden() as u64),
+        false => model.encoder.parameters(model.input()),
+    };
+    POSITIONS.min(WEIGHTS / weights.max(1)) as usize
+}
+
+/// The texts of which occlusion reads so many positions, by position in the list.
+fn affordable(texts: &[Vec<u32>], positions: usize) -> Vec<usize> {
+    let mut rest = positions;
     let fits = |&at: &usize| {
         let length = texts[at].len();
         let fits = length <= LONGEST && length * length <= rest;
@@ -200,9 +216,7 @@ mod tests {
     #[test]
     fn long_texts_are_left_out() {
         let texts = |lengths: &[usize]| -> Vec<Vec<u32>> { lengths.iter().map(|&length| vec![3; length]).collect() };
-        assert_eq!(affordable(&texts(&[3, LONGEST + 1, 0, LONGEST])), [0, 2, 3]);
-        let many = texts(&[LONGEST; 20]);
-        let expected = POSITIONS / (LONGEST * LONGEST);
-        assert_eq!(affordable(&many), (0..expected).collect::<Vec<_>>());
+        assert_eq!(affordable(&texts(&[3, LONGEST + 1, 0, LONGEST]), usize::MAX), [0, 2, 3]);
+        assert_eq!(affordable(&texts(&[10, 7, 6, 7, 1]), 150), [0, 1, 4], "100 and 49 and 1");
     }
 }

@@ -45,8 +45,8 @@ pub fn phrase_parts<S: EncoderSettings>(
     let ids: Vec<u32> = prediction.tokens.iter().map(|token| token.id).collect();
     let padding = run.config.model.padding.visible(ids.len()).padding;
     let position = (padding + center) / run.model.stride();
-    let (values, _) = gradient_times_input(run, &[&ids], |scores| {
-        scores.slice([0..1, position..position + 1, output..output + 1]).sum()
+    let (values, _) = gradient_times_input(run, &[&ids], |recorded| {
+        recorded.scores().slice([0..1, position..position + 1, output..output + 1]).sum()
     })?;
     let part = |token: usize| Part {
         token: Some(token),
