@@ -146,6 +146,36 @@ fn every_kind_of_token_and_encoder_is_trained() {
 }
 
 #[test]
+fn rare_tokens_are_predicted_in_clusters() {
+    let place = Place::new();
+    let file = place.file("story.txt", story(600));
+    // Before these are special tokens and the most frequent words.
+    let flags = format!("--tokenizer words --epochs 6 {SMALL} --set adaptive={{\"cutoffs\":[6,9]}}");
+    place.succeed(&format!("train --task lm --data {file} {flags} --out runs/a --analyze"));
+    place.succeed(&format!("train --task lm --data {file} --tokenizer words --epochs 6 {SMALL} --out runs/w"));
+    let loss = |run: &str| number(&place.read_json(&format!("runs/{run}/metrics.json"))["test"]["loss"]);
+    assert!((loss("a") - loss("w")).abs() < 0.1, "{} and {}", loss("a"), loss("w"));
+    let evaluation = &place.json("evaluate --run runs/a --json")[0]["evaluation"];
+    assert!((number(&evaluation["loss"]) - loss("a")).abs() < 1e-6, "{evaluation}");
+
+    let texts = place.json("generate --run runs/a --json --explain --length 12 'the cat'");
+    for token in texts[0]["tokens"].as_array().expect("tokens") {
+        let beaten: f64 =
+            token["alternatives"].as_array().expect("tokens").iter().map(|a| number(&a["probability"])).sum();
+        assert!(number(&token["probability"]) <= 1.0 && beaten <= 1.0 + 1e-6, "{token}");
+        assert!(number(&token["evidence"]["residual"]).is_finite(), "{token}");
+    }
+    for (cutoffs, expected) in [("[]", "must be 1 to 16 numbers"), ("[9,6]", "must ascend"), ("[99999]", "must ascend")]
+    {
+        let line = format!("train --task lm --data {file} {SMALL} --set adaptive={{\"cutoffs\":{cutoffs}}}");
+        let error = place.fail(&line);
+        assert!(error.contains(&format!("adaptive.cutoffs {expected}")), "{error}");
+    }
+    let error = place.fail("train --dataset sample --set adaptive={\"cutoffs\":[1]}");
+    assert!(error.contains("adaptive"), "{error}");
+}
+
+#[test]
 fn a_resumed_run_ends_with_the_same_weights() {
     let place = Place::new();
     let file = place.file("story.txt", story(300));

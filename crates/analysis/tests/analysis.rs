@@ -45,6 +45,7 @@ fn random_run_of(encoder: EncoderConfig, pooling: Pooling, labels: &[&str], padd
         spelling: None,
         chain: false,
         conditions: 0,
+        adaptive: None,
     };
     let device = DeviceChoice::Cpu.open().expect("the CPU").device;
     device.seed(7);

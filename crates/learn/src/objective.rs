@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use burn::tensor::{Device, Tensor};
-use convlens_run::model::{Batch, Encode, Forms, Padding, TextModel, position_cross_entropy};
+use convlens_run::model::{Batch, Encode, Forms, Padding, TextModel};
 use convlens_run::{
     Metrics, RunError, SpanTally, batches_by_length, best_labels, fit_temperature, logits, mark_spans, to_host,
     to_host_async,
@@ -75,7 +75,7 @@ pub(crate) fn check<E: Encode>(
     lengths: impl ExactSizeIterator<Item = usize>,
     targets: &Targets,
 ) -> Result<(), LearnError> {
-    let outputs = model.head.weight.dims()[0];
+    let outputs = model.outputs();
     if lengths.len() != targets.len() {
         return Err(LearnError::LabelCount { texts: lengths.len(), labels: targets.len() });
     }
@@ -194,12 +194,7 @@ fn position_loss<E: Encode>(
         let pairs = found.iter().flatten().zip(labels.iter().flatten());
         return Ok(of_positions(loss, pairs.filter(|(found, label)| found == label).count()));
     }
-    let weight = model.head.weight.val().squeeze_dim::<2>(2);
-    let bias = match &model.head.bias {
-        Some(bias) => bias.val(),
-        None => Tensor::zeros([weight.dims()[0]], &features.device()),
-    };
-    let (loss, hits) = position_cross_entropy(features, weight, bias, texts);
+    let (loss, hits) = model.position_cross_entropy(features, texts);
     Ok(of_positions(loss, hits))
 }
 

@@ -26,6 +26,16 @@ pub fn position_cross_entropy(
     bias: Tensor<1>,
     targets: &[Vec<Option<usize>>],
 ) -> (Tensor<1>, usize) {
+    let (x, targets) = rows_with_target(x, targets);
+    linear_cross_entropy(x, weight, bias, &targets)
+}
+
+/// The rows of `x`, `[batch, positions, hidden]`, that have a target, and these targets.
+///
+/// # Panics
+///
+/// If there are not as many lists as texts, or a list is longer than `positions`.
+pub(crate) fn rows_with_target(x: Tensor<3>, targets: &[Vec<Option<usize>>]) -> (Tensor<2>, Vec<usize>) {
     let [batch, positions, hidden] = x.dims();
     assert!(targets.len() == batch, "targets of {} texts for {batch}", targets.len());
     let longest = targets.iter().map(Vec::len).max().unwrap_or(0);
@@ -44,7 +54,7 @@ pub fn position_cross_entropy(
         let rows = Tensor::<1, Int>::from_data(TensorData::new(rows, [count]), &x.device());
         x.select(0, rows)
     };
-    linear_cross_entropy(x, weight, bias, &targets)
+    (x, targets)
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod adaptive;
 mod batch;
 mod chain;
 mod dropout;
@@ -17,6 +18,7 @@ mod spelling;
 mod upsampling;
 mod words;
 
+pub use adaptive::{AdaptiveConfig, Cluster};
 pub use batch::Batch;
 pub use chain::{Chain, ChainScores};
 pub use convlens_phrases::{Padding, ReceptiveField, VisibleTokens};

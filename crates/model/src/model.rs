@@ -7,9 +7,11 @@ use burn::tensor::module::embedding;
 use burn::tensor::{Device, Int, Tensor};
 use serde::{Deserialize, Serialize};
 
+use crate::adaptive::{self, AdaptiveConfig, Cluster};
 use crate::dropout;
 use crate::encoder::{Encode, EncoderSettings, downsampled};
-use crate::kernels::{drop_values, has_kernels};
+use crate::head::rows_with_target;
+use crate::kernels::{drop_values, has_kernels, linear_cross_entropy};
 use crate::limits::{self, MAX_PARAMETERS, MAX_SIZE, MAX_VOCABULARY, product};
 use crate::masking::zero_padding;
 use crate::pooling::{max_over_positions, mean_over_positions, shares_of_the_largest};
@@ -64,6 +66,10 @@ pub struct ModelConfig<S: EncoderSettings = EncoderConfig> {
     /// Whether the labels of a text depend on each other: a [chain](Chain) over the predictions of its positions.
     #[serde(default)]
     pub chain: bool,
+    /// How the outputs are divided among the head and clusters of rare ones, in a language model with many tokens; none
+    /// for one softmax over all.
+    #[serde(default)]
+    pub adaptive: Option<AdaptiveConfig>,
 }
 
 fn is_zero(value: &usize) -> bool {
@@ -93,6 +99,7 @@ impl<S: EncoderSettings> ModelConfig<S> {
             spelling: None,
             chain: false,
             conditions: 0,
+            adaptive: None,
         }
     }
 
@@ -112,6 +119,7 @@ impl<S: EncoderSettings> ModelConfig<S> {
             spelling,
             chain,
             conditions,
+            adaptive,
         } = self;
         let embedding = encoder.embedding().unwrap_or(embedding);
         ModelConfig {
@@ -128,6 +136,7 @@ impl<S: EncoderSettings> ModelConfig<S> {
             spelling,
             chain,
             conditions,
+            adaptive,
         }
     }
 
@@ -138,17 +147,20 @@ impl<S: EncoderSettings> ModelConfig<S> {
     /// As [`check`](Self::check).
     pub fn init(&self, device: &Device) -> Result<TextModel<S::Encoder>, ConfigError> {
         self.check()?;
-        let head = Conv1dConfig::new(self.encoder.hidden(), self.outputs, 1)
+        let (hidden, outputs) = (self.encoder.hidden(), self.head_outputs());
+        let head = Conv1dConfig::new(hidden, outputs, 1)
             .with_initializer(Initializer::XavierUniform { gain: 1.0 })
             .init(device);
         // The lexicon has the bias.
-        let bias = self.lexicon.is_none().then(|| Initializer::Zeros.init::<1, _>([self.outputs], device));
+        let bias = self.lexicon.is_none().then(|| Initializer::Zeros.init::<1, _>([outputs], device));
+        let clusters = |adaptive: &AdaptiveConfig| adaptive.init(hidden, self.outputs, device);
         Ok(TextModel {
             embed: EmbeddingConfig::new(self.vocab_size, self.embedding)
                 .with_initializer(Initializer::Normal { mean: 0.0, std: self.init_std })
                 .init(device),
             encoder: self.encoder.init(self.input(), device),
             head: Conv1d { bias, ..head },
+            clusters: self.adaptive.as_ref().map(clusters).unwrap_or_default(),
             dropout: DropoutConfig::new(self.dropout).init(),
             field: self.receptive_field(),
             stride: self.encoder.stride(),
@@ -186,11 +198,12 @@ impl<S: EncoderSettings> ModelConfig<S> {
     }
 
     /// The number of parameters of each part, and the settings that decide it.
-    fn parts(&self) -> [(&'static str, u64); 7] {
+    fn parts(&self) -> [(&'static str, u64); 8] {
         [
             ("vocab_size times embedding", self.embedding_parameters()),
             (self.encoder.size_settings(), self.encoder.parameters(self.input())),
             ("outputs times the encoder's channels", self.head_parameters()),
+            ("adaptive", self.cluster_parameters()),
             ("lexicon.pairs", self.lexicon_parameters()),
             ("spelling", self.spelling.as_ref().map_or(0, SpellingConfig::parameters)),
             ("conditions times embedding", product([self.conditions, self.embedding])),
@@ -202,9 +215,20 @@ impl<S: EncoderSettings> ModelConfig<S> {
         product([self.vocab_size, self.embedding])
     }
 
+    /// The number of outputs of the head: all, or the frequent ones and one for each cluster of the others.
+    fn head_outputs(&self) -> usize {
+        self.adaptive.as_ref().map_or(self.outputs, AdaptiveConfig::head)
+    }
+
     fn head_parameters(&self) -> u64 {
-        let bias = if self.lexicon.is_none() { self.outputs } else { 0 };
-        product([self.outputs, self.encoder.hidden()]).saturating_add(bias as u64)
+        let outputs = self.head_outputs();
+        let bias = if self.lexicon.is_none() { outputs } else { 0 };
+        product([outputs, self.encoder.hidden()]).saturating_add(bias as u64)
+    }
+
+    fn cluster_parameters(&self) -> u64 {
+        let parameters = |adaptive: &AdaptiveConfig| adaptive.parameters(self.encoder.hidden(), self.outputs);
+        self.adaptive.as_ref().map_or(0, parameters)
     }
 
     fn lexicon_parameters(&self) -> u64 {
@@ -253,6 +277,15 @@ impl<S: EncoderSettings> ModelConfig<S> {
                 "padding must be \"masked\", and the model without downsampling and lexicon, for a chain".into()
             );
         }
+        if let Some(adaptive) = &self.adaptive {
+            adaptive.check(self.outputs)?;
+            if self.padding != Padding::Masked || self.lexicon.is_some() || self.chain || self.encoder.stride() > 1 {
+                return Err(
+                    "padding must be \"masked\", and the model without downsampling, lexicon and chain, for adaptive"
+                        .into(),
+                );
+            }
+        }
         if let Padding::Counted { length } = self.padding {
             limits::check_size("padding.counted.length", length)?;
         }
@@ -296,6 +329,9 @@ pub struct TextModel<E: Module = Encoder> {
     pub encoder: E,
     /// One prediction per position: a convolution of width 1.
     pub head: Conv1d,
+    /// The rare outputs, if the head predicts only the frequent ones and these clusters. The outputs at every position
+    /// are log-probabilities then, which are logits too, and what is pooled over positions has no meaning.
+    pub clusters: Vec<Cluster>,
     /// The scores of words and pairs of words beside the encoder, if there are any.
     pub lexicon: Option<Lexicon>,
     /// The spelling of words beside their embeddings, if it is read.
@@ -464,12 +500,67 @@ impl<E: Encode> TextModel<E> {
     /// The logits at every position, `[batch, positions, outputs]`: the answer of a model whose task has a target for
     /// every position. A lexicon adds nothing.
     pub fn forward_positions(&self, batch: &Batch) -> Tensor<3> {
-        self.add_position_bias(self.predict_positions(batch))
+        if self.clusters.is_empty() {
+            self.add_position_bias(self.predict_positions(batch))
+        } else {
+            self.predict_features(self.encode(batch))
+        }
     }
 
     /// The same as [`forward_positions`](Self::forward_positions), from [`features`](Self::features).
     pub fn predict_features(&self, features: Tensor<3>) -> Tensor<3> {
-        self.add_position_bias(self.predict_encoded(features))
+        if self.clusters.is_empty() {
+            return self.add_position_bias(self.predict_encoded(features));
+        }
+        let [batch, positions, hidden] = features.dims();
+        let predictions = self.predict_rows(features.reshape([batch * positions, hidden]));
+        predictions.reshape([batch as i64, positions as i64, -1])
+    }
+
+    /// The logits of `x`, `[rows, hidden]`: `[rows, outputs]`.
+    fn predict_rows(&self, x: Tensor<2>) -> Tensor<2> {
+        let of_head = self.add_head_bias(x.clone().matmul(self.head_weight()));
+        if self.clusters.is_empty() { of_head } else { adaptive::log_probabilities(of_head, x, &self.clusters) }
+    }
+
+    /// The mean cross-entropy at the positions that have a target, and how many are right; see
+    /// [`position_cross_entropy`].
+    ///
+    /// # Shapes
+    ///
+    /// - `features`: those of [`features`](Self::features)
+    /// - output: `[1]`
+    ///
+    /// # Panics
+    ///
+    /// As [`position_cross_entropy`].
+    pub fn position_cross_entropy(&self, features: Tensor<3>, targets: &[Vec<Option<usize>>]) -> (Tensor<1>, usize) {
+        let weight = self.head.weight.val().squeeze_dim::<2>(2);
+        let bias = match &self.head.bias {
+            Some(bias) => bias.val(),
+            None => Tensor::zeros([weight.dims()[0]], &features.device()),
+        };
+        let (x, targets) = rows_with_target(features, targets);
+        if self.clusters.is_empty() {
+            linear_cross_entropy(x, weight, bias, &targets)
+        } else {
+            adaptive::cross_entropy(x, (weight, bias), &self.clusters, &targets)
+        }
+    }
+
+    /// The number of outputs at every position.
+    pub fn outputs(&self) -> usize {
+        let of_head = self.head.weight.dims()[0];
+        of_head - self.clusters.len() + self.clusters.iter().map(Cluster::len).sum::<usize>()
+    }
+
+    /// The weight of each of the encoder's channels in each output, `[outputs, hidden]`. Those of a rare output are
+    /// relative to the others of its [cluster](Self::clusters).
+    pub fn output_weights(&self) -> Tensor<2> {
+        let weight = self.head.weight.val().squeeze_dim::<2>(2);
+        let [of_head, hidden] = weight.dims();
+        let frequent = weight.slice([0..of_head - self.clusters.len(), 0..hidden]);
+        Tensor::cat([frequent].into_iter().chain(self.clusters.iter().map(Cluster::directions)).collect(), 0)
     }
 
     /// The same as [`forward_positions`](Self::forward_positions), for vectors instead of ids and layer by layer. The
@@ -691,7 +782,6 @@ impl<E: Stream> TextModel<E> {
             (Some(condition), Some(labels)) => x + condition.weight.val().select(0, labels),
             _ => x,
         };
-        let x = self.encoder.step(state, x);
-        self.add_head_bias(x.matmul(self.head_weight()))
+        self.predict_rows(self.encoder.step(state, x))
     }
 }

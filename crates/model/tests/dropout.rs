@@ -36,6 +36,7 @@ fn models(device: &Device) -> impl Iterator<Item = (String, TextModel)> {
                 spelling: None,
                 chain: false,
                 conditions: 0,
+                adaptive: None,
             };
             (format!("{config:?}"), config.init(device).unwrap())
         })
@@ -121,6 +122,7 @@ fn one_mask_covers_all_positions() {
         spelling: None,
         chain: false,
         conditions: 0,
+        adaptive: None,
     };
     let model = config.init(&device).unwrap();
     let text: Vec<u32> = (0..400).map(|at| at % 7).collect();

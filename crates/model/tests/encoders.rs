@@ -115,6 +115,7 @@ fn model((_, encoder, pooling): &Case, device: &Device) -> TextModel {
         spelling: None,
         chain: false,
         conditions: 0,
+        adaptive: None,
     };
     config.init(device).unwrap()
 }

@@ -126,6 +126,7 @@ fn config() -> impl Strategy<Value = ModelConfig> {
                 spelling,
                 chain,
                 conditions: outputs % 3,
+                adaptive: None,
             }
         },
     )
@@ -168,6 +169,7 @@ fn linear() -> ModelConfig {
         spelling: None,
         chain: false,
         conditions: 0,
+        adaptive: None,
     }
 }
 

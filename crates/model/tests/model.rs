@@ -26,6 +26,7 @@ fn config(vocab_size: usize, kernel_size: usize, outputs: usize) -> ModelConfig 
         spelling: None,
         chain: false,
         conditions: 0,
+        adaptive: None,
     }
 }
 

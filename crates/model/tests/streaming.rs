@@ -1,10 +1,12 @@
 //! Encoders that read a token at a time, against those that read whole texts.
 
+use burn::module::Module;
 use burn::tensor::{Device, Distribution, Int, Tensor};
 use convlens_model::{
-    Activation, Batch, ByteNetConfig, ConvConfig, DenseConfig, Downsampling, Encode, Encoder, EncoderConfig,
-    EncoderSettings, GatedBranch, GatedConfig, IteratedConfig, LayerConfig, LinearConvConfig, ModelConfig,
-    OneHotConfig, Padding, PlainStackConfig, Pooling, RecurrentConfig, ResidualBranch, ResidualConfig, Stream,
+    Activation, AdaptiveConfig, Batch, ByteNetConfig, ConvConfig, DenseConfig, Downsampling, Encode, Encoder,
+    EncoderConfig, EncoderSettings, GatedBranch, GatedConfig, IteratedConfig, LayerConfig, LinearConvConfig,
+    ModelConfig, OneHotConfig, Padding, PlainStackConfig, Pooling, RecurrentConfig, ResidualBranch, ResidualConfig,
+    Stream,
 };
 use proptest::prelude::*;
 
@@ -162,6 +164,15 @@ fn the_state_of_another_encoder_is_refused() {
 
 #[test]
 fn predictions_are_those_of_the_positions() {
+    check_predictions(3, None);
+}
+
+#[test]
+fn predictions_of_clusters_are_those_of_the_positions() {
+    check_predictions(7, Some(AdaptiveConfig { cutoffs: vec![2, 4], factor: 2 }));
+}
+
+fn check_predictions(outputs: usize, adaptive: Option<AdaptiveConfig>) {
     let device = Device::flex();
     let layer = LayerConfig { causal: true, ..LayerConfig::default() };
     let config = ModelConfig {
@@ -176,7 +187,7 @@ fn predictions_are_those_of_the_positions() {
             branch: GatedBranch::Skip,
             layer,
         }),
-        outputs: 3,
+        outputs,
         padding: Padding::Masked,
         pooling: Pooling::Mean,
         dropout: 0.0,
@@ -185,12 +196,14 @@ fn predictions_are_those_of_the_positions() {
         spelling: None,
         chain: false,
         conditions: 0,
+        adaptive,
     };
-    let model = config.init(&device).unwrap();
+    let model = config.init(&device).expect("fits");
+    assert_eq!((model.outputs(), model.num_params() as u64), (outputs, config.parameters()));
     let texts: [&[u32]; 2] = [&[1, 5, 2, 6, 6], &[3, 6, 1, 0, 2]];
-    let bias = model.bias().unwrap().unsqueeze::<3>();
-    let whole = model.predict_positions(&Batch::masked(&texts, 0, &device)) + bias;
-    let mut state = model.begin(2).unwrap();
+    let whole = model.forward_positions(&Batch::masked(&texts, 0, &device));
+    assert_eq!(whole.dims(), [2, 5, outputs]);
+    let mut state = model.begin(2).expect("is causal");
     for (at, (&one, &other)) in texts[0].iter().zip(texts[1]).enumerate() {
         let ids = Tensor::<1, Int>::from_ints([one as i32, other as i32], &device);
         let found = values(model.predict_next(&mut state, ids, None));

@@ -98,13 +98,15 @@ struct Model {
     chain: bool,
     #[serde(default)]
     conditions: usize,
+    #[serde(default)]
+    adaptive: Value,
 }
 
 impl Model {
     /// Whether the encoder is of this kind, and nothing is beside it but perhaps a lexicon.
     fn is_only(&self, encoder: &str) -> bool {
         let is_kind = self.encoder.get("type").is_some_and(|kind| kind == encoder);
-        is_kind && self.spelling.is_null() && !self.chain && self.conditions == 0
+        is_kind && self.spelling.is_null() && self.adaptive.is_null() && !self.chain && self.conditions == 0
     }
 
     fn pooling(&self) -> &str {

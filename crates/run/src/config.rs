@@ -198,6 +198,8 @@ impl<S: EncoderSettings> RunConfig<S> {
             let sees_ahead = model.encoder.receptive_field().right > 0;
             check("model.encoder", "one that sees the next token", !sees_ahead, "causal for a language model")?;
         }
+        let is_divided = model.adaptive.is_some();
+        check("model.adaptive", "given", is_language_model || !is_divided, "null: only language models have it")?;
         let fits = |is_given: bool| is_tagger || !is_given;
         check("model.spelling", "given", fits(model.spelling.is_some()), "null: only taggers read spellings")?;
         check("model.chain", model.chain, fits(model.chain), "false: only taggers have one")?;

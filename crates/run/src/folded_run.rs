@@ -32,6 +32,7 @@ impl Run {
             spelling: None,
             chain: false,
             conditions: 0,
+            adaptive: None,
             ..config.model
         };
         let mut model = config.model.init(&self.device)?;

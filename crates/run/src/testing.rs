@@ -25,6 +25,7 @@ pub(crate) fn run(encoder: EncoderConfig, padding: Padding) -> Run {
         spelling: None,
         chain: false,
         conditions: 0,
+        adaptive: None,
     };
     let training = TrainingConfig {
         seed: 0,

@@ -55,6 +55,7 @@ fn model(encoder: EncoderConfig, device: &Device) -> TextModel {
         spelling: None,
         chain: false,
         conditions: 0,
+        adaptive: None,
     };
     config.init(device).unwrap()
 }

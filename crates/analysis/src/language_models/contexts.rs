@@ -118,7 +118,7 @@ pub fn unit_contexts<S: EncoderSettings>(
         }
     }
     on_stage("contexts of units", total, total);
-    let weights = to_host(run.model.head.weight.val())?;
+    let weights = to_host(run.model.output_weights())?;
     let read = done.max(1) as f64;
     let contexts = |largest: Largest, sign: f64| {
         let context = |(value, place): (f32, Place)| UnitContext {

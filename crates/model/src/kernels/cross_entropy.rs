@@ -3,6 +3,8 @@
 //! The logits of a batch over a vocabulary would be larger than everything else in a step. They are computed
 //! for some rows at a time, with their part of the gradients, and never exist as a whole.
 
+use std::sync::atomic::{AtomicU32, Ordering};
+
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::backend::autodiff::grads::Gradients;
@@ -10,6 +12,7 @@ use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Autodiff, Backend, Dispatch, Flex, backend_extension};
 use burn::nn::loss::CrossEntropyLossConfig;
+use burn::tensor::activation::log_softmax;
 use burn::tensor::{Int, Tensor, TensorData};
 use burn_flex::FlexTensor;
 
@@ -38,6 +41,34 @@ const ROWS: usize = if cfg!(test) { 7 } else { 256 };
 ///
 /// If there are no rows, not as many targets as rows, or a target that is no output.
 pub fn linear_cross_entropy(x: Tensor<2>, weight: Tensor<2>, bias: Tensor<1>, targets: &[usize]) -> (Tensor<1>, usize) {
+    let (loss, best) = linear_loss(x, weight, bias, targets);
+    (loss, best.iter().zip(targets).filter(|(best, target)| best.output == **target).count())
+}
+
+/// The most probable output of a row.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Best {
+    /// The first of several, and none of them if one is not a number.
+    pub output: usize,
+    pub log_probability: f32,
+}
+
+impl Best {
+    /// From the outputs of all rows, followed by their log-probabilities.
+    fn all(values: &[f32]) -> Vec<Self> {
+        let (outputs, logs) = values.split_at(values.len() / 2);
+        let best = |(&output, &log_probability): (&f32, &f32)| Self { output: output as usize, log_probability };
+        outputs.iter().zip(logs).map(best).collect()
+    }
+}
+
+/// The same loss, and the most probable output of each row.
+pub(crate) fn linear_loss(
+    x: Tensor<2>,
+    weight: Tensor<2>,
+    bias: Tensor<1>,
+    targets: &[usize],
+) -> (Tensor<1>, Vec<Best>) {
     let (rows, outputs) = (x.dims()[0], weight.dims()[0]);
     assert!(rows > 0 && targets.len() == rows, "{} targets for {rows} rows", targets.len());
     assert!(targets.iter().all(|&target| target < outputs), "a target is not one of the {outputs} outputs");
@@ -48,23 +79,26 @@ pub fn linear_cross_entropy(x: Tensor<2>, weight: Tensor<2>, bias: Tensor<1>, ta
     }
     let (x, weight, bias) = (x.into_dispatch(), weight.into_dispatch(), bias.into_dispatch());
     let both = Tensor::<1>::from_dispatch(Dispatch::linear_loss(x, weight, bias, ids.inner().into_dispatch()));
-    let hits = both.clone().inner().into_data().iter::<f32>().nth(1).unwrap_or(0.0);
-    (both.narrow(0, 0, 1), hits as usize)
+    let values: Vec<f32> = both.clone().inner().into_data().iter::<f32>().collect();
+    (both.narrow(0, 0, 1), Best::all(&values[1..]))
 }
 
 /// The same, composed of Burn's operations.
-fn composed(x: Tensor<2>, weight: Tensor<2>, bias: Tensor<1>, targets: Tensor<1, Int>) -> (Tensor<1>, usize) {
+fn composed(x: Tensor<2>, weight: Tensor<2>, bias: Tensor<1>, targets: Tensor<1, Int>) -> (Tensor<1>, Vec<Best>) {
     let logits = x.matmul(weight.swap_dims(0, 1)) + bias.unsqueeze();
-    let predicted = logits.clone().inner().argmax(1).squeeze_dim::<1>(1);
-    let hits: i64 = predicted.equal(targets.clone().inner()).int().sum().into_scalar();
+    let (largest, outputs) = log_softmax(logits.clone().inner(), 1).max_dim_with_indices(1);
+    let (largest, outputs) = (largest.into_data(), outputs.into_data());
+    let best = |(output, log_probability)| Best { output: output as usize, log_probability };
+    let best = outputs.iter::<i64>().zip(largest.iter::<f32>()).map(best).collect();
     let loss = CrossEntropyLossConfig::new().init(&logits.device()).forward(logits, targets);
-    (loss, usize::try_from(hits).unwrap_or(0))
+    (loss, best)
 }
 
 /// The operation, as Burn dispatches it.
 #[backend_extension(Flex, Autodiff)]
 pub(crate) trait LinearLoss: Backend {
-    /// The loss and the number of hits, `[2]`; the latter has no gradient.
+    /// The loss, the most probable output of each row and its log-probability, `[1 + rows + rows]`; only the loss has a
+    /// gradient. No output is more than 2^24, so that all are whole numbers.
     fn linear_loss(
         x: FloatTensor<Self>,
         weight: FloatTensor<Self>,
@@ -155,7 +189,7 @@ impl LinearLossInTraining for Flex {
     }
 }
 
-/// The mean loss and the hits of `[x, weight, bias]`. In training also writes the gradients: that of `x`, and
+/// The mean loss of `[x, weight, bias]`, the most probable outputs and their log-probabilities. In training also writes the gradients: that of `x`, and
 /// those of weight and bias one after the other.
 fn loss(tensors: [FlexTensor; 3], targets: FlexTensor, gradients: Option<(&mut [f32], &mut Vec<f32>)>) -> FlexTensor {
     let [x, weight, bias] = tensors.map(|tensor| tensor.to_contiguous());
@@ -164,26 +198,37 @@ fn loss(tensors: [FlexTensor; 3], targets: FlexTensor, gradients: Option<(&mut [
     let to_logits = Panels::transposed(&[weight], hidden, outputs).with_bias(bias.storage());
     let at_once = (LOGITS / outputs.max(1)).clamp(1, ROWS);
     let pieces = Piece::all(1, rows, 1);
+    // The outputs of all rows, then their log-probabilities, as the bits of 32-bit floats.
+    let best: Vec<AtomicU32> = (0..2 * rows).map(|_| AtomicU32::new(0)).collect();
+    let keep = |row: usize, scored: Scored| {
+        best[row].store((scored.largest_at as f32).to_bits(), Ordering::Relaxed);
+        best[rows + row].store((-scored.sum.ln()).to_bits(), Ordering::Relaxed);
+    };
+    let both = |loss: f32| {
+        let best = best.iter().map(|bits| f32::from_bits(bits.load(Ordering::Relaxed)));
+        tensor([loss / rows as f32].into_iter().chain(best).collect(), [1 + 2 * rows])
+    };
 
     let Some((of_x, sums)) = gradients else {
-        let totals = Piece::sum(&pieces, 2, |piece, totals| {
+        let totals = Piece::sum(&pieces, 1, |piece, totals| {
             let mut logits = vec![0.0; at_once * outputs];
             for first in (piece.first..piece.first + piece.rows).step_by(at_once) {
                 let count = at_once.min(piece.first + piece.rows - first);
                 let row = |row: usize, _: usize| &x[(first + row) * hidden..][..hidden];
                 to_logits.multiply(count, row, &mut logits[..count * outputs], Write::Replace);
-                for (logits, &target) in logits.chunks_exact(outputs).zip(&targets[first..first + count]) {
-                    let row = vectorized!(fused => Scored::new(logits, target as usize, fused));
-                    add(totals, &[row.loss, f32::from(u8::from(row.is_hit))]);
+                for (row, logits) in (first..first + count).zip(logits.chunks_exact(outputs)) {
+                    let scored = vectorized!(fused => Scored::new(logits, targets[row] as usize, fused));
+                    totals[0] += scored.loss;
+                    keep(row, scored);
                 }
             }
         });
-        return tensor(vec![totals[0] / rows as f32, totals[1]], [2]);
+        return both(totals[0]);
     };
 
     let to_x = Panels::new(&[weight], outputs, hidden);
     let size = outputs * (hidden + 1);
-    *sums = Piece::sum_each(&pieces, of_x, hidden, size + 2, |piece, of_x, sums| {
+    *sums = Piece::sum_each(&pieces, of_x, hidden, size + 1, |piece, of_x, sums| {
         let (of_weight, rest) = sums.split_at_mut(outputs * hidden);
         let (of_bias, totals) = rest.split_at_mut(outputs);
         let mut logits = vec![0.0; at_once * outputs];
@@ -192,12 +237,13 @@ fn loss(tensors: [FlexTensor; 3], targets: FlexTensor, gradients: Option<(&mut [
             let (seen, logits) = (&x[first * hidden..][..count * hidden], &mut logits[..count * outputs]);
             let row = |row: usize, _: usize| &seen[row * hidden..][..hidden];
             to_logits.multiply(count, row, logits, Write::Replace);
-            for (logits, &target) in logits.chunks_exact_mut(outputs).zip(&targets[first..first + count]) {
-                let target = target as usize;
+            for (row, logits) in (first..first + count).zip(logits.chunks_exact_mut(outputs)) {
+                let target = targets[row] as usize;
                 vectorized!(fused => {
-                    let row = Scored::new(logits, target, fused);
-                    add(totals, &[row.loss, f32::from(u8::from(row.is_hit))]);
-                    row.differentiate(logits, target, rows as f32, fused);
+                    let scored = Scored::new(logits, target, fused);
+                    totals[0] += scored.loss;
+                    keep(row, scored);
+                    scored.differentiate(logits, target, rows as f32, fused);
                     add(of_bias, logits);
                 });
             }
@@ -207,7 +253,7 @@ fn loss(tensors: [FlexTensor; 3], targets: FlexTensor, gradients: Option<(&mut [
         }
     });
     let totals = sums.split_off(size);
-    tensor(vec![totals[0] / rows as f32, totals[1]], [2])
+    both(totals[0])
 }
 
 /// What the logits of one row say.
@@ -217,7 +263,8 @@ struct Scored {
     /// The sum of the exponentials, relative to the largest.
     sum: f32,
     loss: f32,
-    is_hit: bool,
+    /// The first output with the largest logit, `u32::MAX` if there is none.
+    largest_at: u32,
 }
 
 impl Scored {
@@ -232,7 +279,8 @@ impl Scored {
         let largest = lanes.iter().copied().fold(f32::NEG_INFINITY, f32::max);
         let sum = sum_of(logits, logits, |logit, _| exp(logit - largest, fused));
         let first = logits.iter().position(|&logit| logit == largest);
-        Self { largest, sum, loss: sum.ln() + largest - logits[target], is_hit: first == Some(target) }
+        let largest_at = first.map_or(u32::MAX, |first| first as u32);
+        Self { largest, sum, loss: sum.ln() + largest - logits[target], largest_at }
     }
 
     /// Turns the logits into the gradients of the mean loss of `rows` rows.
@@ -268,7 +316,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn loss_hits_and_gradients_match_burns_operations(
+        fn losses_predictions_and_gradients_match_burns_operations(
             rows in 1usize..70, hidden in 1usize..20, outputs in 1usize..60, seed in 0usize..1_000,
         ) {
             let device = Device::flex().autodiff();
@@ -276,21 +324,22 @@ mod tests {
             let (x, weight) = (draw([rows, hidden]).require_grad(), draw([outputs, hidden]).require_grad());
             let bias = draw([1, outputs]).reshape([outputs]).detach().require_grad();
             let targets: Vec<usize> = (0..rows).map(|row| (row * 7 + seed) % outputs).collect();
-            let both = [linear_cross_entropy, |x: Tensor<2>, weight, bias, targets: &[usize]| {
+            let both = [linear_loss, |x: Tensor<2>, weight, bias, targets: &[usize]| {
                 let ids: Vec<i32> = targets.iter().map(|&target| target as i32).collect();
                 let ids = Tensor::<1, Int>::from_data(TensorData::new(ids, [targets.len()]), &x.device());
                 composed(x, weight, bias, ids)
             }]
             .map(|function| {
-                let (loss, hits) = function(x.clone(), weight.clone(), bias.clone(), &targets);
+                let (loss, best) = function(x.clone(), weight.clone(), bias.clone(), &targets);
                 let gradients = (loss.clone() * 3.0).backward();
                 let matrices = [&x, &weight].map(|tensor| tensor.grad(&gradients).expect("a gradient"));
                 let mut all = matrices.map(|values| values.try_into_vec_as::<f32>().expect("values")).concat();
                 all.extend(bias.grad(&gradients).expect("a gradient").try_into_vec_as::<f32>().expect("values"));
                 all.push(loss.inner().into_scalar());
-                (all, hits)
+                all.extend(best.iter().map(|best| best.log_probability));
+                (all, best.iter().map(|best| best.output).collect::<Vec<_>>())
             });
-            prop_assert_eq!(both[0].1, both[1].1);
+            prop_assert_eq!(&both[0].1, &both[1].1);
             for (one, other) in both[0].0.iter().zip(&both[1].0) {
                 prop_assert!((one - other).abs() < 1e-5 * (1.0 + other.abs()), "{one} and {other}");
             }

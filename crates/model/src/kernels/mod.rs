@@ -43,6 +43,7 @@ use burn_flex::FlexTensor;
 pub use convolution::transposed_convolution;
 pub(crate) use convolution::{Taps, convolve};
 pub use cross_entropy::linear_cross_entropy;
+pub(crate) use cross_entropy::{Best, linear_loss};
 pub(crate) use epilogue::{Epilogue, drop_values};
 pub(crate) use gate::gate;
 pub(crate) use layer_norm::layer_norm;

@@ -129,8 +129,9 @@ fn begin(args: &TrainArgs) -> Result<Plan, Failure> {
         let (name, own) = (preset.name, preset.task.name());
         return Err(Failure::Input(format!("--preset {name}: this preset is for --task {own}; choose another")));
     };
-    // Wrong settings are reported before any data is read.
-    let vocab_size = args.vocab_size.unwrap_or(4);
+    // Wrong settings are reported before any data is read. What is wrong with some vocabularies only is reported later.
+    let assumed = if task == Task::LanguageModel { settings.text.vocab_size } else { 4 };
+    let vocab_size = args.vocab_size.unwrap_or(assumed);
     let model = with_settings((settings.model)(vocab_size, task.outputs(2, vocab_size)), &args.settings)?;
     let mut text = settings.text.clone();
     text.vocab_size = args.vocab_size.unwrap_or(text.vocab_size);
