@@ -64,7 +64,7 @@ impl AdaptiveConfig {
         let ascend = self.cutoffs.windows(2).all(|pair| pair[0] < pair[1]);
         if !ascend || self.cutoffs[0] == 0 || self.cutoffs[count - 1] >= outputs {
             return Err(format!(
-                "adaptive.cutoffs must ascend between 0 and {outputs}, the number of tokens, but are {:?}",
+                "adaptive.cutoffs must ascend between 0 and {outputs}, the number of outputs, but are {:?}",
                 self.cutoffs
             ));
         }
