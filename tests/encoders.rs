@@ -62,7 +62,7 @@ fn presets_are_compared_and_an_interrupted_comparison_goes_on() {
     assert!(table.contains("default") && table.contains("relu") && table.lines().count() == 4, "{table}");
     assert_eq!(before, place.read("runs/c/default/metrics.json"), "a finished run is not trained again");
     let rows = place.read_json("runs/c/comparison.json");
-    assert!(rows[1]["texts_per_second"].as_f64() > Some(0.0) && rows[1]["metrics"]["receptive_field"] == 3);
+    assert!(rows[1]["examples_per_second"].as_f64() > Some(0.0) && rows[1]["metrics"]["receptive_field"] == 3);
     let pairs = &rows[0]["pairs"]["all"];
     assert!(pairs["count"] == 100 && table.contains("minimal pairs"), "{table}");
     assert!(table.contains(&format!("{} of 100", pairs["passed"])), "{table}");
@@ -83,6 +83,36 @@ fn presets_are_compared_and_an_interrupted_comparison_goes_on() {
     place.succeed("train --preset relu --dataset sample --epochs 1 --out runs/mixed/relu");
     let mixed = place.fail(&format!("compare --presets relu --epochs 1 --data data.csv {columns} --out runs/mixed"));
     assert!(mixed.contains("--data: runs/mixed/relu"), "{mixed}");
+}
+
+#[test]
+fn presets_of_every_task_are_compared() {
+    let place = Place::new();
+    let line = "compare --task tag --presets tagger,relu --dataset sample --epochs 1 --out runs/tag";
+    let table = place.succeed(line);
+    assert!(table.contains("training, sentences/s") && !table.contains("perplexity"), "{table}");
+    let before = place.read("runs/tag/relu/metrics.json");
+    place.succeed(line);
+    assert_eq!(before, place.read("runs/tag/relu/metrics.json"), "a finished run is not trained again");
+    let text = place.file("story.txt", "the cat sees me.\nthe dog hears me.\n".repeat(200));
+    let table =
+        place.succeed(&format!("compare --task lm --presets lstm,six-words --data {text} --epochs 1 --out runs/lm"));
+    assert!(table.contains("test perplexity") && table.contains("bits per character"), "{table}");
+    let rows = place.read_json("runs/lm/comparison.json");
+    let speed = rows[1]["examples_per_second"].as_f64();
+    assert!(speed > Some(0.0) && rows[1]["metrics"]["task"] == "lm" && rows[0]["pairs"].is_null(), "{rows}");
+    assert!(place.read("runs/lm/comparison.svg").starts_with(b"<svg"));
+    for (line, expected) in [
+        ("compare --presets tagger,six-words --dataset sample", "--presets six-words: this preset is for --task lm"),
+        (
+            "compare --task classify --presets tagger --dataset sample",
+            "--presets tagger: this preset is for --task tag",
+        ),
+        ("compare --task lm --presets lstm --data data.txt --label-map a=b", "--label-map: plain texts have no such"),
+    ] {
+        let error = place.fail(line);
+        assert!(error.contains(expected), "{line}: {error}");
+    }
 }
 
 // A signal to the comparison alone, as a supervisor sends it, is passed on to the training. A terminal

@@ -58,8 +58,9 @@ fn tasks_are_told_apart_only_where_the_recipe_says() {
     assert_eq!(
         of_tasks,
         [
+            "crates/cli/src/source.rs", // how a file is read
             "crates/cli/src/verb/analyze/mod.rs",
-            "crates/cli/src/verb/compare.rs", // classifiers only
+            "crates/cli/src/verb/compare.rs",
             "crates/cli/src/verb/evaluate.rs",
             "crates/cli/src/verb/predict/mod.rs",
             "crates/cli/src/verb/probe.rs",

@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 use convlens_data::{
     Dataset, Examples, Format, LabelMap, LabelledFile, auto, fetch, is_on_hub, known, listed, shortened,
 };
-use convlens_run::{DatasetConfig, FileConfig, RunConfig, RunFolder};
+use convlens_run::{DatasetConfig, FileConfig, RunConfig, RunFolder, Task};
 
-use crate::args::FileArgs;
+use crate::args::{FileArgs, SourceArgs};
 use crate::failure::Failure;
 use crate::message::{message, styled_message};
 use crate::progress::downloads;
@@ -126,6 +126,22 @@ impl FileArgs {
             fetch(path, &downloads())?;
         }
         Ok(self.data.as_ref())
+    }
+}
+
+impl SourceArgs {
+    /// The file that the flags describe to train for a task, if they name one.
+    ///
+    /// # Errors
+    ///
+    /// As [`FileArgs::config`], [`FileArgs::tagged`] and [`FileArgs::plain`].
+    pub fn file_for(&self, task: Task) -> Result<Option<FileConfig>, Failure> {
+        let (validation, test) = (self.validation_data.as_deref(), self.test_data.as_deref());
+        match task {
+            Task::Tag => self.file.tagged(validation, test),
+            Task::LanguageModel => self.file.plain(validation, test),
+            _ => self.file.config(test),
+        }
     }
 }
 

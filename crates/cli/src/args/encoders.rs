@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use convlens_run::DeviceChoice;
+use convlens_run::{DeviceChoice, Task};
 
 use super::SourceArgs;
 
@@ -114,6 +114,8 @@ Examples:
   convlens compare --presets default,conv,dilated,lstm --dataset imdb
   convlens compare --presets plain,residual,dense --dataset sample --epochs 2 --out runs/stacks
   convlens compare --presets conv,gru --data reviews.csv --label-column stars --out runs/reviews
+  convlens compare --task tag --presets tagger,bilstm --data train.conllu --test-data test.conllu
+  convlens compare --task lm --presets gated,lstm --data shakespeare.txt --epochs 2
 
 Each preset is trained in a process of its own. After an interruption, the same command continues
 where it stopped. The result is one table, which is also written to OUT as comparison.md,
@@ -122,6 +124,9 @@ pub struct CompareArgs {
     /// The presets to compare
     #[arg(long, value_name = "P,…", value_delimiter = ',', required = true)]
     pub presets: Vec<String>,
+    /// What the models do: classify, tag or lm [default: that of the first preset]
+    #[arg(long, value_name = "TASK", value_parser = super::train::task)]
+    pub task: Option<Task>,
     #[command(flatten)]
     pub source: SourceArgs,
     /// The maximum number of passes over the training data, for every preset [default: each preset's own]

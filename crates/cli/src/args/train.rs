@@ -121,7 +121,7 @@ pub struct TrainArgs {
 }
 
 /// A task by its name.
-fn task(name: &str) -> Result<Task, String> {
+pub fn task(name: &str) -> Result<Task, String> {
     Task::ALL.into_iter().find(|task| task.name() == name).ok_or_else(|| {
         let known = Task::ALL.map(Task::name).join(", ");
         format!("there is no such task (known: {known})")

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use convlens_analysis::{Chart, MinimalPairs, Scale};
 use convlens_run::{DatasetConfig, Run, RunFolder, RunMetrics, Task, write_file};
-use convlens_train::preset;
+use convlens_train::{Settings, preset, preset_for};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -27,19 +27,21 @@ const ENOUGH: Duration = Duration::from_secs(3);
 struct Row {
     preset: String,
     metrics: RunMetrics,
-    /// Texts per second in inference, over the test split.
-    texts_per_second: f64,
+    /// Texts per second in inference, over the test split; words of taggers, and tokens of language models.
+    examples_per_second: f64,
     /// How the model does on minimal pairs, if it is a classifier of sentiment.
     pairs: Option<MinimalPairs>,
 }
 
 pub fn run(args: &CompareArgs) -> Result<(), Failure> {
+    let task = match (args.task, args.presets.first()) {
+        (Some(task), _) => task,
+        (None, first) => first.map(|name| preset(name)).transpose()?.map_or(Task::ALL[0], |preset| preset.task),
+    };
     for name in &args.presets {
-        if preset(name)?.task != Task::Classify {
-            return Err(Failure::Input(format!("--presets {name}: only presets for classifying texts are compared")));
-        }
+        settings(name, task)?;
     }
-    args.source.file.config(args.source.test_data.as_deref())?;
+    args.source.file_for(task)?;
     // On Ctrl-C the process that trains writes its checkpoint and ends. Then this one says how to continue.
     let children = Children::new();
     let mut rows: Vec<Row> = Vec::new();
@@ -50,9 +52,9 @@ pub fn run(args: &CompareArgs) -> Result<(), Failure> {
         }
         let folder = args.out.join(name);
         if folder.join(convlens_run::METRICS).exists() {
-            check_done(name, &folder, args)?;
+            check_done(name, task, &folder, args)?;
         } else {
-            train(name, &folder, args, &children)?;
+            train(name, task, &folder, args, &children)?;
         }
         let trained_on = RunFolder::open(&folder)?.config()?.dataset;
         match &data {
@@ -70,9 +72,9 @@ pub fn run(args: &CompareArgs) -> Result<(), Failure> {
         let metrics = RunFolder::open(&folder)?.metrics()?;
         let missing =
             || Failure::Input(format!("{}: no metrics; remove the folder and run the command again", folder.display()));
-        let texts_per_second = fastest(name, &folder, args, &children)?;
-        let pairs = MinimalPairs::new(&Run::open(&folder)?)?;
-        rows.push(Row { preset: name.clone(), metrics: metrics.ok_or_else(missing)?, texts_per_second, pairs });
+        let examples_per_second = fastest(name, &folder, args, &children)?;
+        let pairs = if task == Task::Classify { MinimalPairs::new(&Run::open(&folder)?)? } else { None };
+        rows.push(Row { preset: name.clone(), metrics: metrics.ok_or_else(missing)?, examples_per_second, pairs });
     }
     let cells = cells(&rows);
     let markdown: String = cells
@@ -93,19 +95,29 @@ pub fn run(args: &CompareArgs) -> Result<(), Failure> {
     line(format!("{}: comparison.md, comparison.json, comparison.svg and one run per preset", args.out.display()))
 }
 
+/// The settings of a preset for the task.
+fn settings(name: &str, task: Task) -> Result<Settings, Failure> {
+    let preset = preset_for(name, task)?;
+    preset.for_task(task).ok_or_else(|| {
+        let (own, others) = (preset.task.name(), task.name());
+        Failure::Input(format!("--presets {name}: this preset is for --task {own}, and others are for --task {others}"))
+    })
+}
+
 /// Checks that a finished run, which is not trained again, was trained as these flags ask.
-fn check_done(name: &str, folder: &Path, args: &CompareArgs) -> Result<(), Failure> {
+fn check_done(name: &str, task: Task, folder: &Path, args: &CompareArgs) -> Result<(), Failure> {
     let config = RunFolder::open(folder)?.config()?;
-    let file = args.source.file.config(args.source.test_data.as_deref())?;
+    let file = args.source.file_for(task)?;
     let dataset = args.source.dataset.as_ref().filter(|name| *name != "auto");
-    let own = preset(name)?;
+    let own = settings(name, task)?;
     let mut own_model = (own.model)(config.model.vocab_size, config.model.outputs);
     if let (Some(own), Some(lexicon)) = (&mut own_model.lexicon, &config.model.lexicon) {
         own.pairs = lexicon.pairs; // the data determine it
     }
     let own_epochs = own.epochs(config.dataset.train, config.training.batch_size);
     let differs = [
-        ("presets", config.preset != name || config.text != (own.text)() || config.model != own_model),
+        ("presets", config.preset != name || config.text != own.text || config.model != own_model),
+        ("task", config.task != task),
         ("data", config.dataset.file.map(absolute) != file.map(absolute)),
         ("dataset", dataset.is_some_and(|name| *name != config.dataset.name)),
         ("seed", config.training.seed != args.seed),
@@ -121,10 +133,10 @@ fn check_done(name: &str, folder: &Path, args: &CompareArgs) -> Result<(), Failu
 }
 
 /// Trains a preset in a process of its own, so that its peak memory can be measured.
-fn train(name: &str, folder: &Path, args: &CompareArgs, children: &Children) -> Result<(), Failure> {
+fn train(name: &str, task: Task, folder: &Path, args: &CompareArgs, children: &Children) -> Result<(), Failure> {
     message(format!("{name}:"));
     let mut command = own_program()?;
-    command.args(["train", "--preset", name]);
+    command.args(["train", "--preset", name, "--task", task.name()]);
     if !RunFolder::is_vacant(folder) {
         command.arg("--resume");
     }
@@ -152,7 +164,7 @@ fn check_status(name: &str, status: ExitStatus, children: &Children) -> Result<(
     }
 }
 
-/// Measures the texts per second in inference: the fastest of several rounds if a round is short,
+/// Measures the examples per second in inference: the fastest of several rounds if a round is short,
 /// because whatever else the machine does only slows it down.
 fn fastest(name: &str, folder: &Path, args: &CompareArgs, children: &Children) -> Result<f64, Failure> {
     let begin = Instant::now();
@@ -166,7 +178,7 @@ fn fastest(name: &str, folder: &Path, args: &CompareArgs, children: &Children) -
     Ok(fastest)
 }
 
-/// Measures the texts per second over the run's own test split.
+/// Measures the examples per second over the run's own test split.
 fn evaluate(name: &str, folder: &Path, args: &CompareArgs, children: &Children) -> Result<f64, Failure> {
     let mut command = own_program()?;
     command.args(["evaluate", "--json", "--device", &args.device.to_string(), "--run"]).arg(folder);
@@ -178,7 +190,8 @@ fn evaluate(name: &str, folder: &Path, args: &CompareArgs, children: &Children) 
         return Err(stopped(name));
     }
     let json: Value = serde_json::from_slice(&output).map_err(|_| error("could not be evaluated".into()))?;
-    Ok(json["texts_per_second"].as_f64().unwrap_or(0.0))
+    let per_second = ["texts_per_second", "words_per_second", "tokens_per_second"];
+    Ok(per_second.into_iter().find_map(|name| json[name].as_f64()).unwrap_or(0.0))
 }
 
 fn stopped(name: &str) -> Failure {
@@ -191,54 +204,82 @@ fn own_program() -> Result<Command, Failure> {
     Ok(Command::new(path))
 }
 
+/// A column that only some tasks have: its title, and the value of a row.
+type Column = (&'static str, fn(&Row) -> Option<String>);
+
 fn cells(rows: &[Row]) -> Vec<Vec<String>> {
-    let mut head = vec![
-        "preset",
-        "test accuracy",
-        "calibration error",
-        "parameters",
-        "receptive field",
-        "training, texts/s",
-        "inference, texts/s",
-        "epochs",
-        "peak MiB",
+    let percent = |share: f64| format!("{:.2} %", 100.0 * share);
+    let before: [Column; 4] = [
+        ("test F1", |row| row.metrics.test.f1.map(|f1| format!("{f1:.4}"))),
+        ("test perplexity", |row| row.metrics.test.perplexity.map(|perplexity| format!("{perplexity:.3}"))),
+        ("bits per character", |row| row.metrics.test.bits_per_character.map(|bits| format!("{bits:.4}"))),
+        ("calibration error", |row| row.metrics.test.calibration_error.map(|error| format!("{:.2} %", 100.0 * error))),
     ];
-    let has_pairs = rows.iter().any(|row| row.pairs.is_some());
-    head.extend(has_pairs.then_some("minimal pairs"));
+    let after: [Column; 1] = [("minimal pairs", |row| {
+        row.pairs.as_ref().map(|pairs| format!("{} of {}", pairs.all.passed, pairs.all.count))
+    })];
+    let present = |columns: &[Column]| -> Vec<Column> {
+        columns.iter().copied().filter(|(_, value)| rows.iter().any(|row| value(row).is_some())).collect()
+    };
+    let (before, after) = (present(&before), present(&after));
+    let values = |row: &Row, columns: &[Column]| -> Vec<String> {
+        columns.iter().map(|(_, value)| value(row).unwrap_or_else(|| "–".into())).collect()
+    };
+    let titles = |columns: &[Column]| columns.iter().map(|(title, _)| String::from(*title)).collect::<Vec<_>>();
+    let (trained, read) = rows.first().map_or(("texts", "texts"), |row| examples(row.metrics.task));
+    let speeds = [format!("training, {trained}/s"), format!("inference, {read}/s")];
+    let head = [
+        vec!["preset".into(), "test accuracy".into()],
+        titles(&before),
+        vec!["parameters".into(), "receptive field".into()],
+        speeds.into(),
+        vec!["epochs".into(), "peak MiB".into()],
+        titles(&after),
+    ];
     let cells = rows.iter().map(|row| {
         let metrics = &row.metrics;
-        let percent = |share: f64| format!("{:.2} %", 100.0 * share);
-        let mut cells = vec![
-            row.preset.clone(),
-            percent(metrics.test.accuracy),
-            metrics.test.calibration_error.map_or_else(|| "–".into(), percent),
-            thousands(metrics.parameters),
-            metrics.receptive_field.map_or_else(|| "all".into(), thousands),
-            thousands(metrics.examples_per_second as usize),
-            thousands(row.texts_per_second as usize),
-            format!("{} of {}", metrics.best_epoch, metrics.epochs),
-            thousands((metrics.peak_rss_bytes >> 20) as usize),
+        let parts = [
+            vec![row.preset.clone(), percent(metrics.test.accuracy)],
+            values(row, &before),
+            vec![
+                thousands(metrics.parameters),
+                metrics.receptive_field.map_or_else(|| "all".into(), thousands),
+                thousands(metrics.examples_per_second as usize),
+                thousands(row.examples_per_second as usize),
+                format!("{} of {}", metrics.best_epoch, metrics.epochs),
+                thousands((metrics.peak_rss_bytes >> 20) as usize),
+            ],
+            values(row, &after),
         ];
-        let pairs = row.pairs.as_ref().map(|pairs| format!("{} of {}", pairs.all.passed, pairs.all.count));
-        cells.extend(has_pairs.then(|| pairs.unwrap_or_else(|| "–".into())));
-        cells
+        parts.concat()
     });
-    std::iter::once(head.into_iter().map(String::from).collect()).chain(cells).collect()
+    std::iter::once(head.concat()).chain(cells).collect()
 }
 
-/// Accuracy against the speed of training and of inference, with one point per preset.
+/// What is counted per second in training and in inference.
+fn examples(task: Task) -> (&'static str, &'static str) {
+    match task {
+        Task::Tag => ("sentences", "words"),
+        Task::LanguageModel => ("tokens", "tokens"),
+        _ => ("texts", "texts"),
+    }
+}
+
+/// Accuracy, or the perplexity of language models, against the speed of training and of inference, with one point per
+/// preset.
 fn charts(rows: &[Row]) -> [Chart; 2] {
-    let chart = |title: &str, axis: &str, value: fn(&Row) -> f64| Chart {
+    let (trained, read) = rows.first().map_or(("texts", "texts"), |row| examples(row.metrics.task));
+    let has_perplexity = rows.iter().any(|row| row.metrics.test.perplexity.is_some());
+    let vertical = if has_perplexity { "test perplexity" } else { "test accuracy, %" };
+    let height = |row: &Row| row.metrics.test.perplexity.unwrap_or(100.0 * row.metrics.test.accuracy);
+    let chart = |title: &str, examples: &str, value: fn(&Row) -> f64| Chart {
         title: title.into(),
-        axes: [axis.into(), "test accuracy, %".into()],
+        axes: [format!("{examples} per second"), vertical.into()],
         scale: Scale::LogX,
-        lines: rows
-            .iter()
-            .map(|row| (row.preset.clone(), vec![(value(row).max(1.0), 100.0 * row.metrics.test.accuracy)]))
-            .collect(),
+        lines: rows.iter().map(|row| (row.preset.clone(), vec![(value(row).max(1.0), height(row))])).collect(),
     };
     [
-        chart("Training", "texts per second", |row| row.metrics.examples_per_second),
-        chart("Inference", "texts per second", |row| row.texts_per_second),
+        chart("Training", trained, |row| row.metrics.examples_per_second),
+        chart("Inference", read, |row| row.examples_per_second),
     ]
 }

@@ -158,12 +158,7 @@ fn begin(args: &TrainArgs) -> Result<Plan, Failure> {
     training.epochs = args.epochs.unwrap_or(training.epochs);
     training.check().map_err(|error| naming_the_flag(args, error))?;
 
-    let source = &args.source;
-    let file = match task {
-        Task::Tag => source.file.tagged(source.validation_data.as_deref(), source.test_data.as_deref())?,
-        Task::LanguageModel => source.file.plain(source.validation_data.as_deref(), source.test_data.as_deref())?,
-        _ => source.file.config(source.test_data.as_deref())?,
-    };
+    let file = args.source.file_for(task)?;
     file.iter().try_for_each(check_paths)?;
     let data = Data::named(args, task, file.as_ref(), &training)?;
     let stages = Stages::default();
