@@ -524,7 +524,7 @@ impl<E: Encode> TextModel<E> {
     }
 
     /// The mean cross-entropy at the positions that have a target, and how many are right; see
-    /// [`position_cross_entropy`].
+    /// [`position_cross_entropy`](crate::position_cross_entropy).
     ///
     /// # Shapes
     ///
@@ -533,7 +533,7 @@ impl<E: Encode> TextModel<E> {
     ///
     /// # Panics
     ///
-    /// As [`position_cross_entropy`].
+    /// As [`position_cross_entropy`](crate::position_cross_entropy).
     pub fn position_cross_entropy(&self, features: Tensor<3>, targets: &[Vec<Option<usize>>]) -> (Tensor<1>, usize) {
         let weight = self.head.weight.val().squeeze_dim::<2>(2);
         let bias = match &self.head.bias {
