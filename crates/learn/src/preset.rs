@@ -158,9 +158,15 @@ pub const PRESETS: [Preset; 23] = [
         text: contractions,
         model: |vocab_size, outputs| ModelConfig {
             lexicon: Some(LexiconConfig { pairs: 1, saturation: 500.0, encoder_share: 0.5 }),
-            ..one_hot(vocab_size, outputs, 500, &[2, 3])
+            ..one_hot(vocab_size, outputs, 333, &[2, 3, 4])
         },
-        training: || TrainingConfig { learning_rate: 2e-3, epochs: 12, patience: None, ..sparse() },
+        training: || TrainingConfig {
+            learning_rate: 2e-3,
+            epochs: 10,
+            patience: None,
+            validation_fraction: 0.02,
+            ..sparse()
+        },
         min_steps: 1_500,
     },
     Preset {

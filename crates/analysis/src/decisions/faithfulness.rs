@@ -20,7 +20,7 @@ const POSITIONS: u64 = 100_000_000;
 /// The maximum number of weights that it multiplies by over all texts, which takes two cores half a minute.
 const WEIGHTS: u64 = 1_000_000_000_000;
 /// A channel of a single layer over words is looked up and not computed, which takes as long as this many weights.
-const WEIGHTS_PER_LOOKUP: u64 = 20;
+const WEIGHTS_PER_LOOKUP: u64 = 25;
 
 /// The result of a method.
 #[derive(Clone, Debug, PartialEq, Serialize)]
