@@ -135,8 +135,9 @@ fn logits_and_gradients_match_pytorch() {
         let (_, logits, gradient, along) = PYTORCH.iter().find(|row| row.0 == case.0).unwrap();
         let model = model(&case, &device).map(&mut Sines::default());
         let batch = Batch::masked(&[&[1, 5, 2, 6, 6], &[3, 6]], 0, &device);
-        let embedded = model.embed.forward(batch.ids.clone());
-        for found in [model.forward(&batch), model.forward_embedded(embedded, batch.mask.clone())] {
+        let embedded = || model.embed.forward(batch.ids.clone());
+        let sums = model.sums_embedded(embedded(), batch.mask.clone()) + model.bias().unwrap().unsqueeze::<2>();
+        for found in [model.forward(&batch), model.forward_embedded(embedded(), batch.mask.clone()), sums] {
             assert_close(&values(found.clone()), logits, 1e-5, case.0);
             let gradients = found.sum().backward();
             let found = values(model.embed.weight.val().grad(&gradients).unwrap());

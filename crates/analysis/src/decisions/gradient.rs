@@ -25,7 +25,7 @@ impl<S: EncoderSettings> Recorded<'_, S> {
         }
     }
 
-    /// The sums of the scores, `[batch, outputs]`. Without recorded scores, this takes less time.
+    /// The sums of the scores over the positions, `[batch, outputs]`, in less time than all scores take.
     pub fn sums(&self) -> Tensor<2> {
         let sums = self.model().sums_embedded(self.embedded.clone(), self.mask());
         match &self.run.model.lexicon {

@@ -100,7 +100,9 @@ fn settings(name: &str, task: Task) -> Result<Settings, Failure> {
     let preset = preset_for(name, task)?;
     preset.for_task(task).ok_or_else(|| {
         let (own, others) = (preset.task.name(), task.name());
-        Failure::Input(format!("--presets {name}: this preset is for --task {own}, and others are for --task {others}"))
+        Failure::Input(format!(
+            "--presets {name}: this preset is for --task {own} and cannot be compared with presets for --task {others}"
+        ))
     })
 }
 
