@@ -17,7 +17,7 @@ fn unlabelled(place: &Place) -> &'static str {
     "texts.csv"
 }
 
-const TRAIN: &str = "train --preset best --set encoder.filters=8 --set embedding=40 --dataset sample --epochs 1";
+const TRAIN: &str = "train --preset best --set encoder.filters=8 --set embedding=72 --dataset sample --epochs 1";
 
 #[test]
 fn vectors_are_learned_first_and_used_by_another_run() {
