@@ -41,7 +41,7 @@ const PRESETS: [(&str, &str); 15] = [
     ("seed", ""),
     ("relu", ""),
     ("conv", "--set encoder.filters=20"),
-    ("best", "--set encoder.filters=20 --set embedding=100"),
+    ("best", "--set encoder.filters=20 --set embedding=180"),
     ("plain", "--set encoder.layer.dropout=0"),
     ("residual", "--set encoder.layer.dropout=0"),
     ("dense", "--set encoder.layer.dropout=0"),
