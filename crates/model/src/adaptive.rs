@@ -11,9 +11,10 @@
 use burn::module::{Module, Param};
 use burn::nn::Initializer;
 use burn::tensor::activation::log_softmax;
-use burn::tensor::{Device, Int, Tensor, TensorData};
+use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
+use crate::head::select_rows;
 use crate::kernels::{Best, linear_loss};
 use crate::limits::{check_size, product};
 
@@ -174,7 +175,7 @@ pub(crate) fn cross_entropy(
         let (rows, tokens): (Vec<usize>, Vec<usize>) = rows.map(|(row, &target)| (row, target - first)).unzip();
         if !rows.is_empty() {
             let share = rows.len() as f64 / targets.len() as f64;
-            let (of_tokens, _) = cluster.loss(select(&x, &rows), &tokens);
+            let (of_tokens, _) = cluster.loss(select_rows(&x, &rows), &tokens);
             loss = loss + of_tokens.mul_scalar(share);
         }
     }
@@ -185,7 +186,7 @@ pub(crate) fn cross_entropy(
         return (loss, hits);
     }
     let clusters: Vec<Cluster> = clusters.iter().map(Cluster::without_gradient).collect();
-    let most_probable = most_probable(select(&x.inner(), &open), (weight.inner(), bias.inner()), &clusters);
+    let most_probable = most_probable(select_rows(&x.inner(), &open), (weight.inner(), bias.inner()), &clusters);
     let of_open = open.iter().zip(most_probable).filter(|(row, token)| targets[**row] == *token).count();
     (loss, hits + of_open)
 }
@@ -200,8 +201,8 @@ fn most_probable(x: Tensor<2>, (weight, bias): (Tensor<2>, Tensor<1>), clusters:
     // Logits of the head, and those plus log-probabilities within a cluster, can be compared.
     // Where one is not a number, no token is the best, and any will do.
     let tokens: Vec<usize> = best.into_iter().map(|best| best.output.min(frequent - 1)).collect();
-    let of_tokens = (x.clone() * select(&weight, &tokens)).sum_dim(1);
-    let biases = select(&bias.clone().unsqueeze_dim::<2>(1), &tokens);
+    let of_tokens = (x.clone() * select_rows(&weight, &tokens)).sum_dim(1);
+    let biases = select_rows(&bias.clone().unsqueeze_dim::<2>(1), &tokens);
     let mut found: Vec<(usize, f32)> = tokens.into_iter().zip((of_tokens + biases).into_data().iter::<f32>()).collect();
     let of_clusters = weight.slice([frequent..entries, 0..hidden]).swap_dims(0, 1);
     let of_clusters = x.clone().matmul(of_clusters) + bias.narrow(0, frequent, clusters.len()).unsqueeze::<2>();
@@ -220,16 +221,10 @@ fn most_probable(x: Tensor<2>, (weight, bias): (Tensor<2>, Tensor<1>), clusters:
     found.into_iter().map(|(token, _)| token).collect()
 }
 
-fn select(x: &Tensor<2>, rows: &[usize]) -> Tensor<2> {
-    let rows: Vec<i64> = rows.iter().map(|&row| row as i64).collect();
-    let count = rows.len();
-    x.clone().select(0, Tensor::<1, Int>::from_data(TensorData::new(rows, [count]), &x.device()))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use burn::tensor::Distribution;
+    use burn::tensor::{Distribution, TensorData};
     use proptest::prelude::*;
 
     fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {

@@ -42,19 +42,20 @@ pub(crate) fn rows_with_target(x: Tensor<3>, targets: &[Vec<Option<usize>>]) -> 
     assert!(longest <= positions, "{longest} targets for {positions} positions");
     let of_text = |(text, targets): (usize, &Vec<Option<usize>>)| {
         let rows = (text * positions..).zip(targets.clone());
-        rows.filter_map(|(row, target)| Some((row as i64, target?)))
+        rows.filter_map(|(row, target)| Some((row, target?)))
     };
-    let (rows, targets): (Vec<i64>, Vec<usize>) = targets.iter().enumerate().flat_map(of_text).unzip();
+    let (rows, targets): (Vec<usize>, Vec<usize>) = targets.iter().enumerate().flat_map(of_text).unzip();
     let x = x.reshape([batch * positions, hidden]);
     // Selecting copies every row.
-    let x = if rows.len() == batch * positions {
-        x
-    } else {
-        let count = rows.len();
-        let rows = Tensor::<1, Int>::from_data(TensorData::new(rows, [count]), &x.device());
-        x.select(0, rows)
-    };
+    let x = if rows.len() == batch * positions { x } else { select_rows(&x, &rows) };
     (x, targets)
+}
+
+/// Some rows of a matrix.
+pub(crate) fn select_rows(x: &Tensor<2>, rows: &[usize]) -> Tensor<2> {
+    let rows: Vec<i64> = rows.iter().map(|&row| row as i64).collect();
+    let count = rows.len();
+    x.clone().select(0, Tensor::<1, Int>::from_data(TensorData::new(rows, [count]), &x.device()))
 }
 
 #[cfg(test)]

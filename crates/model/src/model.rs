@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 use crate::adaptive::{self, AdaptiveConfig, Cluster};
 use crate::dropout;
 use crate::encoder::{Encode, EncoderSettings, downsampled};
-use crate::head::rows_with_target;
-use crate::kernels::{drop_values, has_kernels, linear_cross_entropy};
+use crate::head::{position_cross_entropy, rows_with_target};
+use crate::kernels::{drop_values, has_kernels};
 use crate::limits::{self, MAX_PARAMETERS, MAX_SIZE, MAX_VOCABULARY, product};
 use crate::masking::zero_padding;
 use crate::pooling::{max_over_positions, mean_over_positions, shares_of_the_largest};
@@ -524,7 +524,7 @@ impl<E: Encode> TextModel<E> {
     }
 
     /// The mean cross-entropy at the positions that have a target, and how many are right; see
-    /// [`position_cross_entropy`](crate::position_cross_entropy).
+    /// [`position_cross_entropy`].
     ///
     /// # Shapes
     ///
@@ -533,19 +533,18 @@ impl<E: Encode> TextModel<E> {
     ///
     /// # Panics
     ///
-    /// As [`position_cross_entropy`](crate::position_cross_entropy).
+    /// As [`position_cross_entropy`].
     pub fn position_cross_entropy(&self, features: Tensor<3>, targets: &[Vec<Option<usize>>]) -> (Tensor<1>, usize) {
         let weight = self.head.weight.val().squeeze_dim::<2>(2);
         let bias = match &self.head.bias {
             Some(bias) => bias.val(),
             None => Tensor::zeros([weight.dims()[0]], &features.device()),
         };
-        let (x, targets) = rows_with_target(features, targets);
         if self.clusters.is_empty() {
-            linear_cross_entropy(x, weight, bias, &targets)
-        } else {
-            adaptive::cross_entropy(x, (weight, bias), &self.clusters, &targets)
+            return position_cross_entropy(features, weight, bias, targets);
         }
+        let (x, targets) = rows_with_target(features, targets);
+        adaptive::cross_entropy(x, (weight, bias), &self.clusters, &targets)
     }
 
     /// The number of outputs at every position.

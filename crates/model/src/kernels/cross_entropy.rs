@@ -189,8 +189,8 @@ impl LinearLossInTraining for Flex {
     }
 }
 
-/// The mean loss of `[x, weight, bias]`, the most probable outputs and their log-probabilities. In training also writes the gradients: that of `x`, and
-/// those of weight and bias one after the other.
+/// The mean loss of `[x, weight, bias]`, the most probable outputs and their log-probabilities. In training also writes
+/// the gradients: that of `x`, and those of weight and bias one after the other.
 fn loss(tensors: [FlexTensor; 3], targets: FlexTensor, gradients: Option<(&mut [f32], &mut Vec<f32>)>) -> FlexTensor {
     let [x, weight, bias] = tensors.map(|tensor| tensor.to_contiguous());
     let ([rows, hidden], [outputs, _]) = (x.layout().shape().dims(), weight.layout().shape().dims());

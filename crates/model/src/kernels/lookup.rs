@@ -1,5 +1,6 @@
 //! Sums of lookups at every position.
 
+use burn::backend::autodiff::NodeId;
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::backend::autodiff::grads::Gradients;
@@ -129,13 +130,8 @@ impl<B: LookupSumBackward, C: CheckpointStrategy> LookupSum for Autodiff<B, C> {
             fn backward(self, ops: Ops<Self::State, 2>, gradients: &mut Gradients, _checkpointer: &mut Checkpointer) {
                 let (gradient, field) = (gradients.consume::<B>(&ops.node), ops.state.field);
                 let of_table = B::lookup_sum_backward(gradient, ops.state);
-                let [table, bias] = ops.parents;
-                if let Some(bias) = bias {
-                    gradients.register::<B>(bias.id, bias_gradient::<B>(of_table.clone(), field));
-                }
-                if let Some(table) = table {
-                    gradients.register::<B>(table.id, of_table);
-                }
+                let parents = ops.parents.map(|parent| parent.map(|parent| parent.id));
+                register_gradients::<B>(of_table, field, parents, gradients);
             }
         }
 
@@ -153,14 +149,25 @@ impl<B: LookupSumBackward, C: CheckpointStrategy> LookupSum for Autodiff<B, C> {
     }
 }
 
-/// The gradient of the bias, `[channels]`, from that of a table, `[words, places · channels]`: its sum over all words at
-/// the centre, because every position is the centre of one phrase.
-pub(super) fn bias_gradient<B: Backend>(of_table: FloatTensor<B>, field: ReceptiveField) -> FloatTensor<B> {
-    let [words, width] = of_table.shape().dims();
-    let channels = width / field.size();
-    let center = field.left * channels..(field.left + 1) * channels;
-    let of_center = B::float_slice(of_table, &[(0..words).into(), center.into()]);
-    B::float_reshape(B::float_sum_dim(of_center, 0), Shape::new([channels]))
+/// Registers the gradient of a table, `[words, places · channels]`, and that of its bias, `[channels]`: the sum of the
+/// former over all words at the centre, because every position is the centre of one phrase.
+pub(super) fn register_gradients<B: Backend>(
+    of_table: FloatTensor<B>,
+    field: ReceptiveField,
+    [table, bias]: [Option<NodeId>; 2],
+    gradients: &mut Gradients,
+) {
+    if let Some(bias) = bias {
+        let [words, width] = of_table.shape().dims();
+        let channels = width / field.size();
+        let center = field.left * channels..(field.left + 1) * channels;
+        let of_center = B::float_slice(of_table.clone(), &[(0..words).into(), center.into()]);
+        let of_bias = B::float_reshape(B::float_sum_dim(of_center, 0), Shape::new([channels]));
+        gradients.register::<B>(bias, of_bias);
+    }
+    if let Some(table) = table {
+        gradients.register::<B>(table, of_table);
+    }
 }
 
 impl LookupSum for Flex {

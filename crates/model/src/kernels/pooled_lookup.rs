@@ -12,7 +12,7 @@ use burn::tensor::{Int, Tensor};
 use burn_flex::FlexTensor;
 use rayon::prelude::*;
 
-use super::lookup::{self, bias_gradient, bias_of};
+use super::lookup::{self, bias_of, register_gradients};
 use super::occurrences::Occurrences;
 use super::simd::vectorized;
 use super::table::{Table, readable};
@@ -135,13 +135,8 @@ impl<B: PoolKernel, C: CheckpointStrategy> LookupPool for Autodiff<B, C> {
                 let (found, ids, mask, window, words) = ops.state;
                 let gradient = gradients.consume::<B>(&ops.node);
                 let of_table = B::pool_backward(gradient, found, ids, mask, window, words);
-                let [table, bias] = ops.parents;
-                if let Some(bias) = bias {
-                    gradients.register::<B>(bias.id, bias_gradient::<B>(of_table.clone(), window.field));
-                }
-                if let Some(table) = table {
-                    gradients.register::<B>(table.id, of_table);
-                }
+                let parents = ops.parents.map(|parent| parent.map(|parent| parent.id));
+                register_gradients::<B>(of_table, window.field, parents, gradients);
             }
         }
 
