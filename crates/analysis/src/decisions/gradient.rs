@@ -11,7 +11,7 @@ pub(crate) struct Recorded<'a, S: EncoderSettings> {
     batch: Batch,
     /// `[batch, length, embedding]`
     embedded: Tensor<3>,
-    /// 1 for each token, of which a lexicon's scores are a function, `[batch, length]`.
+    /// Ones, `[batch, length]`, that a lexicon's scores are multiplied by, so that they have a gradient too.
     presence: Tensor<2>,
 }
 
@@ -19,8 +19,8 @@ impl<S: EncoderSettings> Recorded<'_, S> {
     /// The scores of the positions, `[batch, positions, outputs]`.
     pub fn scores(&self) -> Tensor<3> {
         let scores = self.model().scores_embedded(self.embedded.clone(), self.mask());
-        match &self.run.model.lexicon {
-            Some(lexicon) => scores + lexicon.scores_by_presence(&self.batch, self.presence.clone()),
+        match self.scores_of_lexicon() {
+            Some(of_lexicon) => scores + of_lexicon,
             None => scores,
         }
     }
@@ -28,13 +28,15 @@ impl<S: EncoderSettings> Recorded<'_, S> {
     /// The sums of the scores over the positions, `[batch, outputs]`, in less time than all scores take.
     pub fn sums(&self) -> Tensor<2> {
         let sums = self.model().sums_embedded(self.embedded.clone(), self.mask());
-        match &self.run.model.lexicon {
-            Some(lexicon) => {
-                let scores = lexicon.scores_by_presence(&self.batch, self.presence.clone());
-                sums + scores.sum_dim(1).squeeze_dim::<2>(1)
-            }
+        match self.scores_of_lexicon() {
+            Some(of_lexicon) => sums + of_lexicon.sum_dim(1).squeeze_dim::<2>(1),
             None => sums,
         }
+    }
+
+    fn scores_of_lexicon(&self) -> Option<Tensor<3>> {
+        let lexicon = self.run.model.lexicon.as_ref()?;
+        Some(lexicon.scores_by_presence(&self.batch, self.presence.clone()))
     }
 
     fn model(&self) -> TextModel<S::Encoder> {
