@@ -109,6 +109,11 @@ pub fn write_picture(path: &Path, charts: &[Chart]) -> Result<(), Failure> {
     Ok(write_file(path, if is_svg { picture.svg.as_bytes() } else { &picture.png })?)
 }
 
+/// A share in percent.
+pub fn percent(share: f64) -> String {
+    format!("{:.2} %", 100.0 * share)
+}
+
 /// A count with thousands separators.
 pub fn thousands(count: usize) -> String {
     HumanCount(count as u64).to_string()

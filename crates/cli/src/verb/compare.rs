@@ -14,7 +14,7 @@ use crate::args::CompareArgs;
 use crate::failure::{BAD_INPUT, DEFECT, Failure, INTERRUPTED};
 use crate::interruption::Children;
 use crate::message::message;
-use crate::output::{line, table, thousands, write_picture};
+use crate::output::{line, percent, table, thousands, write_picture};
 use crate::source::absolute;
 
 /// The maximum number of rounds in which inference is measured.
@@ -34,9 +34,9 @@ struct Row {
 }
 
 pub fn run(args: &CompareArgs) -> Result<(), Failure> {
-    let task = match (args.task, args.presets.first()) {
-        (Some(task), _) => task,
-        (None, first) => first.map(|name| preset(name)).transpose()?.map_or(Task::ALL[0], |preset| preset.task),
+    let task = match args.task {
+        Some(task) => task,
+        None => preset(&args.presets[0])?.task,
     };
     for name in &args.presets {
         settings(name, task)?;
@@ -210,12 +210,11 @@ fn own_program() -> Result<Command, Failure> {
 type Column = (&'static str, fn(&Row) -> Option<String>);
 
 fn cells(rows: &[Row]) -> Vec<Vec<String>> {
-    let percent = |share: f64| format!("{:.2} %", 100.0 * share);
     let before: [Column; 4] = [
         ("test F1", |row| row.metrics.test.f1.map(|f1| format!("{f1:.4}"))),
         ("test perplexity", |row| row.metrics.test.perplexity.map(|perplexity| format!("{perplexity:.3}"))),
         ("bits per character", |row| row.metrics.test.bits_per_character.map(|bits| format!("{bits:.4}"))),
-        ("calibration error", |row| row.metrics.test.calibration_error.map(|error| format!("{:.2} %", 100.0 * error))),
+        ("calibration error", |row| row.metrics.test.calibration_error.map(percent)),
     ];
     let after: [Column; 1] = [("minimal pairs", |row| {
         row.pairs.as_ref().map(|pairs| format!("{} of {}", pairs.all.passed, pairs.all.count))

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::args::DataArgs;
 use crate::failure::Failure;
-use crate::output::{line, table, thousands};
+use crate::output::{line, percent, table, thousands};
 use crate::progress::Stages;
 use crate::source::dataset;
 
@@ -101,8 +101,7 @@ fn show(dataset: &Dataset, description: &Value) -> Result<(), Failure> {
             ["train", "test"].map(|split| description[split]["words"][name].clone()),
         ));
     }
-    let percent = |value: Value| format!("{:.2} %", 100.0 * value.as_f64().unwrap_or(0.0));
-    let [train, test] = both("/unknown_words").map(percent);
+    let [train, test] = both("/unknown_words").map(|share| percent(share.as_f64().unwrap_or(0.0)));
     rows.push(vec![format!("outside the {} most frequent words", number(&description["vocabulary"])), train, test]);
     table(&rows)?;
     line(format!("texts in both splits: {}", number(&description["texts_in_both_splits"])))

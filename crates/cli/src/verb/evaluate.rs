@@ -5,7 +5,7 @@ use convlens_train::{Evaluation, TagEvaluation, evaluate, evaluate_tags, evaluat
 
 use crate::args::EvaluateArgs;
 use crate::failure::Failure;
-use crate::output::{line, table, thousands};
+use crate::output::{line, percent, table, thousands};
 use crate::plain::{PlainTexts, plain_texts_for};
 use crate::progress::Stages;
 use crate::source::{run_folder, texts_for};
@@ -128,10 +128,6 @@ fn show_tags(
         percent(evaluation.known_words.accuracy),
         thousands(words_per_second as usize),
     ))
-}
-
-fn percent(share: f64) -> String {
-    format!("{:.2} %", 100.0 * share)
 }
 
 fn show(evaluation: &Evaluation, name: &str, run: &str, device: &str) -> Result<(), Failure> {
