@@ -106,6 +106,14 @@ pub enum LearnError {
         /// The number of classes.
         classes: usize,
     },
+    /// Texts have the probabilities of another number of labels, or one is not from 0 to 1.
+    #[error("a text needs {classes} probabilities from 0 to 1, one for each label, but has {found}")]
+    Probabilities {
+        /// The number of the model's classes.
+        classes: usize,
+        /// What the text has.
+        found: String,
+    },
     /// A token is not in the model's vocabulary.
     #[error("token id {id} is not in the model's vocabulary of {vocab_size} tokens")]
     Token {

@@ -48,8 +48,8 @@ pub struct CountedLexicon {
 }
 
 impl CountedLexicon {
-    /// Counts the words and pairs of texts. `each` hands every text, as ids, and its label to a function; it is
-    /// called twice.
+    /// Counts the words and pairs of texts. `each` hands every text, as ids, and the probability of each of its labels
+    /// to a function; it is called twice. A text counts for each label as much as the label is probable.
     ///
     /// # Errors
     ///
@@ -57,13 +57,15 @@ impl CountedLexicon {
     pub fn new<E>(
         tokenizer: &Tokenizer,
         outputs: usize,
-        each: impl Fn(&mut dyn FnMut(&[u32], usize)) -> Result<(), E>,
+        each: impl Fn(&mut dyn FnMut(&[u32], &[f32])) -> Result<(), E>,
     ) -> Result<Self, E> {
         let (vocab_size, classes) = (tokenizer.vocab_size(), outputs.max(2));
         let mut counts: AHashMap<[u32; 2], u32> = AHashMap::new();
         let mut texts_of = vec![0.0f32; classes];
-        each(&mut |ids, label| {
-            texts_of[label] += 1.0;
+        let mut texts = 0;
+        each(&mut |ids, probabilities| {
+            texts += 1;
+            texts_of.iter_mut().zip(probabilities).for_each(|(texts, probability)| *texts += probability);
             for pair in distinct_pairs(ids, tokenizer.unk_id()) {
                 *counts.entry(pair).or_default() += 1;
             }
@@ -71,7 +73,6 @@ impl CountedLexicon {
                 counts.retain(|_, count| *count > 1);
             }
         })?;
-        let texts = texts_of.iter().sum::<f32>() as usize;
         let least = (texts / 5_000).clamp(2, TEXTS_OF_PAIR) as u32;
         let mut pairs = frequent(counts, least, MOST_SCORES / outputs);
         let row_of: HashMap<[u32; 2], usize, ahash::RandomState> =
@@ -80,12 +81,15 @@ impl CountedLexicon {
         let mut texts_with = vec![0.0f32; (vocab_size + pairs.len()) * classes];
         let (mut sample, every) = (Vec::new(), texts.div_ceil(TEXTS_FOR_RATE).max(1));
         let mut at = 0;
-        each(&mut |ids, label| {
+        each(&mut |ids, probabilities| {
             let mut rows: Vec<usize> = ids.iter().map(|&id| id as usize).collect();
             rows.sort_unstable();
             rows.dedup();
             rows.extend(distinct_pairs(ids, None).iter().filter_map(|pair| row_of.get(pair)));
-            rows.iter().for_each(|row| texts_with[row * classes + label] += 1.0);
+            for row in &rows {
+                let texts_with = &mut texts_with[row * classes..][..classes];
+                texts_with.iter_mut().zip(probabilities).for_each(|(texts, probability)| *texts += probability);
+            }
             if at % every == 0 {
                 sample.push(rows);
             }
@@ -220,6 +224,7 @@ fn largest_eigenvalue(texts: &[Vec<usize>], ratios: &[f32], outputs: usize) -> f
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::LabelProbabilities;
     use convlens_run::text::{TokenizerKind, train};
 
     fn counted(texts: &[(&str, usize)], outputs: usize) -> (CountedLexicon, Tokenizer) {
@@ -227,7 +232,8 @@ mod tests {
         let tokenizer = train(TokenizerKind::Contractions, 100, words).expect("a tokenizer");
         let counted = CountedLexicon::new(&tokenizer, outputs, |count| {
             for (text, label) in texts {
-                count(&tokenizer.ids(text).map_err(|error| error.to_string())?, *label);
+                let probabilities = LabelProbabilities::of_labels(&[*label], outputs.max(2)).values;
+                count(&tokenizer.ids(text).map_err(|error| error.to_string())?, &probabilities);
             }
             Ok::<_, String>(())
         });
@@ -248,6 +254,24 @@ mod tests {
         let mut expected = vec![start("good"), start("bad")];
         expected.sort_unstable();
         assert_eq!(counted.entries.pairs, expected);
+    }
+
+    #[test]
+    fn a_text_counts_as_much_as_its_label_is_probable() {
+        let tokenizer = train(TokenizerKind::Contractions, 100, ["good film", "bad"].into_iter()).expect("a tokenizer");
+        let texts = [("good", [0.25, 0.75]), ("good film", [0.5, 0.5]), ("bad", [1.0, 0.0])];
+        let counted = CountedLexicon::new(&tokenizer, 1, |count| {
+            for (text, probabilities) in &texts {
+                count(&tokenizer.ids(text).map_err(|error| error.to_string())?, probabilities);
+            }
+            Ok::<_, String>(())
+        });
+        let counted = counted.expect("counts");
+        // 1.25 of 1.25 texts, and 0.75 of 1.75: ln((1.25 + 2) / (1.25 + 4)) − ln((0.75 + 2) / (1.75 + 4))
+        let ratio = counted.ratios[tokenizer.id("good").expect("is known") as usize];
+        assert!((ratio - (3.25f32 / 5.25 / (2.75 / 5.75)).ln()).abs() < 1e-6, "{ratio}");
+        assert!((counted.entries.bias[0] - (2.25f32 / 2.75).ln()).abs() < 1e-6);
+        assert_eq!(counted.texts, 3);
     }
 
     #[test]

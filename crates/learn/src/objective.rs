@@ -9,12 +9,12 @@ use std::sync::Arc;
 use burn::tensor::{Device, Tensor};
 use convlens_run::model::{Batch, Encode, Forms, Padding, TextModel};
 use convlens_run::{
-    Metrics, RunError, SpanTally, batches_by_length, best_labels, fit_temperature, logits, mark_spans, to_host,
+    Metrics, RunError, SpanTally, argmax, batches_by_length, best_labels, fit_temperature, logits, mark_spans, to_host,
     to_host_async,
 };
 
 use crate::targets::{Labels, batch_of, with_labels};
-use crate::{LearnError, Tally, Targets, calibrated_metrics, cross_entropy};
+use crate::{LearnError, Tally, Targets, calibrated_metrics, cross_entropy, cross_entropy_of_probabilities};
 
 /// What a step found out about its batch before it changed the weights. It may still be on the device.
 #[derive(Debug)]
@@ -23,7 +23,7 @@ pub struct StepScores(Scores);
 #[derive(Debug)]
 enum Scores {
     /// The logits of every text, `[batch, outputs]`.
-    OfTexts { logits: Tensor<2>, labels: Vec<usize> },
+    OfTexts { logits: Tensor<2>, targets: Targets },
     /// The mean loss of the positions with a label, `[1]`.
     OfPositions { loss: Tensor<1>, hits: usize, count: usize },
 }
@@ -37,7 +37,7 @@ impl StepScores {
     pub fn tally(self) -> Result<Tally, RunError> {
         let outputs = self.outputs();
         Ok(match self.0 {
-            Scores::OfTexts { logits, labels } => Tally::of_logits(&to_host(logits)?, outputs, &labels),
+            Scores::OfTexts { logits, targets } => tally(&to_host(logits)?, outputs, &targets),
             Scores::OfPositions { loss, hits, count } => Tally::from_mean(&to_host(loss)?, hits, count),
         })
     }
@@ -50,7 +50,7 @@ impl StepScores {
     pub async fn tally_async(self) -> Result<Tally, RunError> {
         let outputs = self.outputs();
         Ok(match self.0 {
-            Scores::OfTexts { logits, labels } => Tally::of_logits(&to_host_async(logits).await?, outputs, &labels),
+            Scores::OfTexts { logits, targets } => tally(&to_host_async(logits).await?, outputs, &targets),
             Scores::OfPositions { loss, hits, count } => Tally::from_mean(&to_host_async(loss).await?, hits, count),
         })
     }
@@ -68,6 +68,16 @@ impl StepScores {
     }
 }
 
+/// The loss and the correct predictions of texts with one prediction each, given as rows of `outputs` logits.
+fn tally(logits: &[f32], outputs: usize, targets: &Targets) -> Tally {
+    let mut tally = Tally::default();
+    match targets {
+        Targets::Probabilities(probabilities) => tally.add_probabilities(logits, outputs, probabilities),
+        targets => tally.add(logits, outputs, targets.labels()),
+    }
+    tally
+}
+
 /// Checks that texts with the given numbers of tokens can be compared with their targets.
 pub(crate) fn check<E: Encode>(
     model: &TextModel<E>,
@@ -80,10 +90,7 @@ pub(crate) fn check<E: Encode>(
         return Err(LearnError::LabelCount { texts: lengths.len(), labels: targets.len() });
     }
     match targets {
-        Targets::Labels(labels) => {
-            let classes = if outputs == 1 { 2 } else { outputs };
-            labels.iter().try_for_each(|&label| check_label(label, classes))
-        }
+        Targets::Labels(_) | Targets::Probabilities(_) => check_labels(targets, outputs.max(2)),
         Targets::Positions(texts) => {
             if padding != Padding::Masked || model.stride() > 1 || model.lexicon.is_some() {
                 return Err(LearnError::NoPositions);
@@ -119,6 +126,22 @@ pub(crate) fn check<E: Encode>(
     }
 }
 
+/// Checks that the labels of texts, or their probabilities, are those of this many classes.
+pub(crate) fn check_labels(targets: &Targets, classes: usize) -> Result<(), LearnError> {
+    match targets {
+        Targets::Probabilities(probabilities) => {
+            let is_probability = |value: &&f32| (0.0..=1.0).contains(*value);
+            let wrong = || probabilities.values.iter().find(|value| !is_probability(value)).map(f32::to_string);
+            let wrong_count = || (probabilities.classes != classes).then(|| probabilities.classes.to_string());
+            match wrong_count().or_else(wrong) {
+                Some(found) => Err(LearnError::Probabilities { classes, found }),
+                None => Ok(()),
+            }
+        }
+        targets => targets.labels().iter().try_for_each(|&label| check_label(label, classes)),
+    }
+}
+
 /// Checks that token ids are in a vocabulary of this size.
 pub(crate) fn check_tokens<T: AsRef<[u32]>>(texts: &[T], vocab_size: usize) -> Result<(), LearnError> {
     match texts.iter().flat_map(|ids| ids.as_ref()).find(|&&id| id as usize >= vocab_size) {
@@ -146,25 +169,42 @@ pub(crate) fn loss<E: Encode>(
 ) -> Result<(Tensor<1>, StepScores), RunError> {
     Ok(match labels {
         Labels::OfTexts(labels) => {
-            let of_encoder = model.forward_encoder(rows, batch);
-            let loss = cross_entropy(of_encoder.clone(), labels, device);
-            // Encoder and lexicon learn as if each were alone. If they are trained together, the lexicon fits the
-            // training texts at once, and the encoder has nothing left to learn.
-            let (loss, logits) = match &model.lexicon {
-                Some(lexicon) => {
-                    let of_lexicon = lexicon.logits(batch);
-                    let of_both = loss + cross_entropy(of_lexicon.clone(), labels, device);
-                    (of_both, model.combine(of_encoder, of_lexicon))
-                }
-                None => (loss, of_encoder),
-            };
-            (loss, StepScores(Scores::OfTexts { logits: logits.inner(), labels: labels.to_vec() }))
+            let (loss, logits) = text_loss(model, rows, batch, |logits| cross_entropy(logits, labels, device));
+            (loss, StepScores(Scores::OfTexts { logits, targets: Targets::Labels(labels.to_vec()) }))
+        }
+        Labels::Probabilities(targets) => {
+            let of_logits = |logits| cross_entropy_of_probabilities(logits, targets, device);
+            let (loss, logits) = text_loss(model, rows, batch, of_logits);
+            let targets = Targets::Probabilities((*targets).clone());
+            (loss, StepScores(Scores::OfTexts { logits, targets }))
         }
         Labels::OfPositions(texts) => {
             let (loss, scores) = position_loss(model, model.features(rows, batch), texts)?;
             (loss, StepScores(scores))
         }
     })
+}
+
+/// The loss of texts with one prediction each, `[1]`, and their logits, `[batch, outputs]`, without gradient.
+///
+/// Encoder and lexicon learn as if each were alone. If they are trained together, the lexicon fits the training texts
+/// at once, and the encoder has nothing left to learn.
+fn text_loss<E: Encode>(
+    model: &TextModel<E>,
+    rows: Tensor<2>,
+    batch: &Batch,
+    of_logits: impl Fn(Tensor<2>) -> Tensor<1>,
+) -> (Tensor<1>, Tensor<2>) {
+    let of_encoder = model.forward_encoder(rows, batch);
+    let loss = of_logits(of_encoder.clone());
+    let (loss, logits) = match &model.lexicon {
+        Some(lexicon) => {
+            let of_lexicon = lexicon.logits(batch);
+            (loss + of_logits(of_lexicon.clone()), model.combine(of_encoder, of_lexicon))
+        }
+        None => (loss, of_encoder),
+    };
+    (loss, logits.inner())
 }
 
 /// The mean loss at the positions with a label, `[1]`, and the scores behind it. The loss is 0 if there are none.
@@ -247,9 +287,13 @@ impl Measurement {
     ) -> Result<(), RunError> {
         let device = model.device();
         match targets {
-            Targets::Labels(labels) => {
+            Targets::Labels(_) | Targets::Probabilities(_) => {
                 self.logits.extend(logits(model, texts, padding, pad_id, &device, on_done)?);
-                self.labels.extend(labels);
+                self.labels.extend(targets.labels());
+                // Models are measured by the most probable label.
+                if let Targets::Probabilities(probabilities) = targets {
+                    self.labels.extend(probabilities.rows().map(argmax));
+                }
             }
             Targets::Positions(_) | Targets::Next(_) => {
                 self.is_of_next_tokens |= matches!(targets, Targets::Next(_));

@@ -8,17 +8,62 @@ use convlens_run::model::{Batch, Encode, Padding, TextModel};
 /// The targets of texts: what a model should say of each.
 ///
 /// Every task compares predictions with labels, and differs in where: a classifier has one label per text, which its
-/// pooled prediction is compared with. A tagger has one label per token, and so has a language model, whose label is
+/// pooled prediction is compared with, or a probability of every label. A tagger has one label per token, and so has a language model, whose label is
 /// the next token, and need not be given.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Targets {
     /// One label per text.
     Labels(Vec<usize>),
+    /// The probability of every label per text: what another model says of it, or 1 for the label that it has.
+    Probabilities(LabelProbabilities),
     /// One label per token of each text; none where the prediction does not matter.
     Positions(Vec<Vec<Option<usize>>>),
     /// The next token after each token of a text but its last one.
     Next(Vec<NextTokens>),
+}
+
+/// The probability of every label for each of some texts.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LabelProbabilities {
+    /// The number of labels.
+    pub classes: usize,
+    /// The probabilities, `[texts, classes]`.
+    pub values: Vec<f32>,
+}
+
+impl LabelProbabilities {
+    /// Those of texts whose labels are known.
+    ///
+    /// # Panics
+    ///
+    /// If a label is not below `classes`.
+    pub fn of_labels(labels: &[usize], classes: usize) -> Self {
+        let mut values = vec![0.0; labels.len() * classes];
+        labels.iter().enumerate().for_each(|(text, label)| values[text * classes..][..classes][*label] = 1.0);
+        Self { classes, values }
+    }
+
+    /// The number of texts.
+    pub fn len(&self) -> usize {
+        self.values.len() / self.classes.max(1)
+    }
+
+    /// Whether there are no texts.
+    pub fn is_empty(&self) -> bool {
+        self.values.is_empty()
+    }
+
+    /// The probabilities of each text.
+    pub fn rows(&self) -> impl ExactSizeIterator<Item = &[f32]> {
+        self.values.chunks_exact(self.classes.max(1))
+    }
+
+    /// Those of some texts, given by their indices.
+    fn pick(&self, texts: &[usize]) -> Self {
+        let row = |&text: &usize| &self.values[text * self.classes..][..self.classes];
+        Self { classes: self.classes, values: texts.iter().flat_map(row).copied().collect() }
+    }
 }
 
 /// Which tokens of a text a language model predicts.
@@ -35,6 +80,7 @@ impl Targets {
     pub fn len(&self) -> usize {
         match self {
             Self::Labels(labels) => labels.len(),
+            Self::Probabilities(probabilities) => probabilities.len(),
             Self::Positions(texts) => texts.len(),
             Self::Next(texts) => texts.len(),
         }
@@ -49,16 +95,30 @@ impl Targets {
     pub fn count(&self) -> usize {
         match self {
             Self::Labels(labels) => labels.len(),
+            Self::Probabilities(probabilities) => probabilities.len(),
             Self::Positions(texts) => texts.iter().map(|labels| labels.iter().flatten().count()).sum(),
             Self::Next(texts) => texts.iter().map(|text| text.count).sum(),
         }
     }
 
-    /// The label of each text; empty if texts have labels at their positions.
+    /// The label of each text; empty if texts have labels at their positions, or probabilities.
     pub fn labels(&self) -> &[usize] {
         match self {
             Self::Labels(labels) => labels,
-            Self::Positions(_) | Self::Next(_) => &[],
+            Self::Probabilities(_) | Self::Positions(_) | Self::Next(_) => &[],
+        }
+    }
+
+    /// The probability of each label for each text; none if texts have labels at their positions.
+    ///
+    /// # Panics
+    ///
+    /// If a label is not below `classes`.
+    pub fn probabilities(&self, classes: usize) -> Option<Cow<'_, LabelProbabilities>> {
+        match self {
+            Self::Labels(labels) => Some(Cow::Owned(LabelProbabilities::of_labels(labels, classes))),
+            Self::Probabilities(probabilities) => Some(Cow::Borrowed(probabilities)),
+            Self::Positions(_) | Self::Next(_) => None,
         }
     }
 
@@ -70,6 +130,7 @@ impl Targets {
     pub fn pick(&self, texts: &[usize], tokens: usize) -> Self {
         match self {
             Self::Labels(labels) => Self::Labels(texts.iter().map(|&text| labels[text]).collect()),
+            Self::Probabilities(probabilities) => Self::Probabilities(probabilities.pick(texts)),
             Self::Positions(all) => {
                 let first = |labels: &Vec<Option<usize>>| labels[..labels.len().min(tokens)].to_vec();
                 Self::Positions(texts.iter().map(|&text| first(&all[text])).collect())
@@ -82,6 +143,7 @@ impl Targets {
 /// The labels of the texts that a model reads.
 pub(crate) enum Labels<'a> {
     OfTexts(&'a [usize]),
+    Probabilities(&'a LabelProbabilities),
     OfPositions(Cow<'a, [Vec<Option<usize>>]>),
 }
 
@@ -90,6 +152,7 @@ pub(crate) enum Labels<'a> {
 pub(crate) fn with_labels<'a>(rows: Vec<Cow<'a, [u32]>>, targets: &'a Targets) -> (Vec<Cow<'a, [u32]>>, Labels<'a>) {
     let next = match targets {
         Targets::Labels(labels) => return (rows, Labels::OfTexts(labels)),
+        Targets::Probabilities(probabilities) => return (rows, Labels::Probabilities(probabilities)),
         Targets::Positions(labels) => return (rows, Labels::OfPositions(Cow::Borrowed(labels))),
         Targets::Next(next) => next,
     };

@@ -9,7 +9,7 @@ use convlens_run::text::Tokenizer;
 use convlens_run::{EpochMetrics, Run, RunConfig, RunError};
 
 use crate::batches::{batches, most_tokens};
-use crate::objective::{check_label, check_tokens};
+use crate::objective::{check_labels, check_tokens};
 use crate::{CountedLexicon, LearnError, Learner, Measurement, Session, StepScores, Tally, Targets};
 
 /// Texts as ids, with their targets.
@@ -81,13 +81,14 @@ impl<S: EncoderSettings> Training<S> {
         }
         // A lexicon is counted before there is a learner to check the texts.
         let classes = config.model.outputs.max(2);
-        train.targets.labels().iter().try_for_each(|&label| check_label(label, classes))?;
+        check_labels(&train.targets, classes)?;
         check_tokens(&train.rows, config.model.vocab_size)?;
         let max_tokens = most_tokens(&config.training, config.model.padding);
-        let lexicon = config.model.lexicon.is_some().then(|| {
+        let probabilities = train.targets.probabilities(classes).filter(|_| config.model.lexicon.is_some());
+        let lexicon = probabilities.map(|probabilities| {
             let Ok(counted) = CountedLexicon::new(&tokenizer, config.model.outputs, |count| {
-                for (ids, &label) in train.rows.iter().zip(train.targets.labels()) {
-                    count(&ids[..ids.len().min(max_tokens)], label);
+                for (ids, probabilities) in train.rows.iter().zip(probabilities.rows()) {
+                    count(&ids[..ids.len().min(max_tokens)], probabilities);
                 }
                 Ok::<_, Infallible>(())
             });

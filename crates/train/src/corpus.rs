@@ -8,7 +8,7 @@ use std::sync::{Arc, OnceLock};
 use convlens_data::{
     DataError, Dataset, Examples, TaggedDataset, TaggedSentences, TextDataset, TextList, choose, open_file,
 };
-use convlens_learn::{CountedLexicon, Targets};
+use convlens_learn::{CountedLexicon, LabelProbabilities, Targets};
 use convlens_run::model::Forms;
 use convlens_run::text::{TextError, Tokenizer, train, train_on_words};
 use convlens_run::{TextConfig, TokenizerSource, forms_of, most_tokenizer_bytes};
@@ -70,10 +70,11 @@ impl Corpus {
             return Ok(counted);
         }
         let texts = &self.train;
+        let probabilities = texts.targets.probabilities(outputs.max(2));
         let counted = CountedLexicon::new(&self.tokenizer, outputs, |count| {
-            for (index, &label) in texts.targets.labels().iter().enumerate() {
+            for (index, probabilities) in probabilities.iter().flat_map(|all| all.rows()).enumerate() {
                 let ids = texts.ids(index)?;
-                count(&ids[..ids.len().min(max_tokens)], label);
+                count(&ids[..ids.len().min(max_tokens)], probabilities);
             }
             Ok::<_, TrainError>(())
         })?;
@@ -198,6 +199,22 @@ impl Corpus {
         let labels = vec![0; texts.len()];
         self.unlabelled = encode(&self.tokenizer, &Examples { texts, labels }, None, on_stage)?;
         Ok(())
+    }
+
+    /// Trains on the [unlabelled](Self::unlabelled) texts too, with the probabilities that other models give their
+    /// labels. Their words count in the lexicon.
+    ///
+    /// # Panics
+    ///
+    /// If there is not one row of probabilities for each of these texts, or the training texts have no labels.
+    pub fn learn_from(&mut self, probabilities: &LabelProbabilities) {
+        assert_eq!(probabilities.len(), self.unlabelled.len(), "one row for each text");
+        let of_train = self.train.targets.probabilities(probabilities.classes).expect("labels of texts");
+        let values = [of_train.values.as_slice(), &probabilities.values].concat();
+        let targets = LabelProbabilities { classes: probabilities.classes, values };
+        self.train = self.train.join(&self.unlabelled, Targets::Probabilities(targets));
+        self.unlabelled = Texts::from_rows(&[], Vec::new().into());
+        self.lexicon = OnceLock::new();
     }
 }
 

@@ -22,11 +22,19 @@ const START: usize = size_of::<u64>();
 /// Texts as ids, with their targets. A part of them shares their memory or file.
 #[derive(Clone, Debug)]
 pub struct Texts {
-    store: Arc<Store>,
-    /// The range of each text in the store, in ids.
-    spans: Vec<Range<u64>>,
+    stores: Vec<Arc<Store>>,
+    spans: Vec<Span>,
     /// What a model should say of each text.
     pub targets: Targets,
+}
+
+/// Where a text is.
+#[derive(Clone, Debug)]
+struct Span {
+    /// The index of its store.
+    store: usize,
+    /// Its range in the store, in ids.
+    ids: Range<u64>,
 }
 
 #[derive(Debug)]
@@ -43,7 +51,17 @@ impl Texts {
             Some(*end)
         });
         let starts: Vec<u64> = std::iter::once(0).chain(ends).collect();
-        Self { store: Arc::new(Store::Memory(rows.concat())), spans: spans(&starts), targets }
+        Self { stores: vec![Arc::new(Store::Memory(rows.concat()))], spans: spans(&starts), targets }
+    }
+
+    /// These texts and then others, with the targets of all of them.
+    pub fn join(&self, others: &Self, targets: Targets) -> Self {
+        let stores = self.stores.iter().chain(&others.stores).cloned().collect();
+        let moved = others.spans.iter().map(|Span { store, ids }| {
+            let store = self.stores.len() + store;
+            Span { store, ids: ids.clone() }
+        });
+        Self { stores, spans: self.spans.iter().cloned().chain(moved).collect(), targets }
     }
 
     /// How many texts there are.
@@ -58,12 +76,13 @@ impl Texts {
 
     /// Whether the ids are read from disk, because there are too many for the memory.
     pub fn is_on_disk(&self) -> bool {
-        matches!(*self.store, Store::Disk(..))
+        self.stores.iter().any(|store| matches!(**store, Store::Disk(..)))
     }
 
     /// How many ids a text has.
     pub fn length(&self, index: usize) -> usize {
-        (self.spans[index].end - self.spans[index].start) as usize
+        let Span { ids, .. } = &self.spans[index];
+        (ids.end - ids.start) as usize
     }
 
     /// How many ids each text has.
@@ -77,8 +96,8 @@ impl Texts {
     ///
     /// [`TrainError::Cache`] if they are on disk and cannot be read.
     pub fn ids(&self, index: usize) -> Result<Cow<'_, [u32]>, TrainError> {
-        let span = &self.spans[index];
-        match &*self.store {
+        let Span { store, ids: span } = &self.spans[index];
+        match &*self.stores[*store] {
             Store::Memory(ids) => Ok(Cow::Borrowed(&ids[span.start as usize..span.end as usize])),
             Store::Disk(file, path) => {
                 let mut bytes = vec![0; self.length(index) * ID];
@@ -98,19 +117,24 @@ impl Texts {
         let (mut spans, mut targets) = (Vec::new(), Vec::new());
         let (length, context) = (length.max(1) as u64, context as u64);
         let labels = self.targets.labels();
-        for (index, text) in self.spans.iter().enumerate().filter(|(_, text)| text.end - text.start > 1) {
+        for (index, Span { store, ids: text }) in self.spans.iter().enumerate() {
+            if text.end - text.start < 2 {
+                continue;
+            }
+            let store = *store;
             let label = labels.get(index).copied().unwrap_or_default();
             // The first token has none before that predicts it.
             let mut start = text.start + 1;
             let is_whole = text.end - start <= length;
             let mut end = if is_whole { text.end } else { start + (first as u64).clamp(1, length) };
             while start < text.end {
-                spans.push((start - 1).saturating_sub(context).max(text.start)..end);
+                let ids = (start - 1).saturating_sub(context).max(text.start)..end;
+                spans.push(Span { store, ids });
                 targets.push(NextTokens { count: (end - start) as usize, label });
                 (start, end) = (end, text.end.min(end + length));
             }
         }
-        Self { store: self.store.clone(), spans, targets: Targets::Next(targets) }
+        Self { stores: self.stores.clone(), spans, targets: Targets::Next(targets) }
     }
 
     /// The texts whose entry in `is_chosen` is true, and the others.
@@ -118,7 +142,7 @@ impl Texts {
         let pick = |choice: bool| {
             let picked: Vec<usize> = (0..self.len()).filter(|&index| is_chosen[index] == choice).collect();
             Self {
-                store: self.store.clone(),
+                stores: self.stores.clone(),
                 spans: picked.iter().map(|&index| self.spans[index].clone()).collect(),
                 targets: self.targets.pick(&picked, usize::MAX),
             }
@@ -134,8 +158,9 @@ impl PartialEq for Texts {
     }
 }
 
-fn spans(starts: &[u64]) -> Vec<Range<u64>> {
-    starts.windows(2).map(|pair| pair[0]..pair[1]).collect()
+/// The places of texts in the first store, given where each begins and where the last one ends.
+fn spans(starts: &[u64]) -> Vec<Span> {
+    starts.windows(2).map(|pair| Span { store: 0, ids: pair[0]..pair[1] }).collect()
 }
 
 fn ids_of(bytes: &[u8]) -> Vec<u32> {
@@ -272,7 +297,7 @@ impl EncodedTexts {
         labels.map(|labels| {
             let starts = &self.starts[first..=first + labels.len()];
             first += labels.len();
-            Texts { store: store.clone(), spans: spans(starts), targets: labels.to_vec().into() }
+            Texts { stores: vec![store.clone()], spans: spans(starts), targets: labels.to_vec().into() }
         })
     }
 }
