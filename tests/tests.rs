@@ -54,6 +54,8 @@ mod sample;
 mod tag_analysis;
 /// Tagging: training on sentences in columns, evaluation, prediction, and bad input.
 mod tags;
+/// Students that are trained on what their teachers say.
+mod teacher;
 /// Our word-level tokenizer, compared with the `tokenizers` library on every text of IMDB.
 mod tokenise;
 /// `train`, `evaluate` and the cache: changed data, flags without effect, long texts, two at a time.

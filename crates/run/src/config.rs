@@ -106,6 +106,9 @@ pub struct RunConfig<S: EncoderSettings = EncoderConfig> {
     /// The word vectors that training starts from, if there are any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vectors: Option<VectorsConfig>,
+    /// The runs that label further texts for it, if there are any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub teacher: Option<TeacherConfig>,
     /// The number that logits are divided by before they become probabilities, fitted on the validation
     /// split; see [`fit_temperature`](crate::fit_temperature). It is 1 until training has ended.
     #[serde(default = "uncalibrated")]
@@ -147,6 +150,7 @@ impl<S: EncoderSettings> RunConfig<S> {
             model,
             training,
             vectors: None,
+            teacher: None,
             temperature: uncalibrated(),
         }
     }
@@ -174,6 +178,12 @@ impl<S: EncoderSettings> RunConfig<S> {
             let is_small = model.vocab_size <= MOST_VECTOR_VALUES / dimensions;
             check("vectors.dimensions", dimensions, is_small, "less: times vocab_size, at most 2^28")?;
             check("vectors.epochs", epochs, (1..=MOST).contains(&epochs), "from 1 to 2^31 - 1")?;
+        }
+        if let Some(TeacherConfig { runs, texts, .. }) = &self.teacher {
+            check("teacher.runs", runs.len(), !runs.is_empty(), "one run or more")?;
+            check("teacher.texts", *texts, (1..=MOST).contains(texts), "from 1 to 2^31 - 1")?;
+            let is_classifier = self.task == Task::Classify;
+            check("teacher", "given", is_classifier, "null: only classifiers have one")?;
         }
         self.training.check()
     }
@@ -239,11 +249,11 @@ impl<S: EncoderSettings> RunConfig<S> {
         if let TokenizerSource::File(path) = &mut config.text.tokenizer {
             *path = file_name(path);
         }
-        match config.vectors.as_mut().map(|vectors| &mut vectors.source) {
-            Some(VectorsSource::File { path, .. } | VectorsSource::Vectors(path) | VectorsSource::Run(path)) => {
-                *path = file_name(path);
-            }
-            Some(VectorsSource::Dataset(_)) | None => {}
+        if let Some(path) = config.vectors.as_mut().and_then(|vectors| vectors.source.path_mut()) {
+            *path = file_name(path);
+        }
+        if let Some(teacher) = &mut config.teacher {
+            teacher.runs.iter_mut().chain(teacher.source.path_mut()).for_each(|path| *path = file_name(path));
         }
         config
     }
@@ -375,6 +385,37 @@ impl VectorsConfig {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum VectorsSource {
+    /// A file of word2vec or GloVe, whose vectors are used as they are.
+    Vectors(PathBuf),
+    /// Another run, whose vectors are used as they are.
+    Run(PathBuf),
+    /// Texts without labels, which they are learned from.
+    #[serde(untagged)]
+    Texts(TextsSource),
+}
+
+impl VectorsSource {
+    /// The file or run of the user's.
+    pub(crate) fn path(&self) -> Option<&PathBuf> {
+        match self {
+            Self::Vectors(path) | Self::Run(path) => Some(path),
+            Self::Texts(source) => source.path(),
+        }
+    }
+
+    /// As [`path`](Self::path), to be changed.
+    pub(crate) fn path_mut(&mut self) -> Option<&mut PathBuf> {
+        match self {
+            Self::Vectors(path) | Self::Run(path) => Some(path),
+            Self::Texts(source) => source.path_mut(),
+        }
+    }
+}
+
+/// Where texts without labels come from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TextsSource {
     /// The unlabelled texts of a known data set.
     Dataset(String),
     /// A column of the user's file.
@@ -384,10 +425,35 @@ pub enum VectorsSource {
         /// The column.
         text_column: String,
     },
-    /// A file of word2vec or GloVe, whose vectors are used as they are.
-    Vectors(PathBuf),
-    /// Another run, whose vectors are used as they are.
-    Run(PathBuf),
+}
+
+impl TextsSource {
+    /// The file of the user's.
+    pub(crate) fn path(&self) -> Option<&PathBuf> {
+        match self {
+            Self::Dataset(_) => None,
+            Self::File { path, .. } => Some(path),
+        }
+    }
+
+    /// As [`path`](Self::path), to be changed.
+    pub(crate) fn path_mut(&mut self) -> Option<&mut PathBuf> {
+        match self {
+            Self::Dataset(_) => None,
+            Self::File { path, .. } => Some(path),
+        }
+    }
+}
+
+/// Trained runs that label texts for a run to be trained on, beside texts that have labels.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TeacherConfig {
+    /// The runs. The mean of their probabilities is what is learned.
+    pub runs: Vec<PathBuf>,
+    /// Where the texts come from.
+    pub source: TextsSource,
+    /// The number of texts.
+    pub texts: usize,
 }
 
 /// How a run is trained. The same settings and data give the same weights on the CPU.

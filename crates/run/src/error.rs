@@ -22,8 +22,8 @@ pub enum RunError {
     Locked { path: PathBuf },
     #[error("{}: holds no run", path.display())]
     NoRuns { path: PathBuf },
-    #[error("{}: not the run's word vectors ({}); put back the run's own file", path.display(), one_line(message))]
-    Vectors { path: PathBuf, message: String },
+    #[error("{}: not the run's {content} ({}); put back the run's own file", path.display(), one_line(message))]
+    Matrix { path: PathBuf, content: &'static str, message: String },
     #[error("a text of {tokens} tokens is too long for this model, which reads {most} at most; shorten it")]
     TooLong { tokens: usize, most: usize },
     #[error("this run {task}, and does not {}; name another run", expected.verb())]

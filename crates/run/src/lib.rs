@@ -11,6 +11,7 @@ mod generator;
 mod local_paths;
 mod lock;
 mod logits;
+mod matrix_file;
 mod metrics;
 mod prediction;
 mod predictor;
@@ -32,8 +33,8 @@ pub use convlens_text as text;
 pub use card::model_card;
 pub use class_report::{ClassReport, class_reports};
 pub use config::{
-    BURN_VERSION, DatasetConfig, FileConfig, RunConfig, Task, TextConfig, TokenizerSource, TrainingConfig,
-    VectorsConfig, VectorsSource,
+    BURN_VERSION, DatasetConfig, FileConfig, RunConfig, Task, TeacherConfig, TextConfig, TextsSource, TokenizerSource,
+    TrainingConfig, VectorsConfig, VectorsSource,
 };
 pub use convlens_phrases::files::{CONFIG, TOKENIZER, WEIGHTS, most_tokenizer_bytes, tokenizer_digest};
 pub use convlens_phrases::{
@@ -47,6 +48,7 @@ pub use folder::{CHECKPOINTS, METRICS, METRICS_BY_EPOCH, RunFolder};
 pub use generator::{Generator, NextToken, Sampling};
 pub use lock::RunLock;
 pub use logits::{batches_by_length, logits, padded};
+pub use matrix_file::MatrixFile;
 pub use metrics::{EpochMetrics, Metrics, RunMetrics};
 pub use predictor::Predictor;
 pub use run::Run;

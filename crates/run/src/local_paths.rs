@@ -9,7 +9,7 @@ use convlens_model::EncoderSettings;
 use serde::{Deserialize, Serialize};
 
 use crate::config::file_name;
-use crate::{RunConfig, TokenizerSource, VectorsSource};
+use crate::{RunConfig, TokenizerSource};
 
 /// The file's name in a run folder.
 pub(crate) const PATHS: &str = "checkpoints/paths.json";
@@ -27,6 +27,10 @@ pub(crate) struct LocalPaths {
     tokenizer: Option<PathBuf>,
     #[serde(skip_serializing_if = "Option::is_none")]
     vectors: Option<PathBuf>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    teachers: Vec<PathBuf>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    unlabelled: Option<PathBuf>,
 }
 
 impl LocalPaths {
@@ -37,18 +41,15 @@ impl LocalPaths {
             TokenizerSource::File(path) => Some(path.clone()),
             TokenizerSource::Trained(_) => None,
         };
-        let vectors = match config.vectors.as_ref().map(|vectors| &vectors.source) {
-            Some(VectorsSource::File { path, .. } | VectorsSource::Vectors(path) | VectorsSource::Run(path)) => {
-                Some(path.clone())
-            }
-            Some(VectorsSource::Dataset(_)) | None => None,
-        };
+        let teacher = config.teacher.as_ref();
         Self {
             data: file.map(|file| file.path.clone()),
             validation_data: file.and_then(|file| file.validation.clone()),
             test_data: file.and_then(|file| file.test.clone()),
             tokenizer,
-            vectors,
+            vectors: config.vectors.as_ref().and_then(|vectors| vectors.source.path().cloned()),
+            teachers: teacher.map(|teacher| teacher.runs.clone()).unwrap_or_default(),
+            unlabelled: teacher.and_then(|teacher| teacher.source.path().cloned()),
         }
     }
 
@@ -76,11 +77,14 @@ impl LocalPaths {
         if let TokenizerSource::File(name) = &mut config.text.tokenizer {
             restore(name, self.tokenizer);
         }
-        match config.vectors.as_mut().map(|vectors| &mut vectors.source) {
-            Some(VectorsSource::File { path, .. } | VectorsSource::Vectors(path) | VectorsSource::Run(path)) => {
-                restore(path, self.vectors);
+        if let Some(name) = config.vectors.as_mut().and_then(|vectors| vectors.source.path_mut()) {
+            restore(name, self.vectors);
+        }
+        if let Some(teacher) = &mut config.teacher {
+            teacher.runs.iter_mut().zip(self.teachers).for_each(|(name, path)| restore(name, Some(path)));
+            if let Some(name) = teacher.source.path_mut() {
+                restore(name, self.unlabelled);
             }
-            Some(VectorsSource::Dataset(_)) | None => {}
         }
     }
 }

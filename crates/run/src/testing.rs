@@ -65,6 +65,7 @@ pub(crate) fn run(encoder: EncoderConfig, padding: Padding) -> Run {
         model,
         training,
         vectors: None,
+        teacher: None,
         temperature: 1.0,
     };
     let model = config.model.init(&device).expect("a model");

@@ -15,6 +15,7 @@ Examples:
   convlens train --data reviews.csv --text-column review --label-column stars --epochs 5
   convlens train --preset best --unlabelled imdb   learn word vectors from unlabelled texts first
   convlens train --data reviews.csv --init RUN     start from the word vectors of an earlier run
+  convlens train --unlabelled imdb --teacher RUN   learn what an earlier run says of unlabelled texts
   convlens train --preset plain --set encoder.layers=8 --set encoder.layer.weight_norm=true
   convlens train --task tag --data train.conllu --validation-data dev.conllu --test-data test.conllu
   convlens train --task tag --data entities.txt --set chain=true
@@ -33,16 +34,20 @@ pub struct TrainArgs {
     pub preset: Option<String>,
     #[command(flatten)]
     pub source: SourceArgs,
-    /// Learn word vectors first, from these texts and the training texts, without labels: the name of a known data
-    /// set, or a CSV, TSV, Parquet or JSON Lines file
-    #[arg(long, value_name = "D|FILE", conflicts_with = "init")]
+    /// Texts without labels, which word vectors are learned from first, or which a --teacher labels: the name of a known
+    /// data set, or a CSV, TSV, Parquet or JSON Lines file
+    #[arg(long, value_name = "D|FILE")]
     pub unlabelled: Option<String>,
     /// The column of the file of --unlabelled that holds the texts [default: text]
     #[arg(long, value_name = "T", requires = "unlabelled")]
     pub unlabelled_column: Option<String>,
+    /// Train on the texts of --unlabelled too, with the probabilities that this run gives their labels; may be repeated
+    /// for the mean of several runs
+    #[arg(long, value_name = "RUN", requires = "unlabelled")]
+    pub teacher: Vec<PathBuf>,
     /// Start from the word vectors of this file, as word2vec and GloVe write them, as text or binary; words of the file
     /// that the training texts do not have are known to a tagger
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["unlabelled", "init"])]
+    #[arg(long, value_name = "FILE", conflicts_with = "init")]
     pub vectors: Option<PathBuf>,
     /// Start from the word vectors of a run that was trained with --unlabelled, and use its tokenizer
     #[arg(long, value_name = "RUN", conflicts_with_all = ["tokenizer", "vocab_size"])]

@@ -3,6 +3,8 @@
 mod display;
 mod plan;
 mod settings;
+mod teacher;
+mod unlabelled;
 mod vectors;
 
 use std::path::Path;

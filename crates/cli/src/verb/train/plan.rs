@@ -9,7 +9,7 @@ use convlens_run::{
     DatasetConfig, FileConfig, PhrasesError, RunConfig, RunError, RunFolder, RunLock, Task, TextConfig,
     TokenizerSource, TrainingConfig, VectorsSource,
 };
-use convlens_train::{Cache, Corpus, Preset, preset, preset_for};
+use convlens_train::{Cache, Corpus, Preset, preset, preset_for, write_label_probabilities};
 
 use crate::args::TrainArgs;
 use crate::failure::Failure;
@@ -19,6 +19,7 @@ use crate::source::{RUNS, absolute, absolute_path, check_labels, dataset, datase
 use crate::tagged::{tagged_dataset, tagged_dataset_again};
 use crate::verb::train::settings::with_settings;
 use crate::verb::train::vectors::{self, Origin};
+use crate::verb::train::{teacher, unlabelled};
 
 /// A run to train, and its data.
 pub struct Plan {
@@ -143,6 +144,7 @@ fn begin(args: &TrainArgs) -> Result<Plan, Failure> {
     if let Some(tokenizer) = origin.as_ref().and_then(Origin::tokenizer) {
         text.tokenizer = tokenizer;
     }
+    let mut teacher = teacher::config(args)?;
     check_effects(args, &text, model.padding)?;
     let mut training = settings.training.clone();
     training.seed = args.seed.unwrap_or(training.seed);
@@ -172,6 +174,9 @@ fn begin(args: &TrainArgs) -> Result<Plan, Failure> {
     if task == Task::LanguageModel {
         check_window(&corpus, &data, training.window.unwrap_or(TrainingConfig::WINDOW))?;
     }
+    let dataset = data.config(&corpus, file);
+    let taught =
+        teacher.as_mut().map(|teacher| teacher::label(teacher, data.labels(), &mut corpus, &show)).transpose()?;
     let batch_size = training.batch_size;
     training.epochs = args.epochs.unwrap_or_else(|| settings.epochs(corpus.train.len(), batch_size));
     let vocab_size = corpus.tokenizer.vocab_size();
@@ -186,8 +191,9 @@ fn begin(args: &TrainArgs) -> Result<Plan, Failure> {
     let text = TextConfig { tokenizer: absolute_source(text.tokenizer), ..text };
     let config = RunConfig {
         task,
-        dataset: data.config(&corpus, file),
+        dataset,
         vectors,
+        teacher,
         ..RunConfig::new(preset.name, data.labels().to_vec(), text, model, training)
     };
     config.check()?;
@@ -196,6 +202,9 @@ fn begin(args: &TrainArgs) -> Result<Plan, Failure> {
     folder.tidy();
     if let Some(origin) = &origin {
         origin.copy_into(&folder)?;
+    }
+    if let Some(labels) = &taught {
+        write_label_probabilities(&folder, labels)?;
     }
     folder.write_config(&config)?;
     folder.write_tokenizer(&corpus.tokenizer_json)?;
@@ -383,6 +392,7 @@ fn resume(args: &TrainArgs) -> Result<Plan, Failure> {
         folder.write_tokenizer(&corpus.tokenizer_json)?;
     }
     vectors::resume(&folder, &config, &mut corpus, &show)?;
+    teacher::resume(&folder, &config, &mut corpus, &show)?;
     Ok(Plan { folder, config, corpus, data, lock })
 }
 
@@ -406,6 +416,8 @@ fn disagreement(args: &TrainArgs, config: &RunConfig, model: &ModelConfig) -> Op
     let flags = [
         ("set", *model != config.model),
         (vectors::flag(args), !vectors::is_source(args, config)),
+        ("unlabelled", !unlabelled::is_source(args, config)),
+        ("teacher", !teacher::is_teacher(args, config)),
         ("task", differs(&args.task, &config.task)),
         ("preset", differs(&args.preset, &config.preset)),
         ("dataset", source.dataset.as_ref().is_some_and(|name| !is_dataset(name, &config.dataset))),

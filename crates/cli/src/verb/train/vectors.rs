@@ -2,15 +2,15 @@
 
 use std::path::Path;
 
-use convlens_data::{DataError, Format, KNOWN, TextList, VectorFile, fetch, known, read_texts};
+use convlens_data::VectorFile;
 use convlens_run::text::Tokenizer;
 use convlens_run::{RunConfig, RunFolder, TokenizerSource, VectorsConfig, VectorsSource, WordVectors};
 use convlens_train::{Corpus, Stage};
 
 use crate::args::TrainArgs;
 use crate::failure::Failure;
-use crate::progress::downloads;
 use crate::source::absolute_path;
+use crate::verb::train::unlabelled;
 
 /// Where the word vectors of a new run come from.
 pub struct Origin {
@@ -22,6 +22,13 @@ pub struct Origin {
 impl Origin {
     /// The origin that the flags name, if they name one. Whatever can be checked before data are read is checked.
     pub fn new(args: &TrainArgs) -> Result<Option<Self>, Failure> {
+        let is_given = args.init.is_some() || args.vectors.is_some();
+        if is_given && args.unlabelled.is_some() && args.teacher.is_empty() {
+            return Err(Failure::Input(format!(
+                "--unlabelled: cannot be used with --{}, except for texts that a --teacher labels; leave one of them out",
+                flag(args)
+            )));
+        }
         if let Some(path) = &args.init {
             let (vectors, values) = of_run(path)?;
             let source = VectorsSource::Run(absolute_path(path));
@@ -31,10 +38,8 @@ impl Origin {
             let source = VectorsSource::Vectors(absolute_path(path));
             return Ok(Some(Self { source, learned: None }));
         }
-        match &args.unlabelled {
-            Some(name) => Ok(Some(Self { source: source(name, args.unlabelled_column.as_deref())?, learned: None })),
-            None => Ok(None),
-        }
+        let texts = unlabelled::source(args)?.filter(|_| args.teacher.is_empty());
+        Ok(texts.map(|texts| Self { source: VectorsSource::Texts(texts), learned: None }))
     }
 
     /// Where the vectors come from.
@@ -46,7 +51,7 @@ impl Origin {
     pub fn tokenizer(&self) -> Option<TokenizerSource> {
         match &self.source {
             VectorsSource::Run(path) => RunFolder::open(path).ok()?.tokenizer().map(TokenizerSource::File),
-            VectorsSource::Dataset(_) | VectorsSource::File { .. } | VectorsSource::Vectors(_) => None,
+            VectorsSource::Texts(_) | VectorsSource::Vectors(_) => None,
         }
     }
 
@@ -61,7 +66,9 @@ impl Origin {
         if let Some((vectors, _)) = &self.learned {
             return Ok(VectorsConfig { source: self.source.clone(), ..vectors.clone() });
         }
-        corpus.add_unlabelled(load(&self.source)?, show)?;
+        if let VectorsSource::Texts(source) = &self.source {
+            corpus.add_unlabelled(unlabelled::load(source)?, show)?;
+        }
         let texts = corpus.unlabelled.len() + corpus.train.len();
         let (dimensions, epochs) = (VectorsConfig::DIMENSIONS, VectorsConfig::EPOCHS);
         Ok(VectorsConfig { source: self.source.clone(), texts, dimensions, epochs })
@@ -85,18 +92,13 @@ pub fn resume(
 ) -> Result<(), Failure> {
     let Some(vectors) = config.vectors.as_ref().filter(|_| !WordVectors::are_in(folder)) else { return Ok(()) };
     match &vectors.source {
-        VectorsSource::Run(path) => return Ok(of_run(path)?.1.write(folder)?),
-        VectorsSource::Vectors(path) => return Ok(of_file(path, &corpus.tokenizer)?.write(folder)?),
-        VectorsSource::Dataset(_) | VectorsSource::File { .. } => {}
+        VectorsSource::Run(path) => Ok(of_run(path)?.1.write(folder)?),
+        VectorsSource::Vectors(path) => Ok(of_file(path, &corpus.tokenizer)?.write(folder)?),
+        VectorsSource::Texts(source) => {
+            let count = vectors.texts.saturating_sub(corpus.train.len());
+            unlabelled::load_again(source, count, corpus, show)
+        }
     }
-    corpus.add_unlabelled(load(&vectors.source)?, show)?;
-    if corpus.unlabelled.len() + corpus.train.len() != vectors.texts {
-        return Err(Failure::Input(format!(
-            "{}: has changed since the run began, so the run cannot be resumed; restore it, or begin a new run with another --out",
-            name(&vectors.source)
-        )));
-    }
-    Ok(())
 }
 
 /// Words that a vocabulary may have besides those of the training texts: the first of a file of vectors.
@@ -107,67 +109,17 @@ pub fn further_words(vectors: Option<&VectorsSource>, vocab_size: usize) -> Resu
     }
 }
 
-/// The flag that names a source of vectors; `unlabelled` if there is none.
+/// The flag that names a source of vectors.
 pub fn flag(args: &TrainArgs) -> &'static str {
-    match (&args.init, &args.vectors) {
-        (Some(_), _) => "init",
-        (None, Some(_)) => "vectors",
-        (None, None) => "unlabelled",
-    }
+    if args.init.is_some() { "init" } else { "vectors" }
 }
 
-/// Whether `--unlabelled`, `--vectors` and `--init` name the source of a run's vectors, as far as they are given.
+/// Whether `--vectors` and `--init` name the source of a run's vectors, as far as they are given.
 pub fn is_source(args: &TrainArgs, config: &RunConfig) -> bool {
     let own = config.vectors.as_ref().map(|vectors| &vectors.source);
     let init = args.init.as_ref().map(|path| VectorsSource::Run(absolute_path(path)));
-    let unlabelled = args.unlabelled.as_ref().map(|name| source(name, args.unlabelled_column.as_deref()));
     let file = args.vectors.as_ref().map(|path| VectorsSource::Vectors(absolute_path(path)));
     init.or(file).is_none_or(|source| own == Some(&source))
-        && unlabelled.is_none_or(|source| source.is_ok_and(|source| own == Some(&source)))
-}
-
-fn source(name: &str, column: Option<&str>) -> Result<VectorsSource, Failure> {
-    if KNOWN.iter().any(|known| known.name == name) {
-        return match column {
-            Some(_) => Err(Failure::Input(format!("--unlabelled-column: {name} is not a file; leave the flag out"))),
-            None => Ok(VectorsSource::Dataset(name.into())),
-        };
-    }
-    if Format::from_path(Path::new(name)).is_none() {
-        return Err(Failure::Input(format!(
-            "--unlabelled {name}: neither a known data set (see: convlens data) nor a CSV, TSV, Parquet or JSON Lines file"
-        )));
-    }
-    let path = absolute_path(Path::new(name));
-    if path.to_str().is_none() {
-        return Err(Failure::Input(format!("--unlabelled {name}: this path is not valid UTF-8; rename the file")));
-    }
-    Ok(VectorsSource::File { path, text_column: column.unwrap_or("text").into() })
-}
-
-fn load(source: &VectorsSource) -> Result<TextList, Failure> {
-    let texts = match source {
-        VectorsSource::Dataset(name) => known(name)?.load_unlabelled(&downloads())?,
-        VectorsSource::File { path, text_column } => {
-            fetch(path, &downloads())?;
-            read_texts(path, text_column).map_err(naming_the_flag)?
-        }
-        VectorsSource::Run(_) | VectorsSource::Vectors(_) => TextList::default(),
-    };
-    if texts.is_empty() {
-        return Err(Failure::Input(format!("{}: has no texts; leave --unlabelled out", name(source))));
-    }
-    Ok(texts)
-}
-
-/// The error of a file of `--unlabelled`, with the flag that names its column.
-fn naming_the_flag(error: DataError) -> Failure {
-    match error {
-        DataError::NoColumn { .. } | DataError::NoKey { .. } => {
-            Failure::Input(format!("{error}; name it with --unlabelled-column"))
-        }
-        error => error.into(),
-    }
 }
 
 fn of_run(path: &Path) -> Result<(VectorsConfig, WordVectors), Failure> {
@@ -209,13 +161,4 @@ fn of_file(path: &Path, tokenizer: &Tokenizer) -> Result<WordVectors, Failure> {
     }
     log::info!("{}: {} of {} words have a vector", path.display(), is_exact.iter().flatten().count(), is_exact.len());
     Ok(WordVectors { dimensions, values })
-}
-
-fn name(source: &VectorsSource) -> String {
-    match source {
-        VectorsSource::Dataset(name) => name.clone(),
-        VectorsSource::File { path, .. } | VectorsSource::Vectors(path) | VectorsSource::Run(path) => {
-            path.display().to_string()
-        }
-    }
 }
