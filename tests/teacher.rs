@@ -84,7 +84,7 @@ fn bad_input_is_one_line() {
     place.file("stars.csv", "text,label\ngood,5\nbad,1\nfine,4\n");
     place.succeed("train --task lm --dataset sample --preset six-words --set encoder.hidden=4 --epochs 1 --out lm");
     let cases = [
-        ("--teacher teacher", "--unlabelled"),
+        ("--teacher teacher", "--teacher: name the texts that it is to label with --unlabelled"),
         ("--teacher missing --unlabelled texts.csv", "missing: not a run folder"),
         ("--teacher lm --unlabelled texts.csv", "only classifiers can be teachers"),
         ("--vectors v.txt --unlabelled texts.csv", "--unlabelled: cannot be used with --vectors"),

@@ -720,6 +720,47 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn a_classifier_has_teachers_whose_paths_are_not_published() {
+        let with = |runs: &[&str], texts| {
+            let source = TextsSource::File { path: "/home/me/texts.csv".into(), text_column: "text".into() };
+            let runs = runs.iter().map(PathBuf::from).collect();
+            RunConfig { teacher: Some(TeacherConfig { runs, source, texts }), ..config() }
+        };
+        let config = with(&["/home/me/one", "/home/me/other"], 3);
+        config.check().expect("valid");
+        let published = config.without_paths();
+        let json = String::from_utf8(published.to_json()).expect("JSON");
+        assert!(!json.contains("/home") && json.contains("\"texts.csv\""), "{json}");
+        let mut restored = published;
+        crate::local_paths::LocalPaths::new(&config).restore(&mut restored);
+        assert_eq!(restored, config);
+        for (config, setting) in [
+            (with(&[], 3), "teacher.runs"),
+            (with(&["one"], 0), "teacher.texts"),
+            (RunConfig { task: Task::Tag, ..config }, "teacher"),
+        ] {
+            let error = config.check().expect_err("is refused").to_string();
+            assert!(error.contains(&format!("{setting} is")), "{error}");
+        }
+    }
+
+    #[test]
+    fn sources_of_vectors_are_read_as_they_were_written() {
+        let texts = |source| VectorsSource::Texts(source);
+        let file = TextsSource::File { path: "texts.csv".into(), text_column: "text".into() };
+        let cases = [
+            (VectorsSource::Run("run".into()), r#"{"run":"run"}"#),
+            (VectorsSource::Vectors("v.txt".into()), r#"{"vectors":"v.txt"}"#),
+            (texts(TextsSource::Dataset("imdb".into())), r#"{"dataset":"imdb"}"#),
+            (texts(file), r#"{"file":{"path":"texts.csv","text_column":"text"}}"#),
+        ];
+        for (source, json) in cases {
+            assert_eq!(serde_json::to_string(&source).expect("JSON"), json);
+            assert_eq!(serde_json::from_str::<VectorsSource>(json).expect("a source"), source);
+        }
+    }
+
+    #[test]
     fn a_file_name_is_found_in_the_paths_of_any_system() {
         let names = ["/home/me/data.csv", "C:\\Users\\me\\data.csv", "..\\data.csv", "data.csv"];
         assert_eq!(names.map(|path| file_name(Path::new(path))), ["data.csv"; 4].map(PathBuf::from));

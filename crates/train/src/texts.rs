@@ -326,6 +326,18 @@ mod tests {
     }
 
     #[test]
+    fn joined_texts_are_read_from_where_they_are() {
+        let few = Texts::from_rows(&[vec![7], vec![7, 8]], [0, 1].into());
+        let others = Texts::from_rows(&[vec![1, 2, 3], vec![], vec![4]], [0, 0, 0].into()).part(&[true, false, true]).0;
+        let joined = few.join(&others, [0, 1, 1, 0].into());
+        let ids: Vec<_> = (0..joined.len()).map(|index| joined.ids(index).expect("ids").into_owned()).collect();
+        assert_eq!(ids, [vec![7], vec![7, 8], vec![1, 2, 3], vec![4]]);
+        assert_eq!((joined.lengths(), joined.targets.labels()), (vec![1, 2, 3, 1], [0, 1, 1, 0].as_slice()));
+        let (chosen, _) = joined.part(&[false, true, true, false]);
+        assert_eq!(chosen.ids(1).expect("ids").as_ref(), [1, 2, 3]);
+    }
+
+    #[test]
     fn windows_predict_every_token_once() {
         let rows = [vec![1, 10, 11, 12, 13, 14, 15], vec![1, 20], vec![1]];
         let texts = Texts::from_rows(&rows, [7, 8, 9].into());

@@ -43,7 +43,7 @@ pub struct TrainArgs {
     pub unlabelled_column: Option<String>,
     /// Train on the texts of --unlabelled too, with the probabilities that this run gives their labels; may be repeated
     /// for the mean of several runs
-    #[arg(long, value_name = "RUN", requires = "unlabelled")]
+    #[arg(long, value_name = "RUN")]
     pub teacher: Vec<PathBuf>,
     /// Start from the word vectors of this file, as word2vec and GloVe write them, as text or binary; words of the file
     /// that the training texts do not have are known to a tagger

@@ -14,7 +14,12 @@ use crate::verb::train::unlabelled;
 /// What the flags of a new run say of its teachers, if it has some. Whatever can be checked before data are read is
 /// checked.
 pub fn config(args: &TrainArgs) -> Result<Option<TeacherConfig>, Failure> {
-    let Some(source) = unlabelled::source(args)?.filter(|_| !args.teacher.is_empty()) else { return Ok(None) };
+    if args.teacher.is_empty() {
+        return Ok(None);
+    }
+    let Some(source) = unlabelled::source(args)? else {
+        return Err(Failure::Input("--teacher: name the texts that it is to label with --unlabelled".into()));
+    };
     for path in &args.teacher {
         let task = RunFolder::open(path)?.config()?.task;
         if task != Task::Classify {
