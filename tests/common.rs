@@ -73,6 +73,19 @@ impl Place {
         }
     }
 
+    /// Starts the program, interrupts it as Ctrl-C does once it has written a file, and returns what it says on standard
+    /// error. Panics if it does not end as an interrupted program does.
+    #[cfg(unix)]
+    pub fn interrupt(&self, line: &str, file: &str) -> String {
+        let mut child = self.command(line).stderr(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("starts");
+        self.wait_for(file, &mut child);
+        Command::new("kill").args(["-INT", &child.id().to_string()]).status().expect("sends");
+        let output = child.wait_with_output().expect("ends");
+        let error = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(130), "{error}");
+        error
+    }
+
     /// Runs the program to its end.
     pub fn run(&self, line: &str) -> Output {
         self.command(line).output().expect("starts")

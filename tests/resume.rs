@@ -1,6 +1,6 @@
 //! Runs that are killed, interrupted and resumed end with the same weights.
 
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::Duration;
 
 use rand::rngs::ChaCha8Rng;
@@ -79,12 +79,7 @@ fn ctrl_c_writes_a_checkpoint_and_says_how_to_continue() {
     place.succeed(&format!("{TRAIN} --out alone"));
     // There are checkpoints only at the end of an epoch and at Ctrl-C.
     let begin = format!("{} --out stopped", TRAIN.replace("--checkpoint-every 0.05", "--checkpoint-every 1000"));
-    let mut child = place.command(&begin).stderr(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("starts");
-    place.wait_for("stopped/metrics.jsonl", &mut child);
-    Command::new("kill").args(["-INT", &child.id().to_string()]).status().expect("sends");
-    let output = child.wait_with_output().expect("ends");
-    let error = text(&output.stderr);
-    assert_eq!(output.status.code(), Some(130), "{error}");
+    let error = place.interrupt(&begin, "stopped/metrics.jsonl");
     let last = error.lines().last().unwrap_or_default();
     assert!(
         last.starts_with("stopped at epoch ") && last.ends_with("convlens train --resume --out stopped"),

@@ -1,7 +1,5 @@
 //! Students that learn what their teachers say of texts without labels.
 
-use std::process::Stdio;
-
 use crate::common::{Place, text};
 
 /// The rows of the sample's splits.
@@ -44,11 +42,15 @@ fn a_student_learns_from_its_teacher() {
     assert_eq!(config["dataset"]["train"].as_u64().zip(config["dataset"]["validation"].as_u64()), Some((38, 2)));
     assert!(!config.to_string().contains(&place.path().display().to_string()), "{config}");
 
+    let card = text(&place.read("student/README.md"));
+    assert!(card.contains("| also trained on | 1200 texts, labelled by teacher |"), "{card}");
+
     // A teacher that says the same twice says the same on average.
     place.succeed(&format!("{taught} --teacher teacher --out twice"));
     assert!(place.read("student/teacher.safetensors") == place.read("twice/teacher.safetensors"));
     place.succeed("predict --run student good");
     place.succeed("analyze --run student --texts 20");
+    assert!(text(&place.read("student/analysis/report.html")).contains("1200 texts, labelled by teacher"));
 }
 
 #[test]
@@ -58,13 +60,8 @@ fn a_student_is_resumed_without_its_teacher() {
     let taught = "train --preset best --set encoder.filters=8 --set embedding=72 --data few.csv --test-data test.csv --epochs 40 \
          --unlabelled texts.csv --teacher teacher --checkpoint-every 0.01";
     place.succeed(&format!("{taught} --out alone"));
-    let mut child = place.command(&format!("{taught} --out stopped")).stderr(Stdio::piped()).spawn().expect("starts");
-    place.wait_for("stopped/checkpoints/latest.safetensors", &mut child);
-    let id = i32::try_from(child.id()).expect("a process id");
-    assert!(std::process::Command::new("kill").args(["-INT", &id.to_string()]).status().expect("kill").success());
-    let output = child.wait_with_output().expect("ends");
-    let error = text(&output.stderr);
-    assert!(!output.status.success() && error.contains("nothing is lost"), "{error}");
+    let error = place.interrupt(&format!("{taught} --out stopped"), "stopped/checkpoints/latest.safetensors");
+    assert!(error.contains("nothing is lost"), "{error}");
 
     let error = place.fail("train --resume --out stopped --teacher alone");
     assert!(error.contains("--teacher: stopped was begun with another value"), "{error}");

@@ -1,5 +1,3 @@
-use std::process::Stdio;
-
 use crate::common::{Place, text};
 
 /// A file of unlabelled texts, from the sample.
@@ -56,13 +54,8 @@ fn ctrl_c_while_vectors_are_learned_loses_nothing() {
     let place = Place::new();
     let train = format!("{TRAIN} --unlabelled {} --checkpoint-every 0.01", unlabelled(&place));
     place.succeed(&format!("{train} --out alone"));
-    let mut child = place.command(&format!("{train} --out stopped")).stderr(Stdio::piped()).spawn().expect("starts");
-    place.wait_for("stopped/checkpoints/vectors.safetensors", &mut child);
-    let id = i32::try_from(child.id()).expect("a process id");
-    assert!(std::process::Command::new("kill").args(["-INT", &id.to_string()]).status().expect("kill").success());
-    let output = child.wait_with_output().expect("ends");
-    let error = text(&output.stderr);
-    assert!(!output.status.success() && error.contains("for the word vectors; nothing is lost"), "{error}");
+    let error = place.interrupt(&format!("{train} --out stopped"), "stopped/checkpoints/vectors.safetensors");
+    assert!(error.contains("for the word vectors; nothing is lost"), "{error}");
     place.succeed("train --resume --out stopped");
     for name in ["vectors.safetensors", "model.safetensors"] {
         assert!(place.read(&format!("alone/{name}")) == place.read(&format!("stopped/{name}")), "{name}");

@@ -456,6 +456,14 @@ pub struct TeacherConfig {
     pub texts: usize,
 }
 
+impl TeacherConfig {
+    /// What the texts are, in words, with the names of the runs and without their paths.
+    pub fn in_words(&self) -> String {
+        let runs: Vec<String> = self.runs.iter().map(|path| file_name(path).display().to_string()).collect();
+        format!("{} texts, labelled by {}", self.texts, runs.join(", "))
+    }
+}
+
 /// How a run is trained. The same settings and data give the same weights on the CPU.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TrainingConfig {
@@ -728,6 +736,8 @@ pub(crate) mod tests {
         };
         let config = with(&["/home/me/one", "/home/me/other"], 3);
         config.check().expect("valid");
+        let in_words = config.teacher.as_ref().map(TeacherConfig::in_words);
+        assert_eq!(in_words.as_deref(), Some("3 texts, labelled by one, other"));
         let published = config.without_paths();
         let json = String::from_utf8(published.to_json()).expect("JSON");
         assert!(!json.contains("/home") && json.contains("\"texts.csv\""), "{json}");
