@@ -83,7 +83,10 @@ fn bad_input_is_one_line() {
     let cases = [
         ("--teacher teacher", "--teacher: name the texts that it is to label with --unlabelled"),
         ("--teacher missing --unlabelled texts.csv", "missing: not a run folder"),
-        ("--teacher lm --unlabelled texts.csv", "only classifiers can be teachers"),
+        (
+            "--teacher lm --unlabelled texts.csv",
+            "--teacher lm: this run generates texts, and does not classify texts; name another run",
+        ),
         ("--vectors v.txt --unlabelled texts.csv", "--unlabelled: cannot be used with --vectors"),
         ("--teacher teacher --unlabelled none.csv", "none.csv: No such file"),
         ("--teacher teacher --unlabelled texts.csv --task tag", "--unlabelled: taggers do not support it"),

@@ -221,6 +221,18 @@ impl<S: EncoderSettings> RunConfig<S> {
         Ok(())
     }
 
+    /// Refuses the settings of a run that is no classifier.
+    ///
+    /// # Errors
+    ///
+    /// [`RunError::Task`].
+    pub fn require_classifier(&self) -> Result<(), RunError> {
+        match self.task {
+            Task::Classify => Ok(()),
+            task => Err(RunError::Task { task, expected: Task::Classify }),
+        }
+    }
+
     /// The number of tokens of the windows that texts are cut into in training, if the model is a language model.
     pub fn window(&self) -> Option<usize> {
         let window = self.training.window.unwrap_or(TrainingConfig::WINDOW);

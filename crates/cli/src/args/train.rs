@@ -15,7 +15,7 @@ Examples:
   convlens train --data reviews.csv --text-column review --label-column stars --epochs 5
   convlens train --preset best --unlabelled imdb   learn word vectors from unlabelled texts first
   convlens train --data reviews.csv --init RUN     start from the word vectors of an earlier run
-  convlens train --unlabelled imdb --teacher RUN   learn what an earlier run says of unlabelled texts
+  convlens train --unlabelled imdb --teacher RUN   learn what an earlier run says of texts
   convlens train --preset plain --set encoder.layers=8 --set encoder.layer.weight_norm=true
   convlens train --task tag --data train.conllu --validation-data dev.conllu --test-data test.conllu
   convlens train --task tag --data entities.txt --set chain=true

@@ -1,7 +1,7 @@
 //! `--teacher`: trained runs that label the texts of `--unlabelled`.
 
 use convlens_data::TextList;
-use convlens_run::{Run, RunConfig, RunFolder, Task, TeacherConfig};
+use convlens_run::{Run, RunConfig, RunFolder, TeacherConfig};
 use convlens_train::{Corpus, LabelProbabilities, Stage, label_probabilities, read_label_probabilities};
 
 use crate::args::TrainArgs;
@@ -21,13 +21,9 @@ pub fn config(args: &TrainArgs) -> Result<Option<TeacherConfig>, Failure> {
         return Err(Failure::Input("--teacher: name the texts that it is to label with --unlabelled".into()));
     };
     for path in &args.teacher {
-        let task = RunFolder::open(path)?.config()?.task;
-        if task != Task::Classify {
-            return Err(Failure::Input(format!(
-                "--teacher {}: this run {task}, and only classifiers can be teachers; name another run",
-                path.display()
-            )));
-        }
+        let config = RunFolder::open(path)?.config()?;
+        let refused = |error| Failure::Input(format!("--teacher {}: {error}", path.display()));
+        config.require_classifier().map_err(refused)?;
     }
     let runs = args.teacher.iter().map(|path| absolute_path(path)).collect();
     Ok(Some(TeacherConfig { runs, source, texts: 0 }))
