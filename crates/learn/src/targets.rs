@@ -7,9 +7,9 @@ use convlens_run::model::{Batch, Encode, Padding, TextModel};
 
 /// The targets of texts: what a model should say of each.
 ///
-/// Every task compares predictions with labels, and differs in where: a classifier has one label per text, which its
-/// pooled prediction is compared with, or a probability of every label. A tagger has one label per token, and so has a language model, whose label is
-/// the next token, and need not be given.
+/// Every task compares predictions with labels, and differs in where: a classifier has one label per text, or the
+/// probability of every label, which its pooled prediction is compared with. A tagger has one label per token, and so
+/// has a language model, whose label is the next token, and need not be given.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Targets {
