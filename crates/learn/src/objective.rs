@@ -168,15 +168,20 @@ pub(crate) fn loss<E: Encode>(
     device: &Device,
 ) -> Result<(Tensor<1>, StepScores), RunError> {
     Ok(match labels {
-        Labels::OfTexts(labels) => {
-            let (loss, logits) = text_loss(model, rows, batch, |logits| cross_entropy(logits, labels, device));
-            (loss, StepScores(Scores::OfTexts { logits, targets: Targets::Labels(labels.to_vec()) }))
-        }
-        Labels::Probabilities(targets) => {
-            let of_logits = |logits| cross_entropy_of_probabilities(logits, targets, device);
-            let (loss, logits) = text_loss(model, rows, batch, of_logits);
-            let targets = Targets::Probabilities((*targets).clone());
-            (loss, StepScores(Scores::OfTexts { logits, targets }))
+        Labels::OfTexts(targets) => {
+            let cross_entropy = |logits| text_cross_entropy(logits, targets, device);
+            let of_encoder = model.forward_encoder(rows, batch);
+            let loss = cross_entropy(of_encoder.clone());
+            // Encoder and lexicon learn as if each were alone. If they are trained together, the lexicon fits the
+            // training texts at once, and the encoder has nothing left to learn.
+            let (loss, logits) = match &model.lexicon {
+                Some(lexicon) => {
+                    let of_lexicon = lexicon.logits(batch);
+                    (loss + cross_entropy(of_lexicon.clone()), model.combine(of_encoder, of_lexicon))
+                }
+                None => (loss, of_encoder),
+            };
+            (loss, StepScores(Scores::OfTexts { logits: logits.inner(), targets: (*targets).clone() }))
         }
         Labels::OfPositions(texts) => {
             let (loss, scores) = position_loss(model, model.features(rows, batch), texts)?;
@@ -185,26 +190,12 @@ pub(crate) fn loss<E: Encode>(
     })
 }
 
-/// The loss of texts with one prediction each, `[1]`, and their logits, `[batch, outputs]`, without gradient.
-///
-/// Encoder and lexicon learn as if each were alone. If they are trained together, the lexicon fits the training texts
-/// at once, and the encoder has nothing left to learn.
-fn text_loss<E: Encode>(
-    model: &TextModel<E>,
-    rows: Tensor<2>,
-    batch: &Batch,
-    of_logits: impl Fn(Tensor<2>) -> Tensor<1>,
-) -> (Tensor<1>, Tensor<2>) {
-    let of_encoder = model.forward_encoder(rows, batch);
-    let loss = of_logits(of_encoder.clone());
-    let (loss, logits) = match &model.lexicon {
-        Some(lexicon) => {
-            let of_lexicon = lexicon.logits(batch);
-            (loss + of_logits(of_lexicon.clone()), model.combine(of_encoder, of_lexicon))
-        }
-        None => (loss, of_encoder),
-    };
-    (loss, logits.inner())
+/// The mean cross-entropy of the logits of texts, `[batch, outputs]`, and their labels or the probabilities of these, `[1]`.
+fn text_cross_entropy(logits: Tensor<2>, targets: &Targets, device: &Device) -> Tensor<1> {
+    match targets {
+        Targets::Probabilities(probabilities) => cross_entropy_of_probabilities(logits, probabilities, device),
+        targets => cross_entropy(logits, targets.labels(), device),
+    }
 }
 
 /// The mean loss at the positions with a label, `[1]`, and the scores behind it. The loss is 0 if there are none.

@@ -142,8 +142,8 @@ impl Targets {
 
 /// The labels of the texts that a model reads.
 pub(crate) enum Labels<'a> {
-    OfTexts(&'a [usize]),
-    Probabilities(&'a LabelProbabilities),
+    /// One label per text, or the probabilities of its labels.
+    OfTexts(&'a Targets),
     OfPositions(Cow<'a, [Vec<Option<usize>>]>),
 }
 
@@ -151,8 +151,7 @@ pub(crate) enum Labels<'a> {
 /// labels of those before them, all but the last token are read.
 pub(crate) fn with_labels<'a>(rows: Vec<Cow<'a, [u32]>>, targets: &'a Targets) -> (Vec<Cow<'a, [u32]>>, Labels<'a>) {
     let next = match targets {
-        Targets::Labels(labels) => return (rows, Labels::OfTexts(labels)),
-        Targets::Probabilities(probabilities) => return (rows, Labels::Probabilities(probabilities)),
+        Targets::Labels(_) | Targets::Probabilities(_) => return (rows, Labels::OfTexts(targets)),
         Targets::Positions(labels) => return (rows, Labels::OfPositions(Cow::Borrowed(labels))),
         Targets::Next(next) => next,
     };

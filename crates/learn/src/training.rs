@@ -84,7 +84,8 @@ impl<S: EncoderSettings> Training<S> {
         check_labels(&train.targets, classes)?;
         check_tokens(&train.rows, config.model.vocab_size)?;
         let max_tokens = most_tokens(&config.training, config.model.padding);
-        let probabilities = train.targets.probabilities(classes).filter(|_| config.model.lexicon.is_some());
+        let has_lexicon = config.model.lexicon.is_some();
+        let probabilities = has_lexicon.then(|| train.targets.probabilities(classes)).flatten();
         let lexicon = probabilities.map(|probabilities| {
             let Ok(counted) = CountedLexicon::new(&tokenizer, config.model.outputs, |count| {
                 for (ids, probabilities) in train.rows.iter().zip(probabilities.rows()) {
