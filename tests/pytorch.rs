@@ -147,7 +147,7 @@ fn logit(weights: &SafeTensors, config: &Value, ids: &[u32]) -> f64 {
     }
 }
 
-/// What the words and pairs of a lexicon add, by the definition in `crates/model/src/lexicon.rs`.
+/// What the words and phrases of a lexicon add, by the definition in `crates/model/src/lexicon.rs`.
 fn of_lexicon(weights: &SafeTensors, config: &Value, ids: &[u32]) -> f64 {
     let values = |name: &str| tensor(weights, &format!("lexicon.{name}")).expect("a lexicon").0;
     let (pairs, scores) = (values("pairs"), values("weight"));
@@ -167,11 +167,20 @@ fn of_lexicon(weights: &SafeTensors, config: &Value, ids: &[u32]) -> f64 {
             None => factor,
         }
     };
-    let row_of =
-        |one: u32, two: u32| pairs.as_chunks::<2>().0.iter().position(|pair| *pair == [f64::from(one), f64::from(two)]);
+    let row_of = |before: usize, id: u32| {
+        let at = pairs.as_chunks::<2>().0.iter().position(|pair| *pair == [before as f64, f64::from(id)]);
+        at.map(|at| vocabulary.len() + at)
+    };
     let mut found: Vec<(usize, usize)> = ids.iter().enumerate().map(|(at, &id)| (id as usize, at)).collect();
     let words: std::collections::BTreeSet<u32> = ids.iter().copied().collect();
-    found.extend((1..ids.len()).filter_map(|at| Some((vocabulary.len() + row_of(ids[at - 1], ids[at])?, at - 1))));
+    for begin in 0..ids.len() {
+        let mut row = ids[begin] as usize;
+        for &id in ids[begin + 1..].iter().take(2) {
+            let Some(longer) = row_of(row, id) else { break };
+            row = longer;
+            found.push((row, begin));
+        }
+    }
     let count = |row: usize| found.iter().filter(|(other, _)| *other == row).count() as f64;
     let sum: f64 = found.iter().map(|&(row, at)| scores[row] * factor(at) / count(row)).sum();
     let saturation = config["lexicon"]["saturation"].as_f64().expect("a number");

@@ -63,6 +63,45 @@ fn ctrl_c_while_vectors_are_learned_loses_nothing() {
 }
 
 #[test]
+fn vectors_of_a_lexicon_are_learned_first() {
+    let place = Place::new();
+    let file = unlabelled(&place);
+    let train = format!("{TRAIN} --unlabelled {file} --lexicon-vectors");
+    place.succeed(&format!("{train} --out one"));
+    place.succeed(&format!("{train} --out other"));
+    assert!(place.read("one/model.safetensors") == place.read("other/model.safetensors"), "same seed, same result");
+    // They are not a part of the run, which has a lexicon as any other, but other scores.
+    assert!(!place.path().join("one/vectors.safetensors").exists());
+    let config = place.read_json("one/config.json");
+    assert_eq!(config["lexicon_vectors"]["source"]["file"]["path"], "texts.csv", "{config}");
+    assert!(text(&place.read("one/README.md")).contains("| vectors of the lexicon | 100 dimensions, learned from "));
+    place.succeed(&format!("{TRAIN} --lexicon-vectors --out alone"));
+    place.succeed(&format!("{TRAIN} --out plain"));
+    assert!(place.read_json("plain/config.json")["lexicon_vectors"].is_null());
+    let models = ["one", "alone", "plain"].map(|run| place.read(&format!("{run}/model.safetensors")));
+    assert!(models[0] != models[1] && models[1] != models[2]);
+    place.succeed("predict --run one good");
+
+    // Word vectors of another run go with them.
+    place.succeed(&format!("{TRAIN} --unlabelled {file} --out words"));
+    place.succeed(&format!("{train} --init words --out both"));
+    assert!(place.read("words/vectors.safetensors") == place.read("both/vectors.safetensors"));
+    assert!(place.read("both/model.safetensors") != place.read("words/model.safetensors"));
+}
+
+#[test]
+#[cfg(unix)]
+fn ctrl_c_while_vectors_of_a_lexicon_are_learned_loses_nothing() {
+    let place = Place::new();
+    let train = format!("{TRAIN} --unlabelled {} --lexicon-vectors --checkpoint-every 0.01", unlabelled(&place));
+    place.succeed(&format!("{train} --out alone"));
+    let error = place.interrupt(&format!("{train} --out stopped"), "stopped/checkpoints/lexicon_vectors.safetensors");
+    assert!(error.contains("nothing is lost"), "{error}");
+    place.succeed("train --resume --out stopped");
+    assert!(place.read("alone/model.safetensors") == place.read("stopped/model.safetensors"));
+}
+
+#[test]
 fn bad_input_is_one_line() {
     let place = Place::new();
     place.file("empty.csv", "text\n\"\"\n");
@@ -81,6 +120,8 @@ fn bad_input_is_one_line() {
         ("--init plain", "--init plain: this run has no word vectors"),
         ("--init missing", "missing: not a run folder"),
         ("--init plain --unlabelled empty.csv", "cannot be used with"),
+        ("--preset linear --lexicon-vectors", "--lexicon-vectors: the preset linear has no lexicon"),
+        ("--resume --out plain --lexicon-vectors", "--lexicon-vectors: plain was begun with another value"),
         ("--init plain --tokenizer bytes", "cannot be used with"),
         ("--resume --out plain --unlabelled imdb", "--unlabelled: plain was begun with another value"),
         ("--resume --out plain --init plain", "--init: plain was begun with another value"),

@@ -60,7 +60,7 @@ pub struct Analysis {
     pub explained: Vec<Explained>,
     /// The strongest words of the folded table; `None` for a model that does not fold.
     pub words: Option<Vec<PlaceWords>>,
-    /// The strongest words and pairs of the lexicon; `None` for a model without one.
+    /// The strongest words and phrases of the lexicon; `None` for a model without one.
     pub lexicon: Option<Vec<LexiconWords>>,
     /// What the features of the word vectors answer to; `None` if there are none.
     pub vector_features: Option<Vec<VectorFeature>>,

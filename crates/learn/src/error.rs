@@ -52,11 +52,11 @@ pub enum LearnError {
     #[error("word_dropout must be a number from 0 to 1, but is {0}")]
     WordDropout(f64),
     /// The lexicon is missing, unexpected, or of another size.
-    #[error("the model has a lexicon of {expected:?} pairs of words, but got one of {found:?}")]
+    #[error("the model has a lexicon of {expected:?} phrases, but got one of {found:?}")]
     Lexicon {
-        /// The number of pairs in the model's settings.
+        /// The number of phrases in the model's settings.
         expected: Option<usize>,
-        /// The number of pairs that were counted.
+        /// The number of phrases that were counted.
         found: Option<usize>,
     },
     /// The word vectors are of another vocabulary.

@@ -42,8 +42,10 @@ pub struct Learner<E: Encode = Encoder> {
 #[derive(Debug)]
 struct LexiconDescent {
     counted: CountedLexicon,
-    /// The squares of the log-ratios, `[vocab_size + pairs, outputs]`.
-    squares: Tensor<2>,
+    /// The absolute log-ratios, `[vocab_size + pairs, outputs]`.
+    ratios: Tensor<2>,
+    /// The vectors of the words and phrases, `[vocab_size + pairs, dimensions]`, if they have some.
+    vectors: Option<Tensor<2>>,
 }
 
 /// Word vectors as a part of the embeddings: the embedding of a word is what the labels teach of this word, plus its
@@ -173,9 +175,7 @@ impl<E: Encode> Learner<E> {
         let mut initial = initial.unwrap_or_else(|error| unreachable!("weights drawn for the same settings: {error}"));
         let lexicon = lexicon.zip(initial.lexicon.as_mut()).map(|(counted, lexicon)| {
             lexicon.fill(&counted.entries);
-            let squares = counted.ratios.iter().map(|ratio| ratio * ratio).collect();
-            let squares = TensorData::new(squares, lexicon.weight.dims());
-            LexiconDescent { counted, squares: Tensor::from_data(squares, &device.clone().inner()) }
+            LexiconDescent::new(counted, lexicon, &device.clone().inner())
         });
         Ok(Self {
             model: initial,
@@ -396,14 +396,35 @@ impl<E: Encode> Learner<E> {
 }
 
 impl LexiconDescent {
-    /// Moves the scores, and removes the gradients of the lexicon, so that the optimiser leaves it alone.
+    fn new(counted: CountedLexicon, lexicon: &Lexicon, device: &Device) -> Self {
+        let ratios = counted.ratios.iter().map(|ratio| ratio.abs()).collect();
+        let ratios = Tensor::from_data(TensorData::new(ratios, lexicon.weight.dims()), device);
+        let vectors = counted.vectors.as_ref().map(|WordVectors { dimensions, values }| {
+            let shape = [values.len() / dimensions, *dimensions];
+            Tensor::from_data(TensorData::new(values.clone(), shape), device)
+        });
+        Self { counted, ratios, vectors }
+    }
+
+    /// Moves the scores, and removes the gradients of the lexicon, so that the optimiser leaves it alone. A score is a
+    /// log-ratio times a weight, and, with vectors, times the product of its vector with weights that all rows share.
     fn step(&self, lexicon: &mut Lexicon, gradients: &mut Gradients, relative_rate: f64) {
         lexicon.bias.val().grad_remove(gradients);
         let Some(gradient) = lexicon.weight.val().grad_remove(gradients) else { return };
-        let (kept, rate) = self.counted.step(relative_rate);
         let (id, weight, mapper) = lexicon.weight.clone().consume();
-        let moved = weight.inner().mul_scalar(kept) - gradient * self.squares.clone().mul_scalar(rate);
+        let moved = self.moved(weight.inner(), gradient, relative_rate);
         lexicon.weight = Param::from_mapped_value(id, Tensor::from_inner(moved).require_grad(), mapper);
+    }
+
+    /// The scores after a step.
+    fn moved(&self, scores: Tensor<2>, gradient: Tensor<2>, relative_rate: f64) -> Tensor<2> {
+        let (kept, rate) = self.counted.step(relative_rate);
+        let mut of_weights = gradient * self.ratios.clone();
+        if let Some(vectors) = &self.vectors {
+            let of_shared = vectors.clone().transpose().matmul(of_weights.clone());
+            of_weights = of_weights + vectors.clone().matmul(of_shared);
+        }
+        scores.mul_scalar(kept) - of_weights * self.ratios.clone().mul_scalar(rate)
     }
 }
 
@@ -526,6 +547,51 @@ mod tests {
         assert_eq!(one, other);
         let [one, other] = with_all_words_dropped(with_vectors(all_dropped));
         assert_ne!(one, other);
+    }
+
+    #[test]
+    fn scores_move_as_own_and_shared_weights_do() {
+        let texts = ["good film", "bad film", "good good plot", "bad bad plot"];
+        let tokenizer = train(TokenizerKind::Words, 10, texts.into_iter()).expect("a tokenizer");
+        let counted = CountedLexicon::new(&tokenizer, 1, 2, |count| {
+            for (at, text) in texts.iter().enumerate() {
+                count(&tokenizer.ids(text).map_err(|error| error.to_string())?, &[[0.0, 1.0], [1.0, 0.0]][at % 2]);
+            }
+            Ok::<_, String>(())
+        });
+        let counted = counted.expect("counts");
+        let rows = counted.counts.len();
+        let values = (0..2 * rows).map(|at| (at as f32).sin()).collect();
+        let counted = counted.with_vectors(WordVectors { dimensions: 2, values }, 1);
+        let mut model = (preset("default").expect("a preset").model)(tokenizer.vocab_size(), 1);
+        counted.size(&mut model);
+        let device = Device::flex();
+        let lexicon = model.init(&device).expect("a model").lexicon.expect("a lexicon");
+        let descent = LexiconDescent::new(counted, &lexicon, &device);
+        let vectors = descent.counted.vectors.clone().expect("vectors").values;
+        let ratio = |row: usize| descent.counted.ratios[row].abs();
+        let score = |own: &[f32], shared: &[f32], row: usize| {
+            ratio(row) * (own[row] + shared[0] * vectors[2 * row] + shared[1] * vectors[2 * row + 1])
+        };
+        let all_scores = |own: &[f32], shared: &[f32]| (0..rows).map(|row| score(own, shared, row)).collect::<Vec<_>>();
+
+        let mut own: Vec<f32> = (0..rows).map(|at| (at as f32).cos()).collect();
+        let mut shared = [0.3, -0.7];
+        let gradient: Vec<f32> = (0..rows).map(|at| (at as f32 * 1.7).sin()).collect();
+        let tensor = |values: Vec<f32>| Tensor::from_data(TensorData::new(values, [rows, 1]), &device);
+        let moved = descent.moved(tensor(all_scores(&own, &shared)), tensor(gradient.clone()), 0.5);
+        let (kept, rate) = descent.counted.step(0.5);
+        let (kept, rate) = (kept as f32, rate as f32);
+        for (dimension, weight) in shared.iter_mut().enumerate() {
+            let of_rows = (0..rows).map(|row| gradient[row] * ratio(row) * vectors[2 * row + dimension]);
+            *weight = *weight * kept - rate * of_rows.sum::<f32>();
+        }
+        own.iter_mut()
+            .enumerate()
+            .for_each(|(row, weight)| *weight = *weight * kept - rate * gradient[row] * ratio(row));
+        for (found, expected) in moved.into_data().iter::<f32>().zip(all_scores(&own, &shared)) {
+            assert!((found - expected).abs() < 1e-4, "{found} is not {expected}");
+        }
     }
 
     #[test]

@@ -88,7 +88,7 @@ fn epochs(epochs: usize, min_steps: usize, texts: usize, batch_size: usize) -> u
 pub const PRESETS: [Preset; 23] = [
     Preset {
         name: "default",
-        summary: "a lexicon of words and pairs, with rules for negation, and a small convolution with max pooling",
+        summary: "a lexicon of words and phrases, with rules for negation, and a small convolution with max pooling",
         task: Task::Classify,
         text: || TextConfig { vocab_size: 20_000, ..contractions() },
         model: |vocab_size, outputs| ModelConfig {
@@ -97,7 +97,7 @@ pub const PRESETS: [Preset; 23] = [
             pooling: Pooling::Max,
             dropout: 0.5,
             shrinkage: 150.0,
-            lexicon: Some(LexiconConfig { pairs: 1, saturation: 500.0, encoder_share: 0.15 }),
+            lexicon: Some(LexiconConfig { pairs: 1, words: 3, saturation: 500.0, encoder_share: 0.15 }),
             encoder: EncoderConfig::Conv(ConvConfig::new(32, &[3])),
             ..linear(vocab_size, outputs, Padding::Masked)
         },
@@ -157,7 +157,7 @@ pub const PRESETS: [Preset; 23] = [
         task: Task::Classify,
         text: contractions,
         model: |vocab_size, outputs| ModelConfig {
-            lexicon: Some(LexiconConfig { pairs: 1, saturation: 500.0, encoder_share: 0.5 }),
+            lexicon: Some(LexiconConfig { pairs: 1, words: 3, saturation: 500.0, encoder_share: 0.5 }),
             ..one_hot(vocab_size, outputs, 333, &[2, 3, 4])
         },
         training: || TrainingConfig {

@@ -84,10 +84,10 @@ impl<S: EncoderSettings> Training<S> {
         check_labels(&train.targets, classes)?;
         check_tokens(&train.rows, config.model.vocab_size)?;
         let max_tokens = most_tokens(&config.training, config.model.padding);
-        let has_lexicon = config.model.lexicon.is_some();
-        let probabilities = has_lexicon.then(|| train.targets.probabilities(classes)).flatten();
-        let lexicon = probabilities.map(|probabilities| {
-            let Ok(counted) = CountedLexicon::new(&tokenizer, config.model.outputs, |count| {
+        let words = config.model.lexicon.as_ref().map(|lexicon| lexicon.words);
+        let probabilities = words.and_then(|words| Some((words, train.targets.probabilities(classes)?)));
+        let lexicon = probabilities.map(|(words, probabilities)| {
+            let Ok(counted) = CountedLexicon::new(&tokenizer, config.model.outputs, words, |count| {
                 for (ids, probabilities) in train.rows.iter().zip(probabilities.rows()) {
                     count(&ids[..ids.len().min(max_tokens)], probabilities);
                 }

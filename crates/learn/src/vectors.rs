@@ -67,10 +67,10 @@ pub struct TextPosition {
 /// The loss of a text.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct VectorLoss {
-    /// The sum over its neighbours, in nats.
+    /// The sum over what was predicted, in nats.
     pub sum: f64,
-    /// The number of neighbours.
-    pub neighbours: usize,
+    /// The number of predictions.
+    pub predictions: usize,
 }
 
 impl VectorLearner {
@@ -148,7 +148,7 @@ fn predicted(counts: &[u64], special: &[u32]) -> Vec<f32> {
 }
 
 /// Words as often as they are drawn, in a table of bounded size.
-fn table(counts: &[u64], predicted: &[f32]) -> Vec<u32> {
+pub(crate) fn table(counts: &[u64], predicted: &[f32]) -> Vec<u32> {
     let weight = |id: usize| (counts[id] as f64 * f64::from(predicted[id].max(0.0))).powf(POWER);
     let all: f64 = (0..counts.len()).map(weight).sum();
     let mut sum = 0.0;
@@ -188,11 +188,10 @@ impl pulp::WithSimd for Reading<'_> {
             if neighbours == 0 {
                 continue;
             }
-            loss.neighbours += neighbours;
+            loss.predictions += neighbours;
             let weight = WEIGHT_OF_NEGATIVES * neighbours as f32 / NEGATIVES as f32;
             for _ in 0..NEGATIVES {
-                let drawn = self.draw(self.learner.table.len());
-                let id = self.learner.table[drawn];
+                let id = drawn(&self.learner.table, self.rng.next_u32());
                 loss.sum += f64::from(self.predict(id, 0.0, weight, &region, &mut gradient));
             }
             for (gradient, value) in gradient.iter_mut().zip(&region) {
@@ -236,21 +235,21 @@ impl Reading<'_> {
         let right = if target > 0.5 { probability } else { 1.0 - probability };
         -weight * (right + 1e-9).ln()
     }
+}
 
-    /// A random number below `end`, which is at most [`TABLE`].
-    #[inline(always)]
-    fn draw(&mut self, end: usize) -> usize {
-        ((u64::from(self.rng.next_u32()) * end as u64) >> 32) as usize
-    }
+/// The entry of a table of up to [`TABLE`] that a random number draws.
+#[inline(always)]
+pub(crate) fn drawn(table: &[u32], number: u32) -> u32 {
+    table[((u64::from(number) * table.len() as u64) >> 32) as usize]
 }
 
 #[inline(always)]
-fn add(sum: &mut [f32], part: &[f32], factor: f32) {
+pub(crate) fn add(sum: &mut [f32], part: &[f32], factor: f32) {
     sum.iter_mut().zip(part).for_each(|(sum, part)| *sum += part * factor);
 }
 
 #[inline(always)]
-fn dot(a: &[f32], b: &[f32]) -> f32 {
+pub(crate) fn dot(a: &[f32], b: &[f32]) -> f32 {
     let ((a, rest_of_a), (b, rest_of_b)) = (a.as_chunks::<LANES>(), b.as_chunks::<LANES>());
     let mut lanes = [0.0; LANES];
     for (a, b) in a.iter().zip(b) {
@@ -285,9 +284,9 @@ mod tests {
             for (text, ids) in texts.iter().enumerate() {
                 let done = (epoch - 1) * texts.len() + text;
                 let loss = learner.read(ids, TextPosition { epoch, text, done, texts: epochs * texts.len() });
-                all = VectorLoss { sum: all.sum + loss.sum, neighbours: all.neighbours + loss.neighbours };
+                all = VectorLoss { sum: all.sum + loss.sum, predictions: all.predictions + loss.predictions };
             }
-            all.sum / all.neighbours as f64
+            all.sum / all.predictions as f64
         });
         let losses = losses.collect();
         (learner, losses)
@@ -326,7 +325,7 @@ mod tests {
         let mut learner = VectorLearner::new(&[3, 0], &[0], 4, 0);
         let at = TextPosition { epoch: 1, text: 0, done: 0, texts: 1 };
         for ids in [&[][..], &[1; 4], &[0; 30]] {
-            assert_eq!(learner.read(ids, at).neighbours, 0);
+            assert_eq!(learner.read(ids, at).predictions, 0);
         }
         assert!(learner.vectors().values.iter().all(|value| value.is_finite()));
     }

@@ -1,7 +1,7 @@
-//! A lexicon beside the encoder: a score for each label for every word and for frequent pairs of words, with
-//! rules for negation and contrast.
+//! A lexicon beside the encoder: a score for each label for every word and for frequent phrases of two and three
+//! words, with rules for negation and contrast.
 //!
-//! A linear model over words and pairs of words, with weights that start from the ratios of naive Bayes, is hard
+//! A linear model over words and phrases of several words, with weights that start from the ratios of naive Bayes, is hard
 //! to beat on whole reviews (Wang and Manning 2012: NBSVM). Networks beside such a model learn what it cannot
 //! say, as in wide and deep learning (Cheng et al. 2016). What documents do not teach is what *not* does to the
 //! words after it; lexicons of sentiment have rules for it (Taboada et al. 2011, section 2.3; Hutto and Gilbert
@@ -16,7 +16,7 @@ use convlens_phrases::{LexiconIndex, LexiconMatches};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-pub use convlens_phrases::Role;
+pub use convlens_phrases::{MOST_WORDS_OF_PHRASE, Role};
 
 use crate::Batch;
 use crate::limits::{MAX_PARAMETERS, check_factor, product};
@@ -24,8 +24,12 @@ use crate::limits::{MAX_PARAMETERS, check_factor, product};
 /// Settings of a [`Lexicon`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LexiconConfig {
-    /// The number of pairs of words. The training texts determine it.
+    /// The number of phrases of two words and more, each of which is a pair: of what is before its last word, and this
+    /// word. The training texts determine it.
     pub pairs: usize,
+    /// The maximum number of words of a phrase, from 1 to [`MOST_WORDS_OF_PHRASE`].
+    #[serde(default = "two_words")]
+    pub words: usize,
     /// The number of words from which on scores are averaged rather than added: the sum of the scores of a text
     /// of *n* distinct words is multiplied by saturation / (*n* + saturation).
     pub saturation: f64,
@@ -34,10 +38,18 @@ pub struct LexiconConfig {
     pub encoder_share: f64,
 }
 
+/// The number of words of the phrases of a lexicon that says nothing of it.
+fn two_words() -> usize {
+    2
+}
+
 impl LexiconConfig {
     pub(crate) fn check(&self) -> Result<(), String> {
         if self.pairs as u64 > MAX_PARAMETERS {
             return Err(format!("lexicon.pairs must be {MAX_PARAMETERS} or less, but is {}", self.pairs));
+        }
+        if !(1..=MOST_WORDS_OF_PHRASE).contains(&self.words) {
+            return Err(format!("lexicon.words must be 1, 2 or 3, but is {}", self.words));
         }
         check_factor("lexicon.saturation", self.saturation)?;
         if !(0.0..=1.0).contains(&self.encoder_share) {
@@ -73,7 +85,8 @@ impl LexiconConfig {
 /// The contents of a lexicon before training.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LexiconEntries {
-    /// The pairs of words, as ids.
+    /// The phrases, each as a pair: the row of what is before its last word, which is a word or an earlier pair, and the
+    /// id of this word. The row of a word is its id; those of the pairs follow.
     pub pairs: Vec<[u32; 2]>,
     /// The scores of every word, then of every pair, `[vocab_size + pairs, outputs]`.
     pub scores: Vec<f32>,
@@ -83,18 +96,19 @@ pub struct LexiconEntries {
     pub bias: Vec<f32>,
 }
 
-/// A score for each label for every word and for frequent pairs of words.
+/// A score for each label for every word and for frequent phrases of two and three words.
 ///
-/// The logits of a text of *n* distinct words are the bias and the sum over its words and pairs of their scores times
+/// The logits of a text of *n* distinct words are the bias and the sum over its words and phrases of their scores times
 ///
-/// - the factor of the negation that the word or pair is in the scope of, and of the contrast before or after it,
-/// - 1 / *c*, if the word or pair is in the text *c* times: what is repeated counts once,
+/// - the factor of the negation that the word or phrase is in the scope of, and of the contrast before or after it,
+/// - 1 / *c*, if the word or phrase is in the text *c* times: what is repeated counts once,
 /// - saturation / (*n* + saturation).
 ///
-/// The score of a pair belongs to the position of its second word.
+/// The score of a phrase belongs to the position of its last word.
 #[derive(Module, Debug)]
 pub struct Lexicon {
-    /// The ids of the words of each pair, `[pairs, 2]`. They are not trained.
+    /// The phrases, each as the row of what is before its last word and the id of this word, `[pairs, 2]`; see
+    /// [`LexiconEntries::pairs`]. They are not trained.
     pub pairs: Param<Tensor<2>>,
     /// The scores of every word, then of every pair, `[vocab_size + pairs, outputs]`.
     pub weight: Param<Tensor<2>>,
@@ -144,7 +158,7 @@ impl Lexicon {
         self.index.get_or_init(|| LexiconIndex::new(pairs, roles));
     }
 
-    /// What the words and pairs that end at each position add to the logits of the model, `[batch, length, outputs]`:
+    /// What the words and phrases that end at each position add to the logits of the model, `[batch, length, outputs]`:
     /// their scores times the share of the lexicon.
     pub fn scores(&self, batch: &Batch) -> Tensor<3> {
         let [texts, length] = batch.ids.dims();
@@ -152,7 +166,7 @@ impl Lexicon {
         sums.mul_scalar(self.share).reshape([texts as i64, length as i64, -1])
     }
 
-    /// As [`scores`](Self::scores), as a function of how present each word is: a word that is there is 1, and a pair
+    /// As [`scores`](Self::scores), as a function of how present each word is: a word that is there is 1, and a phrase
     /// is as present as its words on average. The gradient is the share of each word.
     ///
     /// # Shapes
@@ -164,7 +178,7 @@ impl Lexicon {
         let (mut rows, mut factors, mut words, mut targets) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for (text, found) in self.find(batch).into_iter().enumerate() {
             for (at, &position) in found.positions.iter().enumerate() {
-                let count = if found.is_pair[at] { 2 } else { 1 };
+                let count = found.words[at];
                 for word in position + 1 - count..=position {
                     rows.push(found.rows[at]);
                     factors.push(found.factors[at] / count as f32);
@@ -213,16 +227,26 @@ impl Lexicon {
         batch.texts.par_iter().map(|text| index.find(text, self.saturation)).collect()
     }
 
-    /// For each position, the first of the negations in whose scope its word or pair is, or the position itself if
-    /// there is none.
+    /// For each position, the first of the negations in whose scope its word or a phrase that ends there is, or the
+    /// position itself if there is none.
     pub fn scopes(&self, text: &[u32]) -> Vec<usize> {
         self.index().scopes(text)
     }
 
-    /// The pairs, as ids.
-    pub fn words_of_pairs(&self) -> Vec<[u32; 2]> {
+    /// The ids of the words of every phrase.
+    pub fn words_of_phrases(&self) -> Vec<Vec<u32>> {
+        let vocab_size = self.roles.dims()[0];
         let pairs: Vec<f32> = self.pairs.val().into_data().iter().collect();
-        pairs.as_chunks::<2>().0.iter().map(|pair| pair.map(|id| id.max(0.0) as u32)).collect()
+        let mut phrases: Vec<Vec<u32>> = Vec::with_capacity(pairs.len() / 2);
+        for pair in pairs.as_chunks::<2>().0 {
+            let [before, word] = pair.map(|number| number.max(0.0) as u32);
+            let earlier = (before as usize).checked_sub(vocab_size).and_then(|pair| phrases.get(pair));
+            let earlier = earlier.filter(|words| words.len() < MOST_WORDS_OF_PHRASE).cloned();
+            let mut words = earlier.unwrap_or_else(|| vec![before]);
+            words.push(word);
+            phrases.push(words);
+        }
+        phrases
     }
 }
 
@@ -245,7 +269,7 @@ mod tests {
 
     /// Scores of 1 for *good*, −1 for *bad*, 10 for the pair *bad film*, 0 for other words; a bias of 0.5.
     fn lexicon() -> Lexicon {
-        let config = LexiconConfig { pairs: 1, saturation: 100.0, encoder_share: 0.25 };
+        let config = LexiconConfig { pairs: 1, words: 2, saturation: 100.0, encoder_share: 0.25 };
         let mut lexicon = config.init(WORDS.len(), 1, &Device::flex());
         let mut scores = vec![0.0; WORDS.len() + 1];
         (scores[2], scores[3], scores[10]) = (1.0, -1.0, 10.0);

@@ -32,7 +32,7 @@ pub use encoder::{
 pub use fold::Folded;
 pub use head::position_cross_entropy;
 pub use kernels::{linear_cross_entropy, transposed_convolution};
-pub use lexicon::{Lexicon, LexiconConfig, LexiconEntries, Role};
+pub use lexicon::{Lexicon, LexiconConfig, LexiconEntries, MOST_WORDS_OF_PHRASE, Role};
 pub use model::{ConfigError, ModelConfig, TextModel};
 pub use parameters::{
     ParameterMapper, ParameterVisitor, map_parameters, parameter_name, parameter_shapes, visit_parameters,

@@ -183,7 +183,10 @@ impl<S: EncoderSettings> ModelConfig<S> {
     /// contrasts in whose scope the phrase is.
     pub fn receptive_field(&self) -> ReceptiveField {
         let field = self.encoder.receptive_field();
-        if self.lexicon.is_some() { field.or(ReceptiveField { left: 1, right: 0 }) } else { field }
+        match &self.lexicon {
+            Some(lexicon) => field.or(ReceptiveField { left: lexicon.words.saturating_sub(1), right: 0 }),
+            None => field,
+        }
     }
 
     /// The number of dimensions of a word that the encoder reads: its embedding, and beside it its spelling.
@@ -332,7 +335,7 @@ pub struct TextModel<E: Module = Encoder> {
     /// The rare outputs, if the head predicts only the frequent ones and these clusters. The outputs at every position
     /// are log-probabilities then, which are logits too, and what is pooled over positions has no meaning.
     pub clusters: Vec<Cluster>,
-    /// The scores of words and pairs of words beside the encoder, if there are any.
+    /// The scores of words and phrases beside the encoder, if there are any.
     pub lexicon: Option<Lexicon>,
     /// The spelling of words beside their embeddings, if it is read.
     pub spelling: Option<Spelling>,

@@ -181,12 +181,11 @@ impl ConvRun {
             }
         }
         if let Some(lexicon) = &self.lexicon {
-            lexicon.each(&ids, outputs, |position, is_pair, output, score| {
+            lexicon.each(&ids, outputs, |position, words, output, score| {
                 if position == center {
-                    // The score of a pair is that of both of its words.
-                    let words = if is_pair { position - 1..position + 1 } else { position..position + 1 };
-                    let part = score / words.len() as f64;
-                    words.for_each(|word| add(word, output, part));
+                    // The score of a phrase is that of all of its words.
+                    let part = score / words as f64;
+                    (position + 1 - words..=position).for_each(|word| add(word, output, part));
                 }
             });
         }
@@ -272,14 +271,14 @@ impl ConvRun {
 }
 
 impl Lexicon {
-    /// Calls a function with the position, whether it is a pair's, the output and the score of everything in a text that
+    /// Calls a function with the position, the number of words, the output and the score of everything in a text that
     /// has one.
-    fn each(&self, ids: &[u32], outputs: usize, mut visit: impl FnMut(usize, bool, usize, f64)) {
+    fn each(&self, ids: &[u32], outputs: usize, mut visit: impl FnMut(usize, usize, usize, f64)) {
         let found = self.index.find(ids, self.saturation);
         for (at, &row) in found.rows.iter().enumerate() {
             let factor = self.share * f64::from(found.factors[at]);
             for (output, &score) in self.scores[row as usize * outputs..][..outputs].iter().enumerate() {
-                visit(found.positions[at], found.is_pair[at], output, factor * f64::from(score));
+                visit(found.positions[at], found.words[at], output, factor * f64::from(score));
             }
         }
     }

@@ -27,7 +27,7 @@ pub use conv_run::ConvRun;
 pub use error::{PhrasesError, one_line};
 pub use files::RunFiles;
 pub use folded_run::FoldedRun;
-pub use lexicon::{LexiconIndex, LexiconMatches, Role};
+pub use lexicon::{LexiconIndex, LexiconMatches, MOST_WORDS_OF_PHRASE, Role};
 pub use packed::Precision;
 pub use padding::{Padding, VisibleTokens};
 pub use prediction::{Phrase, Prediction, PredictionSettings, Token, Values};

@@ -15,7 +15,7 @@ pub const EMBEDDINGS: &str = "embed.weight";
 /// The factor of each word's integers, `[vocab_size]`, as 16-bit floats (32-bit ones in older files).
 pub const FACTORS: &str = "embed.factors";
 
-/// The pairs of a lexicon, `[pairs, 2]`. Packed, the first word of a pair is the difference to that of the pair before,
+/// The pairs of a lexicon, `[pairs, 2]`. Packed, the first number of a pair is the difference to that of the pair before,
 /// and if that is zero, so is the second.
 pub const PAIRS: &str = "lexicon.pairs";
 /// The scores of a lexicon, `[rows, outputs]`. Packed, each is the square root of its share of the largest, because most

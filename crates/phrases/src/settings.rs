@@ -7,7 +7,10 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::files::{CONFIG, parse_config};
-use crate::{Padding, PhrasesError, PredictionSettings, ReceptiveField, TEMPERATURES, output_names, outputs_for};
+use crate::{
+    MOST_WORDS_OF_PHRASE, Padding, PhrasesError, PredictionSettings, ReceptiveField, TEMPERATURES, output_names,
+    outputs_for,
+};
 
 /// The version of the run folder's layout that this crate reads, besides older ones.
 pub const FORMAT: u32 = 1;
@@ -62,12 +65,20 @@ pub struct ConvRunConfig {
 /// The settings of the lexicon of a [`ConvRunConfig`].
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 pub struct LexiconSettings {
-    /// The number of pairs of words.
+    /// The number of phrases.
     pub pairs: usize,
+    /// The maximum number of words of a phrase.
+    #[serde(default = "two_words")]
+    pub words: usize,
     /// The number of words from which on scores are averaged rather than added.
     pub saturation: f64,
     /// The share of the convolutions in the logits; the lexicon has the rest.
     pub encoder_share: f64,
+}
+
+/// The number of words of the phrases of a lexicon that says nothing of it.
+fn two_words() -> usize {
+    2
 }
 
 /// The part of `config.json` that is read.
@@ -239,9 +250,11 @@ impl ConvRunConfig {
         }
         let is_factor = |factor: f64| (0.0..=MOST_FACTOR).contains(&factor);
         check("model.shrinkage", self.shrinkage, is_factor(self.shrinkage), "from 0 to 2^20")?;
-        let Some(LexiconSettings { pairs, saturation, encoder_share }) = self.lexicon else { return Ok(()) };
+        let Some(LexiconSettings { pairs, words, saturation, encoder_share }) = self.lexicon else { return Ok(()) };
         let most_pairs = MOST.saturating_sub(self.vocab_size);
         check("model.lexicon.pairs", pairs, pairs <= most_pairs, "below 2^31 with the words")?;
+        let are_words = (1..=MOST_WORDS_OF_PHRASE).contains(&words);
+        check("model.lexicon.words", words, are_words, "1, 2 or 3")?;
         check("model.lexicon.saturation", saturation, is_factor(saturation) && saturation >= 1.0, "from 1 to 2^20")?;
         let is_share = (0.0..=1.0).contains(&encoder_share);
         check("model.lexicon.encoder_share", encoder_share, is_share, "from 0 to 1")
@@ -252,11 +265,15 @@ impl ConvRunConfig {
         output_names(&self.labels, self.outputs)
     }
 
-    /// What a position sees of the text: the words under the widest filter and, with a lexicon, the word before.
+    /// What a position sees of the text: the words under the widest filter and, with a lexicon, those of a phrase that
+    /// ends there.
     pub fn receptive_field(&self) -> ReceptiveField {
         let of_widths = self.kernel_sizes.iter().map(|&width| ReceptiveField::same_convolution(width, 1));
         let field = of_widths.fold(ReceptiveField::ONE, ReceptiveField::or);
-        if self.lexicon.is_some() { field.or(ReceptiveField { left: 1, right: 0 }) } else { field }
+        match &self.lexicon {
+            Some(lexicon) => field.or(ReceptiveField { left: lexicon.words.saturating_sub(1), right: 0 }),
+            None => field,
+        }
     }
 
     /// What a prediction needs to know.

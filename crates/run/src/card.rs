@@ -2,7 +2,7 @@
 
 use convlens_model::EncoderSettings;
 
-use crate::{RunConfig, RunMetrics, Task, TeacherConfig};
+use crate::{LexiconVectorsConfig, RunConfig, RunMetrics, Task, TeacherConfig};
 
 /// The value of a row that is left out.
 const NOT_MEASURED: &str = "not measured";
@@ -21,6 +21,10 @@ pub fn model_card<S: EncoderSettings>(config: &RunConfig<S>, metrics: &RunMetric
     let percent = |share: f64| format!("{:.2} %", 100.0 * share);
     let rows = [
         ("labels", if config.labels.is_empty() { NOT_MEASURED.into() } else { config.labels.join(", ") }),
+        (
+            "vectors of the lexicon",
+            config.lexicon_vectors.as_ref().map_or(NOT_MEASURED.into(), LexiconVectorsConfig::in_words),
+        ),
         ("also trained on", config.teacher.as_ref().map_or(NOT_MEASURED.into(), TeacherConfig::in_words)),
         ("parameters", metrics.parameters.to_string()),
         (

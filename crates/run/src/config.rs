@@ -106,6 +106,9 @@ pub struct RunConfig<S: EncoderSettings = EncoderConfig> {
     /// The word vectors that training starts from, if there are any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vectors: Option<VectorsConfig>,
+    /// The vectors of the words and phrases of its lexicon, if they have some.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lexicon_vectors: Option<LexiconVectorsConfig>,
     /// The runs that label further texts for it, if there are any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub teacher: Option<TeacherConfig>,
@@ -150,6 +153,7 @@ impl<S: EncoderSettings> RunConfig<S> {
             model,
             training,
             vectors: None,
+            lexicon_vectors: None,
             teacher: None,
             temperature: uncalibrated(),
         }
@@ -178,6 +182,14 @@ impl<S: EncoderSettings> RunConfig<S> {
             let is_small = model.vocab_size <= MOST_VECTOR_VALUES / dimensions;
             check("vectors.dimensions", dimensions, is_small, "less: times vocab_size, at most 2^28")?;
             check("vectors.epochs", epochs, (1..=MOST).contains(&epochs), "from 1 to 2^31 - 1")?;
+        }
+        if let Some(LexiconVectorsConfig { texts, dimensions, epochs, .. }) = self.lexicon_vectors {
+            let are_dimensions = (1..=MAX_VECTOR_DIMENSIONS).contains(&dimensions);
+            check("lexicon_vectors.dimensions", dimensions, are_dimensions, "from 1 to 4096")?;
+            let is_small = (1..=MOST_VECTOR_VALUES / dimensions).contains(&texts);
+            check("lexicon_vectors.texts", texts, is_small, "from 1; times the dimensions, at most 2^28")?;
+            check("lexicon_vectors.epochs", epochs, (1..=MOST).contains(&epochs), "from 1 to 2^31 - 1")?;
+            check("lexicon_vectors", "given", model.lexicon.is_some(), "null: the model has no lexicon")?;
         }
         if let Some(TeacherConfig { runs, texts, .. }) = &self.teacher {
             check("teacher.runs", runs.len(), !runs.is_empty(), "one run or more")?;
@@ -262,6 +274,9 @@ impl<S: EncoderSettings> RunConfig<S> {
             *path = file_name(path);
         }
         if let Some(path) = config.vectors.as_mut().and_then(|vectors| vectors.source.path_mut()) {
+            *path = file_name(path);
+        }
+        if let Some(path) = config.lexicon_vectors.as_mut().and_then(LexiconVectorsConfig::path_mut) {
             *path = file_name(path);
         }
         if let Some(teacher) = &mut config.teacher {
@@ -391,6 +406,39 @@ impl VectorsConfig {
     pub const DIMENSIONS: usize = 300;
     /// The default of [`epochs`](Self::epochs).
     pub const EPOCHS: usize = 6;
+}
+
+/// Vectors of the words and phrases of a lexicon, learned before the model from the texts that they are in: those of the
+/// training split and others. In training, what the labels teach of one carries over to similar ones; the trained model
+/// has plain scores.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LexiconVectorsConfig {
+    /// Where texts without labels come from, if there are others than those that teachers label.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<TextsSource>,
+    /// The number of texts that the vectors are learned from, those of the training split included.
+    pub texts: usize,
+    /// The number of dimensions of a vector.
+    pub dimensions: usize,
+    /// The number of passes over the texts.
+    pub epochs: usize,
+}
+
+impl LexiconVectorsConfig {
+    /// The default of [`dimensions`](Self::dimensions).
+    pub const DIMENSIONS: usize = 100;
+    /// The default of [`epochs`](Self::epochs).
+    pub const EPOCHS: usize = 10;
+
+    /// The user's file, to be changed.
+    pub(crate) fn path_mut(&mut self) -> Option<&mut PathBuf> {
+        self.source.as_mut()?.path_mut()
+    }
+
+    /// What they are learned from, in words.
+    pub fn in_words(&self) -> String {
+        format!("{} dimensions, learned from {} texts", self.dimensions, self.texts)
+    }
 }
 
 /// Where word vectors come from.

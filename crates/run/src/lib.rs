@@ -33,8 +33,8 @@ pub use convlens_text as text;
 pub use card::model_card;
 pub use class_report::{ClassReport, class_reports};
 pub use config::{
-    BURN_VERSION, DatasetConfig, FileConfig, RunConfig, Task, TeacherConfig, TextConfig, TextsSource, TokenizerSource,
-    TrainingConfig, VectorsConfig, VectorsSource,
+    BURN_VERSION, DatasetConfig, FileConfig, LexiconVectorsConfig, RunConfig, Task, TeacherConfig, TextConfig,
+    TextsSource, TokenizerSource, TrainingConfig, VectorsConfig, VectorsSource,
 };
 pub use convlens_phrases::files::{CONFIG, TOKENIZER, WEIGHTS, most_tokenizer_bytes, tokenizer_digest};
 pub use convlens_phrases::{

@@ -9,7 +9,7 @@ use convlens_model::EncoderSettings;
 use serde::{Deserialize, Serialize};
 
 use crate::config::file_name;
-use crate::{RunConfig, TokenizerSource};
+use crate::{LexiconVectorsConfig, RunConfig, TokenizerSource};
 
 /// The file's name in a run folder.
 pub(crate) const PATHS: &str = "checkpoints/paths.json";
@@ -42,6 +42,8 @@ impl LocalPaths {
             TokenizerSource::Trained(_) => None,
         };
         let teacher = config.teacher.as_ref();
+        let of_lexicon = config.lexicon_vectors.as_ref().and_then(|vectors| vectors.source.as_ref());
+        let unlabelled = teacher.map(|teacher| &teacher.source).or(of_lexicon);
         Self {
             data: file.map(|file| file.path.clone()),
             validation_data: file.and_then(|file| file.validation.clone()),
@@ -49,7 +51,7 @@ impl LocalPaths {
             tokenizer,
             vectors: config.vectors.as_ref().and_then(|vectors| vectors.source.path().cloned()),
             teachers: teacher.map(|teacher| teacher.runs.clone()).unwrap_or_default(),
-            unlabelled: teacher.and_then(|teacher| teacher.source.path().cloned()),
+            unlabelled: unlabelled.and_then(|source| source.path().cloned()),
         }
     }
 
@@ -85,6 +87,8 @@ impl LocalPaths {
             if let Some(name) = teacher.source.path_mut() {
                 restore(name, self.unlabelled);
             }
+        } else if let Some(name) = config.lexicon_vectors.as_mut().and_then(LexiconVectorsConfig::path_mut) {
+            restore(name, self.unlabelled);
         }
     }
 }

@@ -65,6 +65,7 @@ pub(crate) fn run(encoder: EncoderConfig, padding: Padding) -> Run {
         model,
         training,
         vectors: None,
+        lexicon_vectors: None,
         teacher: None,
         temperature: 1.0,
     };
@@ -79,7 +80,7 @@ pub(crate) fn pooled_run(encoder: EncoderConfig, with_lexicon: bool) -> Run {
     run.config.model.pooling = Pooling::Max;
     run.config.model.shrinkage = 3.0;
     if with_lexicon {
-        run.config.model.lexicon = Some(LexiconConfig { pairs: 2, saturation: 5.0, encoder_share: 0.4 });
+        run.config.model.lexicon = Some(LexiconConfig { pairs: 3, words: 3, saturation: 5.0, encoder_share: 0.4 });
     }
     run.model = run.config.model.init(&run.device).expect("a model");
     let ids = run.tokenizer.ids("good film a bad").expect("ids");
@@ -87,8 +88,9 @@ pub(crate) fn pooled_run(encoder: EncoderConfig, with_lexicon: bool) -> Run {
         let words = run.config.model.vocab_size;
         let mut roles = vec![Role::None; words];
         roles[ids[ids.len() - 1] as usize] = Role::Negation;
-        let pairs = [[ids[ids.len() - 4], ids[ids.len() - 3]], [ids[ids.len() - 2], ids[ids.len() - 1]]];
-        let scores = (1..=(words + 2) * 3).map(|at| (at as f32).sin()).collect();
+        let [good, film, a, bad] = ids.last_chunk().copied().expect("four words");
+        let pairs = [[good, film], [a, bad], [words as u32, a]];
+        let scores = (1..=(words + pairs.len()) * 3).map(|at| (at as f32).sin()).collect();
         lexicon.fill(&LexiconEntries { pairs: pairs.to_vec(), scores, roles, bias: vec![0.5, 0.0, -0.5] });
     }
     run

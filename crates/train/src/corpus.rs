@@ -59,19 +59,19 @@ pub struct Corpus {
 }
 
 impl Corpus {
-    /// The lexicon of the training texts, for a model with this many logits. It is counted at the first call; later
-    /// calls must have the same arguments.
+    /// The lexicon of the training texts, for a model with this many logits, with phrases of up to `words` words. It is
+    /// counted at the first call; later calls must have the same arguments.
     ///
     /// # Errors
     ///
     /// [`TrainError`] if a text cannot be read.
-    pub fn lexicon(&self, outputs: usize, max_tokens: usize) -> Result<&CountedLexicon, TrainError> {
+    pub fn lexicon(&self, outputs: usize, words: usize, max_tokens: usize) -> Result<&CountedLexicon, TrainError> {
         if let Some(counted) = self.lexicon.get() {
             return Ok(counted);
         }
         let texts = &self.train;
         let probabilities = texts.targets.probabilities(outputs.max(2));
-        let counted = CountedLexicon::new(&self.tokenizer, outputs, |count| {
+        let counted = CountedLexicon::new(&self.tokenizer, outputs, words, |count| {
             for (index, probabilities) in probabilities.iter().flat_map(|all| all.rows()).enumerate() {
                 let ids = texts.ids(index)?;
                 count(&ids[..ids.len().min(max_tokens)], probabilities);

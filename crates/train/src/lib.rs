@@ -26,3 +26,4 @@ pub use gradients::{DepthGradients, depth_gradients};
 pub use teacher::{label_probabilities, read_label_probabilities, write_label_probabilities};
 pub use texts::Texts;
 pub use trainer::{Event, Outcome, Trainer};
+pub use vectors::VectorKind;

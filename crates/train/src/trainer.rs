@@ -6,8 +6,8 @@ use std::borrow::Cow;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use convlens_learn::{Learner, Measurement, Session, batches, first_window, most_tokens};
-use convlens_run::model::{Padding, TextModel};
+use convlens_learn::{CountedLexicon, Learner, Measurement, Session, batches, first_window, most_tokens};
+use convlens_run::model::{LexiconConfig, Padding, TextModel};
 use convlens_run::{
     ChosenDevice, EpochMetrics, METRICS, METRICS_BY_EPOCH, Metrics, PhrasesError, Run, RunConfig, RunError, RunFolder,
     RunMetrics, VectorsConfig, WordVectors, model_card, tokenizer_digest,
@@ -16,7 +16,8 @@ use convlens_run::{
 use crate::checkpoint::{self, Progress};
 use crate::evaluate::measure;
 use crate::memory::peak_rss_bytes;
-use crate::{Corpus, TextSize, Texts, TrainError};
+use crate::vectors::Learned;
+use crate::{Corpus, TextSize, Texts, TrainError, VectorKind};
 
 /// An event of training.
 #[derive(Clone, Debug)]
@@ -39,13 +40,15 @@ pub enum Event<'a> {
         /// How many tokens of each are read.
         max_tokens: usize,
     },
-    /// Word vectors are being learned.
+    /// Vectors are being learned.
     Vectors {
+        /// What they belong to.
+        of: VectorKind,
         /// How many texts were read, in all epochs.
         done: usize,
         /// How many there are to read, in all epochs.
         total: usize,
-        /// The mean loss of the epoch so far, in nats per neighbour.
+        /// The mean loss of the epoch so far, in nats per prediction.
         loss: f64,
     },
     /// A step is done.
@@ -83,8 +86,10 @@ pub enum Outcome {
         /// How many of its steps are done.
         step: usize,
     },
-    /// Training was asked to stop while word vectors were learned, and wrote a checkpoint.
+    /// Training was asked to stop while vectors were learned, and wrote a checkpoint.
     InterruptedVectors {
+        /// What they belong to.
+        of: VectorKind,
         /// How many texts were read, in all epochs.
         done: usize,
         /// How many there are to read, in all epochs.
@@ -138,7 +143,11 @@ impl Trainer<'_> {
         if let Some(interrupted) = self.learn_vectors(stop, on_event)? {
             return Ok(interrupted);
         }
-        let mut state = self.start()?;
+        let lexicon = match self.lexicon(stop, on_event)? {
+            Ok(lexicon) => lexicon,
+            Err(interrupted) => return Ok(interrupted),
+        };
+        let mut state = self.start(lexicon)?;
         if state.session.steps > 0 {
             on_event(Event::Resumed { epoch: state.session.epoch, step: state.session.step });
         }
@@ -160,15 +169,27 @@ impl Trainer<'_> {
         self.finish(&state).map(Outcome::Finished)
     }
 
-    fn start(&self) -> Result<State, TrainError> {
+    /// The lexicon of the training texts, with its vectors, if the model has one; or how the learning of these ended.
+    fn lexicon(
+        &self,
+        stop: &AtomicBool,
+        on_event: &mut dyn FnMut(Event),
+    ) -> Result<Result<Option<CountedLexicon>, Outcome>, TrainError> {
+        let (model, training) = (&self.config.model, &self.config.training);
+        let Some(LexiconConfig { words, .. }) = model.lexicon else { return Ok(Ok(None)) };
+        let lexicon = self.corpus.lexicon(model.outputs, words, training.max_tokens)?;
+        let Some(vectors) = &self.config.lexicon_vectors else { return Ok(Ok(Some(lexicon.clone()))) };
+        Ok(match self.learn_lexicon_vectors(lexicon, vectors, stop, on_event)? {
+            Learned::Vectors(vectors) => Ok(Some(lexicon.clone().with_vectors(vectors, model.outputs))),
+            Learned::Interrupted(outcome) => Err(*outcome),
+        })
+    }
+
+    fn start(&self, lexicon: Option<CountedLexicon>) -> Result<State, TrainError> {
         let (model, training) = (&self.config.model, &self.config.training);
         if matches!(model.padding, Padding::Counted { .. }) && self.corpus.tokenizer.pad_id().is_none() {
             return Err(TrainError::NoPadding(self.config.preset.clone()));
         }
-        let lexicon = match &model.lexicon {
-            Some(_) => Some(self.corpus.lexicon(model.outputs, training.max_tokens)?.clone()),
-            None => None,
-        };
         let mut learner = Learner::new(model, training, &self.corpus.tokenizer, lexicon, &self.device.device)?;
         if let Some(VectorsConfig { dimensions, .. }) = self.config.vectors {
             let vectors = WordVectors::read(self.folder, model.vocab_size, dimensions)?;

@@ -49,7 +49,7 @@ impl<S: EncoderSettings> Recorded<'_, S> {
 }
 
 /// For each token, the dot product of its embedding and the gradient of a target with respect to that
-/// embedding, and what the token adds through a lexicon: its own score, and half of that of each of its pairs. The
+/// embedding, and what the token adds through a lexicon: its own score, and its share of that of each of its phrases. The
 /// target is computed from the scores of the positions or their sums, which, unlike the logits, never pass the dropout
 /// layer; with the bias they are the logits.
 ///

@@ -235,8 +235,8 @@ fn lexicon_part(words: &LexiconWords) -> Value {
         "lists": [
             ["Words for it", word_list(&words.raise)],
             ["Words against it", word_list(&words.lower)],
-            ["Pairs for it", word_list(&words.pairs_raise)],
-            ["Pairs against it", word_list(&words.pairs_lower)],
+            ["Phrases for it", word_list(&words.pairs_raise)],
+            ["Phrases against it", word_list(&words.pairs_lower)],
         ],
     })
 }

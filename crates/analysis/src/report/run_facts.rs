@@ -18,6 +18,7 @@ pub(super) fn facts<S: EncoderSettings>(run: &Run<S>, metrics: Option<&RunMetric
         ("filters in the first layer", analysis.filters.len().to_string()),
         ("bias", bias(run)),
     ];
+    facts.extend(config.lexicon_vectors.as_ref().map(|vectors| ("vectors of the lexicon", vectors.in_words())));
     facts.extend(config.teacher.as_ref().map(|teacher| ("also trained on", teacher.in_words())));
     if let Some(metrics) = metrics {
         facts.extend([

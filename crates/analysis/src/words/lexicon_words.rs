@@ -1,4 +1,4 @@
-//! The words and pairs of words with the largest scores in a lexicon.
+//! The words and phrases with the largest scores in a lexicon.
 
 use convlens_run::model::EncoderSettings;
 use convlens_run::{Run, RunError, to_host};
@@ -16,13 +16,13 @@ pub struct LexiconWords {
     pub raise: Vec<WordScore>,
     /// The words that lower it most, strongest first.
     pub lower: Vec<WordScore>,
-    /// The pairs of words that raise it most, strongest first.
+    /// The phrases of two and three words that raise it most, strongest first.
     pub pairs_raise: Vec<WordScore>,
-    /// The pairs of words that lower it most, strongest first.
+    /// The phrases that lower it most, strongest first.
     pub pairs_lower: Vec<WordScore>,
 }
 
-/// The `count` strongest words and pairs for each logit; `None` for a model without a lexicon.
+/// The `count` strongest words and phrases for each logit; `None` for a model without a lexicon.
 ///
 /// # Errors
 ///
@@ -33,18 +33,18 @@ pub fn lexicon_words<S: EncoderSettings>(
     count: usize,
 ) -> Result<Option<Vec<LexiconWords>>, RunError> {
     let Some(lexicon) = &run.model.lexicon else { return Ok(None) };
-    let (scores, pairs) = (to_host(lexicon.weight.val())?, lexicon.words_of_pairs());
+    let (scores, phrases) = (to_host(lexicon.weight.val())?, lexicon.words_of_phrases());
     let (outputs, vocab_size) = (run.config.model.outputs, run.config.model.vocab_size);
     let is_word = |id: u32| (id as usize) < vocab_size && !run.tokenizer.is_special(id);
     let of_words: Vec<usize> =
-        (0..pairs.len()).filter(|&at| pairs[at].into_iter().all(is_word)).map(|at| vocab_size + at).collect();
+        (0..phrases.len()).filter(|&at| phrases[at].iter().copied().all(is_word)).map(|at| vocab_size + at).collect();
     let strongest = |(output, name): (usize, &String)| {
         let score = |row: usize| f64::from(scores[row * outputs + output]);
         let (raise, lower) = words.extremes(&(0..vocab_size).map(score).collect::<Vec<_>>(), count);
         let (highest, lowest) = extremes(&of_words, score, count);
         let named = |row: usize| {
-            let [one, two] = pairs[row - vocab_size].map(|id| words.word(id as usize));
-            WordScore { word: format!("{one} {two}"), score: score(row) }
+            let of_phrase = phrases[row - vocab_size].iter().map(|&id| words.word(id as usize));
+            WordScore { word: of_phrase.collect::<Vec<_>>().join(" "), score: score(row) }
         };
         LexiconWords {
             output: name.clone(),

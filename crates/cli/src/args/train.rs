@@ -14,6 +14,7 @@ Examples:
   convlens train --preset seed --dataset imdb --out runs/seed
   convlens train --data reviews.csv --text-column review --label-column stars --epochs 5
   convlens train --preset best --unlabelled imdb   learn word vectors from unlabelled texts first
+  convlens train --unlabelled imdb --lexicon-vectors   of a lexicon's words and phrases
   convlens train --data reviews.csv --init RUN     start from the word vectors of an earlier run
   convlens train --unlabelled imdb --teacher RUN   learn what an earlier run says of texts
   convlens train --preset plain --set encoder.layers=8 --set encoder.layer.weight_norm=true
@@ -34,8 +35,8 @@ pub struct TrainArgs {
     pub preset: Option<String>,
     #[command(flatten)]
     pub source: SourceArgs,
-    /// Texts without labels, which word vectors are learned from first, or which a --teacher labels: the name of a known
-    /// data set, or a CSV, TSV, Parquet or JSON Lines file
+    /// Texts without labels, which word vectors or --lexicon-vectors are learned from first, or which a --teacher labels:
+    /// the name of a known data set, or a CSV, TSV, Parquet or JSON Lines file
     #[arg(long, value_name = "D|FILE")]
     pub unlabelled: Option<String>,
     /// The column of the file of --unlabelled that holds the texts [default: text]
@@ -45,6 +46,10 @@ pub struct TrainArgs {
     /// for the mean of several runs
     #[arg(long, value_name = "RUN")]
     pub teacher: Vec<PathBuf>,
+    /// Learn vectors of the words and phrases of the lexicon first, from the training texts and those of --unlabelled, so
+    /// that what labels teach of one carries over to others in similar texts (default and best have a lexicon)
+    #[arg(long)]
+    pub lexicon_vectors: bool,
     /// Start from the word vectors of this file, as word2vec and GloVe write them, as text or binary; words of the file
     /// that the training texts do not have are known to a tagger
     #[arg(long, value_name = "FILE", conflicts_with = "init")]

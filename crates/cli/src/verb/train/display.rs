@@ -28,16 +28,17 @@ impl Display {
                     thousands(max_tokens)
                 ));
             }
-            Event::Vectors { done, total, loss } => {
-                let new = || bar(total, "word vectors {wide_bar} {human_pos}/{human_len} texts {msg} {eta}");
+            Event::Vectors { of, done, total, loss } => {
+                let new = || bar(total, "{prefix} {wide_bar} {human_pos}/{human_len} texts {msg} {eta}");
                 if std::io::stderr().is_terminal() {
                     let bar = self.bar.get_or_insert_with(new);
+                    bar.set_prefix(of.name());
                     bar.set_message(format!("loss {loss:.4}"));
                     bar.set_position(done as u64);
                 }
                 if done == total {
                     self.end();
-                    message(format!("learned word vectors: {} texts read, loss {loss:.4}", thousands(total)));
+                    message(format!("learned {}: {} texts read, loss {loss:.4}", of.name(), thousands(total)));
                 }
             }
             Event::Step { epoch, step, steps, loss, accuracy } => {

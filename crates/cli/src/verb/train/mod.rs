@@ -1,6 +1,7 @@
 //! `convlens train`: trains a model on a data set and writes a run folder.
 
 mod display;
+mod lexicon_vectors;
 mod plan;
 mod settings;
 mod teacher;
@@ -44,10 +45,11 @@ pub fn run(args: &TrainArgs) -> Result<(), Failure> {
     let path = folder.path().display();
     let metrics = match outcome? {
         Outcome::Finished(metrics) => metrics,
-        Outcome::InterruptedVectors { done, total } => {
+        Outcome::InterruptedVectors { of, done, total } => {
             let (done, total) = (thousands(done), thousands(total));
             return Err(Failure::Interrupted(format!(
-                "stopped after reading {done} of {total} texts for the word vectors; nothing is lost. Continue with: convlens train --resume --out {path}"
+                "stopped after reading {done} of {total} texts for the {}; nothing is lost. Continue with: convlens train --resume --out {path}",
+                of.name()
             )));
         }
         Outcome::Interrupted { epoch, step } => {

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use convlens_data::{Dataset, TaggedDataset, TextDataset};
-use convlens_run::model::{EncoderSettings, ModelConfig, Padding};
+use convlens_run::model::{EncoderSettings, LexiconConfig, ModelConfig, Padding};
 use convlens_run::text::TokenizerKind;
 use convlens_run::{
     DatasetConfig, FileConfig, PhrasesError, RunConfig, RunError, RunFolder, RunLock, Task, TextConfig,
@@ -19,7 +19,7 @@ use crate::source::{RUNS, absolute, absolute_path, check_labels, dataset, datase
 use crate::tagged::{tagged_dataset, tagged_dataset_again};
 use crate::verb::train::settings::with_settings;
 use crate::verb::train::vectors::{self, Origin};
-use crate::verb::train::{teacher, unlabelled};
+use crate::verb::train::{lexicon_vectors, teacher, unlabelled};
 
 /// A run to train, and its data.
 pub struct Plan {
@@ -144,6 +144,7 @@ fn begin(args: &TrainArgs) -> Result<Plan, Failure> {
     if let Some(tokenizer) = origin.as_ref().and_then(Origin::tokenizer) {
         text.tokenizer = tokenizer;
     }
+    lexicon_vectors::check(args, preset.name, &model)?;
     let mut teacher = teacher::config(args)?;
     check_effects(args, &text, model.padding)?;
     let mut training = settings.training.clone();
@@ -177,6 +178,7 @@ fn begin(args: &TrainArgs) -> Result<Plan, Failure> {
     let dataset = data.config(&corpus, file);
     let taught =
         teacher.as_mut().map(|teacher| teacher::label(teacher, data.labels(), &mut corpus, &show)).transpose()?;
+    let lexicon_vectors = lexicon_vectors::config(args, &mut corpus, &show)?;
     let batch_size = training.batch_size;
     training.epochs = args.epochs.unwrap_or_else(|| settings.epochs(corpus.train.len(), batch_size));
     let vocab_size = corpus.tokenizer.vocab_size();
@@ -185,14 +187,15 @@ fn begin(args: &TrainArgs) -> Result<Plan, Failure> {
     if args.condition_on_label {
         model.conditions = data.labels().len();
     }
-    if model.lexicon.is_some() {
-        corpus.lexicon(outputs, training.max_tokens)?.size(&mut model);
+    if let Some(LexiconConfig { words, .. }) = model.lexicon {
+        corpus.lexicon(outputs, words, training.max_tokens)?.size(&mut model);
     }
     let text = TextConfig { tokenizer: absolute_source(text.tokenizer), ..text };
     let config = RunConfig {
         task,
         dataset,
         vectors,
+        lexicon_vectors,
         teacher,
         ..RunConfig::new(preset.name, data.labels().to_vec(), text, model, training)
     };
@@ -393,6 +396,7 @@ fn resume(args: &TrainArgs) -> Result<Plan, Failure> {
     }
     vectors::resume(&folder, &config, &mut corpus, &show)?;
     teacher::resume(&folder, &config, &mut corpus, &show)?;
+    lexicon_vectors::resume(&config, &mut corpus, &show)?;
     Ok(Plan { folder, config, corpus, data, lock })
 }
 
@@ -417,6 +421,7 @@ fn disagreement(args: &TrainArgs, config: &RunConfig, model: &ModelConfig) -> Op
         ("set", *model != config.model),
         (vectors::flag(args), !vectors::is_source(args, config)),
         ("unlabelled", !unlabelled::is_source(args, config)),
+        ("lexicon-vectors", args.lexicon_vectors && config.lexicon_vectors.is_none()),
         ("teacher", !teacher::is_teacher(args, config)),
         ("task", differs(&args.task, &config.task)),
         ("preset", differs(&args.preset, &config.preset)),

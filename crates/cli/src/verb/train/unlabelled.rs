@@ -34,13 +34,14 @@ pub fn source(args: &TrainArgs) -> Result<Option<TextsSource>, Failure> {
 }
 
 /// Whether `--unlabelled` names the unlabelled texts of a run, as far as it is given: those that its teachers label, or
-/// those that its vectors are learned from.
+/// those that vectors are learned from.
 pub fn is_source(args: &TrainArgs, config: &RunConfig) -> bool {
     let of_vectors = config.vectors.as_ref().and_then(|vectors| match &vectors.source {
         VectorsSource::Texts(source) => Some(source),
         VectorsSource::Vectors(_) | VectorsSource::Run(_) => None,
     });
-    let own = config.teacher.as_ref().map(|teacher| &teacher.source).or(of_vectors);
+    let of_lexicon = config.lexicon_vectors.as_ref().and_then(|vectors| vectors.source.as_ref());
+    let own = config.teacher.as_ref().map(|teacher| &teacher.source).or(of_lexicon).or(of_vectors);
     args.unlabelled.is_none() || source(args).is_ok_and(|source| source.as_ref() == own)
 }
 

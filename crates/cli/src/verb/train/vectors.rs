@@ -23,9 +23,9 @@ impl Origin {
     /// The origin that the flags name, if they name one. Whatever can be checked before data are read is checked.
     pub fn new(args: &TrainArgs) -> Result<Option<Self>, Failure> {
         let is_given = args.init.is_some() || args.vectors.is_some();
-        if is_given && args.unlabelled.is_some() && args.teacher.is_empty() {
+        if is_given && args.unlabelled.is_some() && args.teacher.is_empty() && !args.lexicon_vectors {
             return Err(Failure::Input(format!(
-                "--unlabelled: cannot be used with --{}, except for texts that a --teacher labels; leave one of them out",
+                "--unlabelled: cannot be used with --{}, except for --lexicon-vectors and texts that a --teacher labels; leave one of them out",
                 flag(args)
             )));
         }
@@ -38,7 +38,7 @@ impl Origin {
             let source = VectorsSource::Vectors(absolute_path(path));
             return Ok(Some(Self { source, learned: None }));
         }
-        let texts = unlabelled::source(args)?.filter(|_| args.teacher.is_empty());
+        let texts = unlabelled::source(args)?.filter(|_| args.teacher.is_empty() && !args.lexicon_vectors);
         Ok(texts.map(|texts| Self { source: VectorsSource::Texts(texts), learned: None }))
     }
 
