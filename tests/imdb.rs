@@ -22,7 +22,7 @@ fn the_presets_reach_the_accuracy_that_the_documentation_states() {
     let default = train(&place, "default");
     assert!(seed >= 0.875, "seed: {seed}");
     assert!(linear > seed, "linear: {linear}, seed: {seed}");
-    assert!(default >= 0.915, "default: {default}");
+    assert!(default >= 0.92, "default: {default}");
     let label = |text: &str| place.succeed(&format!("predict --run runs/default '{text}'"))[..3].to_owned();
     for (text, expected) in [
         ("A good film, and not a boring one.", "pos"),

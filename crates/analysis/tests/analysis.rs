@@ -86,6 +86,7 @@ fn random_run_of(encoder: EncoderConfig, pooling: Pooling, labels: &[&str], padd
             max_tokens: TrainingConfig::MAX_TOKENS,
         },
         vectors: None,
+        lexicon_vectors: None,
         teacher: None,
         temperature: 1.0,
     };

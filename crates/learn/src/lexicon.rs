@@ -1,9 +1,9 @@
 //! The lexicon that a model starts from, and how it is trained: NBSVM (Wang and Manning 2012) by gradient descent.
 //!
-//! The score of a word or phrase of several words is a weight times its log-ratio *r*: how much more often texts of one label contain
-//! it than others do. Descent on these weights moves a score by *r*² times its gradient, so that what is as frequent
-//! under every label hardly moves, and their squares are penalised. A text counts a word once, however often it is
-//! there. (No crate trains a linear model jointly with a network.)
+//! The score of a word or phrase of several words is a weight times its log-ratio *r*: how much more often texts of one
+//! label contain it than others do. Descent on these weights moves a score by *r*² times its gradient, so that what is
+//! as frequent under every label hardly moves, and their squares are penalised. A text counts a word once, however often
+//! it is there. (No crate trains a linear model jointly with a network.)
 
 use ahash::AHashMap;
 use convlens_run::WordVectors;
@@ -26,6 +26,8 @@ const ITERATIONS: usize = 8;
 /// The features of a text that vectors bring are at most this many times as large, squared, in one direction as in the
 /// median one.
 const MOST_OF_DIRECTION: f64 = 20.0;
+/// Where most directions have no features at all, the largest is shrunk to this share of itself.
+const LEAST_SHARE: f64 = 1e-3;
 /// The largest eigenvalue of the features that vectors bring, against that of the others.
 const SHARED: f64 = 0.35;
 /// The penalty of squared weights, against the sum of the losses of all texts.
@@ -166,7 +168,12 @@ impl CountedLexicon {
             SymmetricEigen::new(sums.tr_mul(&sums) / self.sample.len() as f64);
         let mut sorted: Vec<f64> = eigenvalues.iter().copied().collect();
         sorted.sort_by(f64::total_cmp);
-        let most = sorted[width - 1].min(sorted[width / 2] * MOST_OF_DIRECTION).max(f64::MIN_POSITIVE);
+        let largest = sorted[width - 1];
+        if largest <= 0.0 {
+            return self; // No text has a word with a vector.
+        }
+        // Directions without any texts in them are not blown up.
+        let most = (sorted[width / 2] * MOST_OF_DIRECTION).clamp(LEAST_SHARE * largest, largest);
         let factors = eigenvalues.map(|value| (SHARED * eigenvalue / value.max(most)).sqrt());
         let map = &eigenvectors * DMatrix::from_diagonal(&factors) * eigenvectors.transpose();
         for vector in vectors.values.chunks_exact_mut(width) {
@@ -540,6 +547,18 @@ mod tests {
         sorted.sort_by(f64::total_cmp);
         assert!((sorted[2] / sorted[1] - MOST_OF_DIRECTION).abs() < 0.1, "{sorted:?}");
         assert!(moved.rate <= rate);
+    }
+
+    #[test]
+    fn vectors_in_few_directions_stay_finite() {
+        let (counted, _) = counted(&[("good film", 1), ("bad film", 0)].repeat(5), 1);
+        let rows = counted.counts.len();
+        let zeros = counted.clone().with_vectors(WordVectors { dimensions: 4, values: vec![0.0; rows * 4] }, 1);
+        assert!(zeros.vectors.is_none());
+        let value = |at: usize| if at.is_multiple_of(4) { 1.0 } else { 0.0 };
+        let one = WordVectors { dimensions: 4, values: (0..rows * 4).map(value).collect() };
+        let moved = counted.with_vectors(one, 1).vectors.expect("vectors");
+        assert!(moved.values.iter().all(|value| value.abs() < 1e3), "{:?}", moved.values);
     }
 
     #[test]

@@ -95,7 +95,7 @@ fn config() -> impl Strategy<Value = ModelConfig> {
     let padding = prop_oneof![3 => Just(Padding::Masked), 1 => size().prop_map(|length| Padding::Counted { length })];
     let lexicon = prop_oneof![
         3 => Just(None),
-        1 => (size(), number()).prop_map(|(pairs, saturation)| Some(LexiconConfig { pairs, saturation: saturation * 1e3, encoder_share: saturation })),
+        1 => (size(), 0usize..5, number()).prop_map(|(pairs, words, saturation)| Some(LexiconConfig { pairs, words, saturation: saturation * 1e3, encoder_share: saturation })),
     ];
     let spelling = prop_oneof![
         3 => Just(None),
@@ -192,15 +192,25 @@ fn errors_name_the_setting_and_its_limit() {
         (ModelConfig { dropout: 1.0, ..linear() }, "dropout must be a number from 0 to below 1, but is 1"),
         (ModelConfig { shrinkage: -1.0, ..linear() }, "shrinkage must be a number from 0 to 1048576, but is -1"),
         (
-            ModelConfig { lexicon: Some(LexiconConfig { pairs: 1, saturation: 0.0, encoder_share: 0.5 }), ..linear() },
+            ModelConfig {
+                lexicon: Some(LexiconConfig { pairs: 1, words: 2, saturation: 0.0, encoder_share: 0.5 }),
+                ..linear()
+            },
             "lexicon.saturation must be 1 or more, but is 0",
         ),
         (
             ModelConfig {
-                lexicon: Some(LexiconConfig { pairs: usize::MAX, saturation: 1.0, encoder_share: 0.5 }),
+                lexicon: Some(LexiconConfig { pairs: usize::MAX, words: 2, saturation: 1.0, encoder_share: 0.5 }),
                 ..linear()
             },
             "lexicon.pairs must be",
+        ),
+        (
+            ModelConfig {
+                lexicon: Some(LexiconConfig { pairs: 1, words: 4, saturation: 1.0, encoder_share: 0.5 }),
+                ..linear()
+            },
+            "lexicon.words must be 1, 2 or 3, but is 4",
         ),
         (ModelConfig { dropout: f64::NAN, ..linear() }, "dropout must be a number from 0 to below 1"),
         (
